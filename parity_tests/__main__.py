@@ -1,0 +1,23 @@
+"""``python -m parity_tests``, and ``rnn-parity``: names what is missing where an extra is not installed."""
+
+import sys
+
+
+def main() -> int:
+    """Run the gate's command line."""
+    try:
+        from parity_tests._cli import main as gate
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] in ("parity_tests", "rnn_np"):
+            raise
+        print(
+            f"rnn-parity: {error.name} is not installed; install rnn-np[parity], "
+            "or rnn-np[recorded] to judge without torch",
+            file=sys.stderr,
+        )
+        return 2
+    return gate()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

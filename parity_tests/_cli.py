@@ -1,0 +1,65 @@
+"""``rnn-parity``: a door to the gate. It turns its options into pytest's and runs pytest."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+
+
+HERE = Path(__file__).parent
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Judge the layers; return 0 if all is equal, 1 at a difference, 2 if it could not be judged."""
+    options, to_pytest = _parse(arguments)
+    # Only what this run needs: a plugin or option of the caller's own project may reorder or skip.
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    os.environ.pop("PYTEST_ADDOPTS", None)
+    alone = options.case is not None or options.reference == "recorded"
+    workers = options.workers or ("0" if alone else "auto")
+    command = ["-c", str(HERE / "gate.ini"), "--rootdir", str(HERE)]
+    command += ["-p", "parity_tests._plugin", "-p", "xdist", "-p", "no:cacheprovider", "-n", workers, "--dist", "worksteal", "--tb", "no", "-rN"]
+    for name in ("cases", "seed", "reference", "case", "json"):
+        if getattr(options, name) is not None:
+            command += [f"--parity-{name}", getattr(options, name)]
+    watcher = _Watcher()
+    status = pytest.main([*command, *to_pytest, str(HERE / "test_gate.py")], plugins=[watcher])
+    if watcher.report is None:
+        return 2
+    code = watcher.report.exit_code
+    stopped = status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+    return 2 if stopped and code == 0 else code
+
+
+class _Watcher:
+    """Sees the report that the run's controller has added up."""
+
+    report = None
+
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        controller = config.pluginmanager.get_plugin("parity-controller")
+        if controller is not None and controller.report.planned:
+            self.report = controller.report
+
+
+def _parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
+    parser = argparse.ArgumentParser(
+        prog="rnn-parity",
+        description="Judge the NumPy layers of rnn_np against torch.nn.RNN. "
+        "Exit status: 0 all equal, 1 a difference, 2 could not judge.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--cases", metavar="N", help="how many random cases (default 2000)")
+    parser.add_argument("--seed", metavar="SEED", help="of the random cases: a number (default 0) or fresh")
+    parser.add_argument("--workers", metavar="N", help="processes: a number or auto (default: one a core)")
+    parser.add_argument(
+        "--reference", choices=("torch", "recorded"), help="default: torch where it is installed"
+    )
+    parser.add_argument("--case", metavar="TOKEN", help="judge one case alone")
+    parser.add_argument("--json", metavar="FILE", help="write the report to FILE")
+    parser.add_argument("to_pytest", nargs="*", metavar="-- OPTION", help="options for pytest")
+    options = parser.parse_args(arguments)
+    return options, options.to_pytest

@@ -1,0 +1,126 @@
+"""Cases drawn and shrunk by Hypothesis.
+
+Every case is drawn from bytes of its own, which follow from the run's seed and the case's number.
+Hypothesis's own generation is not used: it draws constants it finds in whatever modules are loaded,
+and varies what it drew before, so that cases would depend on the process and often repeat.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from hypothesis.database import InMemoryExampleDatabase
+from hypothesis.strategies import DrawFn, SearchStrategy
+
+from parity_tests._case import CALLS, GAINS, LAYOUTS, PLANTS, UPSTREAMS, Case
+
+MAX_STEPS = 300
+MAX_HIDDEN = 128
+MAX_AREA = 2**15
+"""Of B * T * max(D, H), so that no case takes the time of a hundred others."""
+
+@st.composite
+def _log_uniform(draw: DrawFn, most: int) -> int:
+    """1 .. ``most``, every octave as likely as every other; shrinks towards 1."""
+    octave = draw(st.integers(0, (most - 1).bit_length()))
+    return draw(st.integers(2**octave // 2 + 1, min(most, 2**octave)))
+
+
+@st.composite
+def _cases(draw: DrawFn) -> Case:
+    H = draw(_log_uniform(MAX_HIDDEN))
+    D = H if draw(_rarely(8)) else draw(_log_uniform(64))
+    cell = draw(_rarely(8))
+    T = 1 if cell else draw(_log_uniform(min(MAX_STEPS, MAX_AREA // max(D, H))))
+    most = min(32, MAX_AREA // (T * max(D, H)))
+    B = T if T <= most and draw(_rarely(8)) else draw(_log_uniform(most))
+    h0 = cell or draw(st.booleans())
+    calls = [word for word in CALLS if not word.startswith("chunks") or int(word[-1]) <= T]
+    plants = [word for word in PLANTS if h0 or not word.endswith("h0")]
+    plant = draw(st.sampled_from(plants)) if draw(_rarely(16)) else "none"
+    return Case(
+        layer="cell" if cell else "time",
+        B=B,
+        T=T,
+        D=D,
+        H=H,
+        dtype=draw(st.sampled_from(("f64", "f32"))),
+        gain=draw(st.sampled_from(GAINS)),
+        h0=h0,
+        upstream="dense" if cell else draw(st.sampled_from(UPSTREAMS)),
+        layout=draw(st.sampled_from(LAYOUTS)),
+        calls="once" if plant != "none" else draw(st.sampled_from(calls[:2] if cell else calls)),
+        bias=draw(st.sampled_from(("flat", "row"))),
+        plant=plant,
+        seed=draw(st.integers(0, 2**20 - 1)),
+    )
+
+
+def _rarely(times: int) -> SearchStrategy[bool]:
+    """True once in so many draws; shrinks to False."""
+    return st.integers(0, times - 1).map(lambda number: number == times - 1)
+
+
+def draw_case(run_seed: int, number: int) -> Case:
+    """Return case ``number`` of the run with this seed; it depends on nothing else."""
+    _drawn.clear()
+    _drawing.hypothesis.fuzz_one_input(_bytes(run_seed, number))
+    (case,) = _drawn
+    return case
+
+
+def shrink(run_seed: int, number: int, fails: Callable[[Case], bool], deadline: float) -> Case:
+    """Return the smallest failing case that Hypothesis comes to from a failing one.
+
+    Args:
+        run_seed: the seed of the run.
+        number: of the case to start from, of which ``fails`` is true.
+        fails: whether a case shows the failure.
+        deadline: of ``time.monotonic()``; later, no further case is tried.
+    """
+    start = draw_case(run_seed, number)
+    known = {start: True}
+    failing = [start]
+
+    def check(case: Case) -> None:
+        if case not in known and time.monotonic() < deadline:
+            known[case] = fails(case)
+        if known.get(case, False):
+            failing.append(case)
+            raise _Failing
+
+    test = _test(check)
+    for run in (lambda: test.hypothesis.fuzz_one_input(_bytes(run_seed, number)), test):
+        try:
+            run()
+        except _Failing:
+            pass
+    return failing[-1]
+
+
+class _Failing(Exception):
+    """Tells Hypothesis that a case shows the failure."""
+
+
+def _test(body: Callable[[Case], None]) -> Any:
+    """A Hypothesis test that replays the failure it was fed, and shrinks it."""
+    return settings(
+        database=InMemoryExampleDatabase(),
+        phases=[Phase.reuse, Phase.shrink],
+        deadline=None,
+        derandomize=False,
+        print_blob=False,
+        suppress_health_check=list(HealthCheck),
+    )(given(_cases())(lambda case: body(case)))
+
+
+def _bytes(run_seed: int, number: int) -> bytes:
+    """More than a draw uses."""
+    return np.random.PCG64([run_seed, number]).random_raw(64).astype("<u8").tobytes()
+
+
+_drawn: list[Case] = []
+_drawing = _test(_drawn.append)

@@ -1,0 +1,158 @@
+"""What rounding may move in a case, measured: the same mathematics, perturbed at every store.
+
+A plain float64 loop, independent of ``rnn_np``'s kernel and of torch, runs a case 1 + 8 times at
+once along a leading axis. Run 0 is exact as float64 goes, a second reference; in the others every
+stored intermediate value is multiplied by 1 + 2u r with r uniform in (-1, 1) and u the unit roundoff
+of the working precision (Monte Carlo arithmetic).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from parity_tests._answer import Answer, cell_answer
+from parity_tests._case import Case
+from parity_tests._inputs import DTYPES, Array, Call
+
+PERTURBED = 8
+"""Runs that are perturbed; four leave the small slices to chance."""
+RUNS = 1 + PERTURBED
+OVERFLOW_MARGIN = 2.0**-20
+"""Of the largest float: beyond it an order of operations may overflow where another does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """One call's tensors in every run, [RUNS, ...] each, run 0 unperturbed.
+
+    ``overflow`` [T, B] is true where a gradient, in any run, came close to the working precision's
+    largest float at this step or a later one.
+    """
+
+    runs: Answer
+    overflow: Array
+
+
+def unit_roundoff(dtype: str) -> float:
+    """2^-24 for float32, 2^-53 for float64."""
+    return float(np.finfo(DTYPES[dtype]).eps) / 2
+
+
+def spreads(case: Case, calls: Sequence[Call]) -> list[Spread]:
+    """Return every call's tensors, in every run."""
+    noise = _Noise(case)
+    limit = float(np.finfo(DTYPES[case.dtype]).max) * OVERFLOW_MARGIN
+    result: list[Spread] = []
+    with np.errstate(all="ignore"):
+        for call in calls:
+            kept = result[-1].runs["h_n"] if call.carries else call.h_0
+            spread = _run(call, kept, noise, limit)
+            result.append(spread)
+    if case.layer == "cell":
+        return [Spread(cell_answer(spread.runs), spread.overflow) for spread in result]
+    return result
+
+
+def _run(call: Call, start: Array | None, noise: "_Noise", limit: float) -> Spread:
+    """``start`` [B, H] or, carried over, [RUNS, B, H]; everything else below is [T, RUNS, B, ...]."""
+    Wx, Wh, b = (np.asarray(w, np.float64) for w in (call.Wx, call.Wh, call.b))
+    xs = np.ascontiguousarray(call.xs.transpose(1, 0, 2), np.float64)
+    dhs = np.ascontiguousarray(call.dhs.transpose(1, 0, 2), np.float64)
+    (T, B, D), H = xs.shape, len(Wh)
+
+    h = np.zeros((T + 1, RUNS, B, H))
+    if start is not None:
+        h[0] = start
+    z = h[1:]
+    z[...] = (xs @ Wx)[:, None]
+    noise.relative(z[:, 1:])
+    z += b
+    recurrent = np.empty((RUNS, B, H))
+    for t in range(T):
+        np.dot(h[t].reshape(-1, H), Wh, out=recurrent.reshape(-1, H))
+        noise.relative(recurrent[1:])
+        now, perturbed = z[t], z[t, 1:]
+        now += recurrent
+        noise.relative(perturbed)
+        np.tanh(now, out=now)
+        noise.relative(perturbed)
+        noise.absolute(perturbed)  # a tanh made of exponentials errs by about u whatever its size
+
+    slope = 1 - z * z
+    noise.relative(slope[:, 1:])
+    d, dz = np.empty_like(z), np.empty_like(z)
+    carry = np.zeros((RUNS, B, H))
+    for t in reversed(range(T)):
+        np.add(dhs[t], carry, out=d[t])
+        noise.relative(d[t, 1:])
+        np.multiply(d[t], slope[t], out=dz[t])
+        noise.relative(dz[t, 1:])
+        np.dot(dz[t].reshape(-1, H), Wh.T, out=carry.reshape(-1, H))
+        noise.relative(carry[1:])
+
+    dx = (dz.reshape(-1, H) @ Wx.T).reshape(T, RUNS, B, D)
+    noise.relative(dx[:, 1:])
+    large = ((np.abs(d) > limit) & np.isfinite(d)).any(axis=(1, 3))
+    rows = _rows(dz)
+    before = _rows(h[:-1])
+    return Spread(
+        {
+            "hs": z.transpose(1, 2, 0, 3),
+            "h_n": h[-1],
+            "dx": dx.transpose(1, 2, 0, 3),
+            "dh_0": carry,
+            "dWx": xs.reshape(-1, D).T @ noise.partial_sums(rows),
+            "dWh": before.transpose(0, 2, 1) @ noise.partial_sums(rows),
+            "db": noise.partial_sums(rows).sum(axis=1),
+        },
+        np.logical_or.accumulate(large[::-1])[::-1],
+    )
+
+
+def _rows(array: Array) -> Array:
+    """[T, RUNS, B, H] to [RUNS, T * B, H]."""
+    T, _, B, H = array.shape
+    return np.ascontiguousarray(array.transpose(1, 0, 2, 3)).reshape(RUNS, T * B, H)
+
+
+class _Noise:
+    """Perturbations of the working precision, the same ones for the same case."""
+
+    def __init__(self, case: Case) -> None:
+        self.relative_pool, self.absolute_pool = _pools(unit_roundoff(case.dtype))
+        self.position = case.seed * 7919
+
+    def _next(self, pool: Array, size: int) -> Array:
+        if size >= len(pool):
+            return np.resize(pool, size)
+        start = self.position % (len(pool) - size)
+        self.position += size
+        return pool[start : start + size]
+
+    def relative(self, values: Array) -> None:
+        """Multiply every value by its own 1 + 2u r."""
+        values *= self._next(self.relative_pool, values.size).reshape(values.shape)
+
+    def absolute(self, values: Array) -> None:
+        """Move every value by its own 2u r."""
+        values += self._next(self.absolute_pool, values.size).reshape(values.shape)
+
+    def partial_sums(self, terms: Array) -> Array:
+        """Return ``terms`` [RUNS, N, H] such that their sum over N, under whatever factor, carries
+        the error of a running sum that is perturbed after every term: term k takes part in the
+        partial sums k .. N, hence in their perturbations."""
+        result = terms.copy()
+        shape = terms[1:].shape
+        steps = self._next(self.absolute_pool, terms[1:].size).reshape(shape)
+        result[1:] *= 1 + np.cumsum(steps[:, ::-1], axis=1)[:, ::-1]
+        return result
+
+
+@cache
+def _pools(u: float) -> tuple[Array, Array]:
+    """A stretch of 1 + 2u r and one of 2u r, r uniform in (-1, 1); cases read them from anywhere."""
+    raw = np.random.PCG64(2**31 - 1).random_raw(2**20)
+    r = (raw >> np.uint64(11)).astype(np.float64) * 2.0**-52 - 1
+    return 1 + 2 * u * r, 2 * u * r[::-1]

@@ -1,0 +1,1 @@
+"""Tests of the gate itself: what it must catch, what it must not accuse, and its doors."""

@@ -1,0 +1,122 @@
+"""How close is close: the allowance, the comparison, and the rounding they rest on."""
+
+import numpy as np
+import pytest
+
+from parity_tests._case import Case
+from parity_tests._compare import BLIND, K, allowance, compare
+from parity_tests._inputs import calls_of
+from parity_tests._report import Finding, Report, Tally
+from parity_tests._rounding import PERTURBED, RUNS, spreads, unit_roundoff
+
+U = 2.0**-53
+SURE = np.asarray(False)
+
+
+def test_the_allowance_of_a_slice() -> None:
+    truth = np.array([[1.0, -4.0], [0.5, 0.25]])
+    runs = np.stack([truth, truth + 1e-6, truth * (1 - 1e-6)])
+    allowed = allowance(truth, runs, U, 0.0, SURE)
+    assert allowed.allow == pytest.approx([K * (4e-6 + 4 * U), K * (1e-6 + 0.5 * U)])
+    assert not allowed.inconclusive.any()
+
+
+def test_a_wide_spread_is_inconclusive_and_never_a_pass() -> None:
+    truth = np.array([[1.0, 1.0], [1.0, 1.0]])
+    runs = np.stack([truth, truth + [[0.9 * BLIND], [1.1 * BLIND]]])
+    allowed = allowance(truth, runs, U, 0.0, SURE)
+    assert allowed.inconclusive.tolist() == [False, True]
+    comparison = compare(truth, truth + 100, allowed)
+    assert comparison.inconclusive == 1
+    assert comparison.wrong.tolist() == [[True, True], [False, False]]
+    nothing_else = Report(1, 1, {"hs": Tally(1, slices=2, inconclusive=2)})
+    assert not nothing_else.ok
+    assert nothing_else.exit_code == 2
+
+
+def test_an_exact_zero_is_conclusive() -> None:
+    zero = np.zeros((1, 3))
+    allowed = allowance(zero, np.zeros((RUNS, 1, 3)), U, 1e-300, SURE)
+    assert not allowed.inconclusive.any()
+    assert compare(zero, zero, allowed).equal
+    assert not compare(zero, zero + 1e-200, allowed).equal
+
+
+def test_numbers_below_the_smallest_normal_are_inconclusive() -> None:
+    tiny = float(np.finfo(np.float32).tiny)
+    truth = np.full((1, 3), 1e-42)
+    assert allowance(truth, truth[None], 2.0**-24, tiny, SURE).inconclusive.all()
+
+
+def test_finite_or_not_must_agree() -> None:
+    truth = np.array([[np.nan, np.inf, 1.0]])
+    allowed = allowance(truth, truth[None], U, 0.0, SURE)
+    assert allowed.allow == pytest.approx(K * U)
+    assert compare(truth, np.array([[np.inf, np.nan, 1.0]]), allowed).equal
+    for wrong in ([0.0, np.inf, 1.0], [np.nan, 5.0, 1.0], [np.nan, np.inf, np.nan], [np.nan, np.inf, 1.1]):
+        comparison = compare(truth, np.array([wrong]), allowed)
+        assert comparison.wrong.sum() == 1
+    assert compare(truth, np.array([[0.0, np.inf, 1.0]]), allowed).worst == np.inf
+
+
+def test_an_early_step_is_judged_by_its_own_scale() -> None:
+    truth = np.array([[[1e-9, 2e-9], [1.0, 2.0]]])
+    allowed = allowance(truth, truth[None], U, 0.0, SURE)
+    got = truth.copy()
+    got[0, 0, 1] *= 1 + 1e-12
+    assert compare(truth, got, allowed).wrong[0].tolist() == [[False, True], [False, False]]
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+def test_perturbed_runs_spread_by_the_roundoff_and_run_0_does_not(dtype: str) -> None:
+    case = Case(B=2, T=6, D=3, H=8, dtype=dtype, h0=True)
+    calls = calls_of(case)
+    (spread,) = spreads(case, calls)
+    u = unit_roundoff(dtype)
+    assert u == {"f32": 2.0**-24, "f64": 2.0**-53}[dtype]
+    wide = np.finfo(np.float64).eps
+    for name, runs in spread.runs.items():
+        assert runs.shape[0] == RUNS == PERTURBED + 1
+        distance = np.abs(runs[1:] - runs[0]).max(axis=tuple(range(1, runs.ndim)))
+        scale = np.abs(runs[0]).max()
+        assert (distance > 0.1 * u * scale).all(), name
+        assert (distance < 200 * u * scale + wide * scale).all(), name
+    assert not np.array_equal(spread.runs["dx"][1], spread.runs["dx"][2])
+
+
+def test_the_rounding_is_the_same_whenever_it_is_measured() -> None:
+    case = Case(B=2, T=6, D=3, H=8)
+    first, second = (spreads(case, calls_of(case))[0].runs for _ in "12")
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_gradients_beyond_the_working_precision_are_marked() -> None:
+    case = Case(B=2, T=3, D=2, H=4, dtype="f32")
+    (call,) = calls_of(case)
+    call.dhs[0, 1] = 1e37
+    (spread,) = spreads(case, (call,))
+    # They reach step 1 and what comes before it, of that batch row.
+    assert spread.overflow.T.tolist() == [[True, True, False], [False, False, False]]
+
+
+def test_a_report_keeps_the_smallest_case_of_each_finding() -> None:
+    def finding(tensor: str, case: str) -> Finding:
+        return Finding("values", tensor, case, "off")
+
+    report = Report(planned=3)
+    for case in ("B4T4D4H4-f64-s0", "B1T2D1H1-f64-s0", "B2T2D2H2-f64-s0"):
+        part = Report(1, 1, {"hs": Tally(1, 4, 0, 2.0, case)}, [finding("hs", case)], [case])
+        report.add(Report.from_json(part.to_json()))
+    assert [f.case for f in report.findings] == ["B1T2D1H1-f64-s0"]
+    assert (report.cases, report.tensors["hs"].slices, len(report.failed)) == (3, 12, 3)
+    assert report.exit_code == 1
+
+
+def test_what_was_not_obtained_is_no_pass() -> None:
+    good = {"hs": Tally(1, 4, 0, 0.1, "B1T1D1H1-f64-s0")}
+    assert Report(1, 1, good).ok
+    assert Report(2, 1, good).not_judged == ["1 of 2 cases were not run"]
+    assert Report(1, 1, {}).not_judged == ["no tensor was compared"]
+    assert Report(1, 1, good, unjudged=["the references differ"]).exit_code == 2
+    unusual = Finding("values", "hs", "B1T1D1H1-f64-s0", "odd", severity="unusual")
+    assert Report(1, 1, good, [unusual]).ok

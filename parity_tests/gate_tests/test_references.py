@@ -1,0 +1,138 @@
+"""The references: torch as it is, the plain loop beside it, and the recorded answers."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rnn_np
+from parity_tests._answer import SECOND_BIAS, TENSORS
+from parity_tests._case import CHOICES, Case
+from parity_tests._compare import compare
+from parity_tests._inputs import calls_of
+from parity_tests._judge import ReferenceFault, allowances_of, judge
+from parity_tests._recorded import MANIFEST, RecordedError, default_folder, read
+from parity_tests._rounding import spreads
+
+FOLDER = default_folder()
+RECORDED = read(FOLDER)
+
+
+def test_torch_is_called_as_a_user_would() -> None:
+    torch = pytest.importorskip("torch")
+    from parity_tests._torch import torch_answers
+
+    case = Case(B=2, T=3, D=4, H=5, h0=True)
+    (call,) = calls_of(case)
+    rnn = torch.nn.RNN(4, 5, batch_first=True, dtype=torch.float64)
+    state = {"weight_ih_l0": call.Wx.T, "weight_hh_l0": call.Wh.T, "bias_ih_l0": call.b, "bias_hh_l0": 0 * call.b}
+    rnn.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
+    x, h_0 = (torch.tensor(a, requires_grad=True) for a in (call.xs, call.h_0[None]))  # type: ignore[index]
+    output, h_n = rnn(x, h_0)
+    (output * torch.tensor(call.dhs)).sum().backward()
+    expected = {
+        "hs": output,
+        "h_n": h_n[0],
+        "dx": x.grad,
+        "dh_0": h_0.grad[0],
+        "dWx": rnn.weight_ih_l0.grad.T,
+        "dWh": rnn.weight_hh_l0.grad.T,
+        "db": rnn.bias_ih_l0.grad,
+        SECOND_BIAS: rnn.bias_hh_l0.grad,
+    }
+    (answer,) = torch_answers(case, [call])
+    assert answer.keys() == expected.keys() == {*TENSORS, SECOND_BIAS}
+    for name, value in expected.items():
+        np.testing.assert_allclose(answer[name], value.detach().numpy(), rtol=1e-13)
+
+
+def test_references_that_disagree_judge_nothing() -> None:
+    case = RECORDED.cases[4]
+    answers = RECORDED(case, calls_of(case))
+    for name in answers[0]:
+        altered = [{**answer, name: answer[name] * (1 + 1e-9)} for answer in answers]
+        with pytest.raises(ReferenceFault, match="two references differ in"):
+            judge(case, lambda *_, altered=altered: altered, rnn_np)
+
+
+def test_recorded_cases_are_of_all_kinds() -> None:
+    cases = RECORDED.cases
+    assert len(cases) == 100
+    for name in ("layer", "dtype", "gain", "h0", "upstream", "layout", "calls", "bias", "plant"):
+        assert {getattr(case, name) for case in cases} == {*CHOICES[name]}
+    assert max(case.T for case in cases) == 300
+    assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 3_000_000
+
+
+@pytest.mark.parametrize("token", [str(case) for case in RECORDED.cases])
+def test_live_torch_still_gives_the_recorded_answers(token: str) -> None:
+    pytest.importorskip("torch", reason="this compares recorded answers with live ones")
+    from parity_tests._torch import torch_answers
+
+    case = Case.parse(token)
+    calls = calls_of(case)
+    recorded, live = RECORDED(case, calls), torch_answers(case, calls)
+    for kept, fresh, spread in zip(recorded, live, spreads(case, calls), strict=True):
+        assert kept.keys() == fresh.keys()
+        for name, allowed in allowances_of(case, kept, spread).items():
+            assert compare(kept[name], fresh[name], allowed).equal, name
+
+
+def _copy(folder: Path) -> Path:
+    shutil.copytree(FOLDER, folder / "fixtures")
+    return folder / "fixtures"
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "altered", "swapped"])
+def test_a_damaged_file_is_an_error(tmp_path: Path, damage: str) -> None:
+    folder = _copy(tmp_path)
+    assert len(read(folder).cases) == 100
+    file, other = sorted(folder.glob("*.npz"))[:2]
+    data = bytearray(file.read_bytes())
+    if damage == "missing":
+        file.unlink()
+    elif damage == "truncated":
+        file.write_bytes(data[:-100])
+    elif damage == "altered":
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
+    else:
+        file.write_bytes(other.read_bytes())
+    with pytest.raises(RecordedError, match=file.name):
+        read(folder)
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    ["", "[]", "{}", '{"format": 2, "versions": {}, "files": {"a": {}}}', '{"format": 1, "versions": {}, "files": {}}'],
+)
+def test_a_damaged_manifest_is_an_error(tmp_path: Path, manifest: str) -> None:
+    folder = _copy(tmp_path)
+    (folder / MANIFEST).write_text(manifest, "utf-8")
+    with pytest.raises(RecordedError, match=r"manifest|recorded answers"):
+        read(folder)
+    (folder / MANIFEST).unlink()
+    with pytest.raises(RecordedError, match="recorded answers: cannot read"):
+        read(folder)
+
+
+def test_a_token_that_no_array_belongs_to_is_an_error(tmp_path: Path) -> None:
+    folder = _copy(tmp_path)
+    manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+    next(iter(manifest["files"].values()))["cases"].append("B9T9D9H9-f64-s9")
+    (folder / MANIFEST).write_text(json.dumps(manifest), "utf-8")
+    with pytest.raises(RecordedError, match="no arrays of case B9T9D9H9-f64-s9"):
+        read(folder)
+
+
+def test_other_inputs_than_the_recorded_ones_are_an_error() -> None:
+    case = RECORDED.cases[0]
+    (call,) = calls_of(case)
+    assert RECORDED(case, [call])
+    call.xs[0, 0, 0] += 1e-9
+    with pytest.raises(RecordedError, match="the inputs made here are not those recorded"):
+        RECORDED(case, [call])
+    with pytest.raises(RecordedError, match="not among the 100 recorded cases"):
+        RECORDED(Case(B=9, T=9, D=9, H=9), [call])

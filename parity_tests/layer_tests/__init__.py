@@ -1,0 +1,1 @@
+"""Tests of the layers: the contract of ``rnn_np``, line by line."""

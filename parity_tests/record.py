@@ -1,0 +1,73 @@
+"""``python -m parity_tests.record``: record the answers of the installed torch into ``fixtures/``.
+
+A hundred cases: the smallest of every kind by name, then random ones small enough that all of them,
+inputs and weights included, stay under 3 MB.
+"""
+
+import importlib.metadata
+
+import numpy as np
+
+from parity_tests._case import CALLS, GAINS, LAYOUTS, PLANTS, UPSTREAMS, Case
+from parity_tests._draw import draw_case
+from parity_tests._recorded import default_folder, write
+from parity_tests._torch import torch_answers
+
+NUMBER = 100
+MAX_ELEMENTS = 3500
+"""Of a random case, in all of its arrays."""
+SEED = 2
+
+
+def recorded_cases() -> list[Case]:
+    """The cases to record, the same ones every time."""
+    usual = {"B": 3, "T": 4, "D": 2, "H": 5}
+    cases = [
+        Case(B=1, T=1, D=1, H=1),
+        Case(B=1, T=1, D=1, H=1, dtype="f32", layer="cell", h0=True),
+        Case(B=1, T=300, D=1, H=4),
+        Case(B=1, T=200, D=2, H=2, dtype="f32", h0=True, upstream="last"),
+        Case(B=3, T=5, D=7, H=7, h0=True),
+        Case(B=4, T=4, D=3, H=6, dtype="f32"),
+        Case(B=2, T=12, D=3, H=32, gain=4.0, h0=True),
+        Case(B=2, T=60, D=3, H=16, gain=3.0, dtype="f32"),
+        Case(B=1, T=2, D=64, H=3, bias="row"),
+        Case(B=32, T=2, D=1, H=2, layer="time", dtype="f32"),
+    ]
+    cases += [Case(**usual, gain=gain, dtype=dtype) for gain in GAINS for dtype in ("f64", "f32")]
+    cases += [Case(**usual, h0=True, upstream=upstream, seed=1) for upstream in UPSTREAMS]
+    cases += [Case(**usual, h0=True, layout=layout, seed=2) for layout in LAYOUTS[1:]]
+    cases += [Case(**usual, calls=calls, dtype="f32", seed=3) for calls in CALLS[1:]]
+    cases += [Case(**usual, h0=True, plant=plant, seed=4) for plant in PLANTS[1:]]
+    cases += [
+        Case(layer="cell", B=3, T=1, D=2, H=5, h0=True, calls=calls, bias=bias, dtype=dtype, seed=5)
+        for calls, bias, dtype in (("once", "flat", "f64"), ("again", "row", "f64"), ("again", "flat", "f32"))
+    ]
+    number = 0
+    while len(cases) < NUMBER:
+        case = draw_case(SEED, number)
+        number += 1
+        if elements(case) <= MAX_ELEMENTS:
+            cases.append(case)
+    return cases
+
+
+def elements(case: Case) -> int:
+    """About how many numbers a case's recording holds."""
+    D, H = case.D, case.H
+    calls = max(case.chunks, 1 + (case.calls in ("again", "reset")))
+    return 2 * case.B * case.T * (D + H) + calls * 2 * (D + H + 2) * H
+
+
+def main() -> None:
+    """Record, and say what was recorded."""
+    folder = default_folder()
+    versions = {"torch": importlib.metadata.version("torch"), "numpy": np.__version__}
+    cases = recorded_cases()
+    write(folder, cases, torch_answers, versions)
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    print(f"recorded {len(cases)} cases of torch {versions['torch']} in {folder}: {size} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Refusals: every argument is checked here, before anything is changed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rnn_np._kernel import Array
+
+DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def check_array(name: str, value: object, axes: str, sizes: Mapping[str, int]) -> Array:
+    """Return ``value`` if it is a plain array of these axes ("B T D"), some of a known size.
+
+    Raises TypeError for what is no ``numpy.ndarray`` and ValueError for a wrong shape.
+    """
+    if type(value) is not np.ndarray and not isinstance(value, np.memmap):
+        raise TypeError(
+            f"{name}: expected a numpy.ndarray, got {type(value).__qualname__}; "
+            f"convert with numpy.asarray({name}, dtype=...)"
+        )
+    names = axes.split()
+    if len(value.shape) == len(names):
+        for axis, size in zip(names, value.shape, strict=True):
+            if sizes.get(axis, size) != size:
+                break
+        else:
+            return value
+    known = ", ".join(f"{axis} = {size}" for axis, size in sizes.items() if axis in names)
+    raise ValueError(
+        f"{name}: expected shape [{', '.join(names)}]{' with ' * bool(known)}{known}, "
+        f"got shape {list(value.shape)}"
+    )
+
+
+def check_dtype(name: str, value: Array, dtype: np.dtype[Any]) -> None:
+    """Raise ValueError unless ``value`` has the parameters' ``dtype``."""
+    if value.dtype != dtype:
+        raise ValueError(
+            f"{name}: expected {dtype}, the dtype of the parameters, got {value.dtype}; "
+            f"convert with {name}.astype(numpy.{dtype})"
+        )
+
+
+def check_parameters(Wx: object, Wh: object, b: object) -> tuple[Array, Array, Array]:
+    """Return the three parameters if their shapes and dtypes fit one another.
+
+    Raises TypeError or ValueError, naming the parameter, what was given and what was expected.
+    """
+    Wx = check_array("Wx", Wx, "D H", {})
+    D, H = Wx.shape
+    if D == 0 or H == 0:
+        raise ValueError(f"Wx: expected shape [D, H] with D and H at least 1, got {[D, H]}")
+    Wh = check_array("Wh", Wh, "H H", {"H": H})
+    b = check_array("b", b, "1 H" if np.ndim(b) == 2 else "H", {"1": 1, "H": H})  # type: ignore[call-overload]
+    if Wx.dtype not in DTYPES:
+        raise ValueError(
+            f"Wx: expected dtype float32 or float64, got {Wx.dtype}; "
+            "convert with Wx.astype(numpy.float32) or Wx.astype(numpy.float64)"
+        )
+    for name, value in (("Wh", Wh), ("b", b)):
+        if value.dtype != Wx.dtype:
+            raise ValueError(
+                f"{name}: expected {Wx.dtype}, the dtype of Wx, got {value.dtype}; "
+                f"convert with {name}.astype(numpy.{Wx.dtype})"
+            )
+    return Wx, Wh, b
+
+
+def numpy_from_torch(state_dict: object, names: tuple[str, ...]) -> dict[str, Array]:
+    """Return the entries ``names`` of a state dict as arrays; torch itself is not imported.
+
+    Raises TypeError for no mapping or an entry that is neither array nor tensor, and ValueError
+    that names every missing and every unexpected entry.
+    """
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(
+            "state_dict: expected a mapping of names to arrays or tensors, "
+            f"got {type(state_dict).__qualname__}"
+        )
+    missing = [name for name in names if name not in state_dict]
+    unexpected = [str(name) for name in state_dict if name not in names]
+    if missing or unexpected:
+        raise ValueError(
+            f"state_dict: expected the entries {', '.join(names)}; "
+            f"missing: {', '.join(missing) or 'none'}; "
+            f"unexpected: {', '.join(unexpected) or 'none'}"
+        )
+    arrays = {}
+    for name in names:
+        value = state_dict[name]
+        if hasattr(value, "detach"):
+            try:
+                value = value.detach().cpu().numpy()
+            except TypeError as error:  # dtypes that NumPy lacks, such as bfloat16
+                raise ValueError(f"{name}: expected float32 or float64, got {value.dtype}") from error
+        arrays[name] = value
+    return arrays
