@@ -27,3 +27,8 @@ def cell_answer(answer: Answer) -> Answer:
         for name, value in answer.items()
         if name != "hs"
     }
+
+
+def cell_slices(slices: Answer) -> Answer:
+    """The same for what is said of every slice: ``dx`` [B]."""
+    return {name: value[:, 0] if name == "dx" else value for name, value in slices.items() if name != "hs"}

@@ -18,10 +18,15 @@ BLIND = 1e-2
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What is allowed in each slice of one tensor; shapes are the tensor's less its last axis."""
+    """What is allowed in each slice of one tensor; shapes are the tensor's less its last axis.
+
+    ``disagreement`` is how far the plain loop is from the reference, over what its own spread
+    allows, at the worst slice: above 1, the two references cannot both be right.
+    """
 
     allow: Array
     inconclusive: Array
+    disagreement: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,38 +48,55 @@ class Comparison:
         return not self.wrong.any()
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def allowance(truth: Array, runs: Array, u: float, tiny: float, unsure: Array) -> Allowance:
     """Return what rounding explains in each slice of ``truth`` [...].
 
     Args:
         truth: the reference tensor, in float64.
-        runs: [RUNS, ...], the same tensor under perturbation.
+        runs: [RUNS, ...], the same tensor by the plain loop, run 0 unperturbed.
         u: unit roundoff of the working precision.
         tiny: its smallest normal number, below which relative precision ends.
         unsure: slices known beforehand to prove nothing; broadcast to the slices.
     """
     finite = np.isfinite(truth)
-    with np.errstate(invalid="ignore"):  # infinity less infinity, put aside below
-        moved, size = np.abs(runs - truth), np.abs(truth)
+    scale = _largest(truth, finite)
+    spread = _largest(runs[1:] - truth, finite).max(axis=0)
+    own_scale = _largest(runs[0], finite)
+    own_spread = _largest(runs[1:] - runs[0], finite).max(axis=0)
+    # A wrong reference must not pass for a wide spread, hence the loop's spread about itself too.
+    own_blind = _blind(own_spread, np.minimum(scale, own_scale), tiny) | unsure
+    apart = _largest(runs[0] - truth, finite) / (K * (own_spread + u * scale + tiny))
+    apart = np.where(np.isnan(apart), np.inf, apart)
+    return Allowance(
+        allow=K * (spread + u * scale + tiny),
+        inconclusive=_blind(spread, scale, tiny) | own_blind,
+        disagreement=float(np.where(own_blind, 0.0, apart).max(initial=0.0)),
+    )
+
+
+def _largest(values: Array, finite: Array) -> Array:
+    """Largest magnitude in each slice, where the reference is finite."""
+    magnitude = np.abs(values)
     if not finite.all():
-        moved, size = np.where(finite, moved, 0.0), np.where(finite, size, 0.0)
-    spread = moved.max(axis=(0, -1), initial=0.0)
-    scale = size.max(axis=-1, initial=0.0)
-    blind = np.where(scale > 0, spread + tiny > BLIND * scale, spread > 0)
-    blind |= ~np.isfinite(spread) | unsure
-    return Allowance(K * (spread + u * scale + tiny), blind)
+        magnitude = np.where(finite, magnitude, 0.0)
+    return np.asarray(magnitude.max(axis=-1, initial=0.0))
 
 
+def _blind(spread: Array, scale: Array, tiny: float) -> Array:
+    wide = np.where(scale > 0, spread + tiny > BLIND * scale, spread > 0)
+    return np.asarray(wide | ~np.isfinite(spread))
+
+
+@np.errstate(invalid="ignore", over="ignore")
 def compare(truth: Array, got: Array, allowed: Allowance) -> Comparison:
     """Compare ``got`` with ``truth``, arrays of one shape, under what is allowed."""
     finite = np.isfinite(truth)
-    with np.errstate(invalid="ignore"):
-        error = np.abs(got - truth)
+    error = np.abs(got - truth)
     if not (finite.all() and np.isfinite(got).all()):
         # Finite or not must agree; which non-finite value it is depends on the order of operations.
         error = np.where(finite & np.isfinite(got), error, np.where(finite == np.isfinite(got), 0.0, np.inf))
-    with np.errstate(over="ignore"):
-        over = error / allowed.allow[..., None]
+    over = error / allowed.allow[..., None]
     over[allowed.inconclusive] = 0.0
     return Comparison(
         slices=allowed.allow.size,

@@ -3,7 +3,8 @@
 A plain float64 loop, independent of ``rnn_np``'s kernel and of torch, runs a case 1 + 8 times at
 once along a leading axis. Run 0 is exact as float64 goes, a second reference; in the others every
 stored intermediate value is multiplied by 1 + 2u r with r uniform in (-1, 1) and u the unit roundoff
-of the working precision (Monte Carlo arithmetic).
+of the working precision (Monte Carlo arithmetic), and every product of matrices moved by what the
+rounding of its partial sums comes to.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from functools import cache
 
 import numpy as np
 
-from parity_tests._answer import Answer, cell_answer
+from parity_tests._answer import Answer, cell_answer, cell_slices
 from parity_tests._case import Case
 from parity_tests._inputs import DTYPES, Array, Call
 
@@ -23,16 +24,21 @@ OVERFLOW_MARGIN = 2.0**-20
 """Of the largest float: beyond it an order of operations may overflow where another does not."""
 
 
+LOST = 1e-3
+"""A state that has moved by this much has left the range in which errors grow in proportion: from
+then on, and in the gradients that pass through it, eight runs measure nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spread:
     """One call's tensors in every run, [RUNS, ...] each, run 0 unperturbed.
 
-    ``overflow`` [T, B] is true where a gradient, in any run, came close to the working precision's
-    largest float at this step or a later one.
+    ``unsure`` says for each tensor which slices the runs cannot speak for: those that a lost state
+    reaches, or a gradient near the working precision's largest float.
     """
 
     runs: Answer
-    overflow: Array
+    unsure: Answer
 
 
 def unit_roundoff(dtype: str) -> float:
@@ -47,16 +53,31 @@ def spreads(case: Case, calls: Sequence[Call]) -> list[Spread]:
     result: list[Spread] = []
     with np.errstate(all="ignore"):
         for call in calls:
-            kept = result[-1].runs["h_n"] if call.carries else call.h_0
-            spread = _run(call, kept, noise, limit)
-            result.append(spread)
+            kept = result[-1] if call.carries else None
+            runs, overflow = _run(call, kept.runs["h_n"] if kept else call.h_0, noise, limit)
+            lost = np.abs(runs["hs"][1:] - runs["hs"][0]).max(axis=(0, -1), initial=0.0) > LOST
+            if kept:
+                lost[:, 0] |= kept.unsure["h_n"]
+            result.append(Spread(runs, _unsure(np.logical_or.accumulate(lost, axis=1), overflow)))
     if case.layer == "cell":
-        return [Spread(cell_answer(spread.runs), spread.overflow) for spread in result]
+        return [Spread(cell_answer(s.runs), cell_slices(s.unsure)) for s in result]
     return result
 
 
-def _run(call: Call, start: Array | None, noise: "_Noise", limit: float) -> Spread:
-    """``start`` [B, H] or, carried over, [RUNS, B, H]; everything else below is [T, RUNS, B, ...]."""
+def _unsure(lost: Array, overflow: Array) -> Answer:
+    """From [B, T] each: the state lost at this step or before, the gradient too large here."""
+    row = lost[:, -1]
+    reached = np.logical_or.accumulate(overflow[:, ::-1], axis=1)[:, ::-1] | row[:, None]
+    anywhere = np.asarray(reached.any())
+    every = dict.fromkeys(("dWx", "dWh", "db"), anywhere)
+    return {"hs": lost, "h_n": row, "dx": reached, "dh_0": reached[:, 0], **every}
+
+
+def _run(call: Call, start: Array | None, noise: "_Noise", limit: float) -> tuple[Answer, Array]:
+    """The tensors of every run, and where [B, T] a gradient is beyond ``limit``.
+
+    ``start`` is [B, H] or, carried over, [RUNS, B, H]; arrays are [T, RUNS, B, ...] in here.
+    """
     Wx, Wh, b = (np.asarray(w, np.float64) for w in (call.Wx, call.Wh, call.b))
     xs = np.ascontiguousarray(call.xs.transpose(1, 0, 2), np.float64)
     dhs = np.ascontiguousarray(call.dhs.transpose(1, 0, 2), np.float64)
@@ -67,12 +88,13 @@ def _run(call: Call, start: Array | None, noise: "_Noise", limit: float) -> Spre
         h[0] = start
     z = h[1:]
     z[...] = (xs @ Wx)[:, None]
-    noise.relative(z[:, 1:])
+    noise.product(z[:, 1:], _walk(xs, Wx**2)[:, None])
     z += b
     recurrent = np.empty((RUNS, B, H))
+    Wh_squared = Wh**2
     for t in range(T):
         np.dot(h[t].reshape(-1, H), Wh, out=recurrent.reshape(-1, H))
-        noise.relative(recurrent[1:])
+        noise.product(recurrent[1:], _walk(h[t, 0], Wh_squared))
         now, perturbed = z[t], z[t, 1:]
         now += recurrent
         noise.relative(perturbed)
@@ -90,14 +112,14 @@ def _run(call: Call, start: Array | None, noise: "_Noise", limit: float) -> Spre
         np.multiply(d[t], slope[t], out=dz[t])
         noise.relative(dz[t, 1:])
         np.dot(dz[t].reshape(-1, H), Wh.T, out=carry.reshape(-1, H))
-        noise.relative(carry[1:])
+        noise.product(carry[1:], _walk(dz[t, 0], Wh_squared.T))
 
     dx = (dz.reshape(-1, H) @ Wx.T).reshape(T, RUNS, B, D)
-    noise.relative(dx[:, 1:])
-    large = ((np.abs(d) > limit) & np.isfinite(d)).any(axis=(1, 3))
+    noise.product(dx[:, 1:], _walk(dz[:, 0], Wx.T**2)[:, None])
+    large = ((np.abs(d) > limit) & np.isfinite(d)).any(axis=(1, 3)).T
     rows = _rows(dz)
     before = _rows(h[:-1])
-    return Spread(
+    return (
         {
             "hs": z.transpose(1, 2, 0, 3),
             "h_n": h[-1],
@@ -107,8 +129,16 @@ def _run(call: Call, start: Array | None, noise: "_Noise", limit: float) -> Spre
             "dWh": before.transpose(0, 2, 1) @ noise.partial_sums(rows),
             "db": noise.partial_sums(rows).sum(axis=1),
         },
-        np.logical_or.accumulate(large[::-1])[::-1],
+        large,
     )
+
+
+def _walk(rows: Array, squares: Array) -> Array:
+    """Root of the sum of squares of the partial sums of ``rows @ W``, given ``W**2``: they walk at
+    random, so that partial sum k has k terms' share of the square."""
+    walk = (rows * rows) @ squares
+    walk *= rows.shape[-1] / 2
+    return np.sqrt(walk, out=walk)
 
 
 def _rows(array: Array) -> Array:
@@ -138,6 +168,11 @@ class _Noise:
     def absolute(self, values: Array) -> None:
         """Move every value by its own 2u r."""
         values += self._next(self.absolute_pool, values.size).reshape(values.shape)
+
+    def product(self, values: Array, walk: Array) -> None:
+        """Perturb a product of matrices: the rounding of its result and of its partial sums."""
+        self.relative(values)
+        values += self._next(self.absolute_pool, values.size).reshape(values.shape) * walk
 
     def partial_sums(self, terms: Array) -> Array:
         """Return ``terms`` [RUNS, N, H] such that their sum over N, under whatever factor, carries

@@ -45,12 +45,12 @@ def test_an_exact_zero_is_conclusive() -> None:
 def test_numbers_below_the_smallest_normal_are_inconclusive() -> None:
     tiny = float(np.finfo(np.float32).tiny)
     truth = np.full((1, 3), 1e-42)
-    assert allowance(truth, truth[None], 2.0**-24, tiny, SURE).inconclusive.all()
+    assert allowance(truth, np.stack([truth, truth]), 2.0**-24, tiny, SURE).inconclusive.all()
 
 
 def test_finite_or_not_must_agree() -> None:
     truth = np.array([[np.nan, np.inf, 1.0]])
-    allowed = allowance(truth, truth[None], U, 0.0, SURE)
+    allowed = allowance(truth, np.stack([truth, truth]), U, 0.0, SURE)
     assert allowed.allow == pytest.approx(K * U)
     assert compare(truth, np.array([[np.inf, np.nan, 1.0]]), allowed).equal
     for wrong in ([0.0, np.inf, 1.0], [np.nan, 5.0, 1.0], [np.nan, np.inf, np.nan], [np.nan, np.inf, 1.1]):
@@ -61,7 +61,7 @@ def test_finite_or_not_must_agree() -> None:
 
 def test_an_early_step_is_judged_by_its_own_scale() -> None:
     truth = np.array([[[1e-9, 2e-9], [1.0, 2.0]]])
-    allowed = allowance(truth, truth[None], U, 0.0, SURE)
+    allowed = allowance(truth, np.stack([truth, truth]), U, 0.0, SURE)
     got = truth.copy()
     got[0, 0, 1] *= 1 + 1e-12
     assert compare(truth, got, allowed).wrong[0].tolist() == [[False, True], [False, False]]
@@ -96,7 +96,23 @@ def test_gradients_beyond_the_working_precision_are_marked() -> None:
     call.dhs[0, 1] = 1e37
     (spread,) = spreads(case, (call,))
     # They reach step 1 and what comes before it, of that batch row.
-    assert spread.overflow.T.tolist() == [[True, True, False], [False, False, False]]
+    assert spread.unsure["dx"].tolist() == [[True, True, False], [False, False, False]]
+    assert spread.unsure["dh_0"].tolist() == [True, False]
+    assert spread.unsure["dWh"]
+    assert not spread.unsure["hs"].any()
+
+
+def test_a_lost_state_stays_lost_and_takes_its_gradients_along() -> None:
+    chaotic = Case(B=1, T=300, D=2, H=12, gain=4.0, dtype="f32")
+    (spread,) = spreads(chaotic, calls_of(chaotic))
+    lost = spread.unsure["hs"][0].tolist()
+    first = lost.index(True)
+    assert 10 < first < 290
+    assert lost == [False] * first + [True] * (300 - first)
+    assert spread.unsure["dx"].all()
+    assert spread.unsure["db"]
+    calm = Case(B=1, T=300, D=2, H=12, gain=0.7, dtype="f32")
+    assert not any(unsure.any() for unsure in spreads(calm, calls_of(calm))[0].unsure.values())
 
 
 def test_a_report_keeps_the_smallest_case_of_each_finding() -> None:
