@@ -23,9 +23,7 @@ SECOND_BIAS = "db_hh"
 def cell_answer(answer: Answer) -> Answer:
     """Turn a one-step sequence's answer into a cell's: no ``hs``, and ``dx`` [B, D]."""
     return {
-        name: value[..., 0, :] if name == "dx" else value
-        for name, value in answer.items()
-        if name != "hs"
+        name: value[..., 0, :] if name == "dx" else value for name, value in answer.items() if name != "hs"
     }
 
 

@@ -71,9 +71,7 @@ class Case:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
         largest = max(self.B * self.T * max(self.D, self.H), self.H * max(self.D, self.H))
         if largest > MAX_ELEMENTS:
-            raise ValueError(
-                f"B, T, D, H: expected arrays of at most {MAX_ELEMENTS} elements, got {largest}"
-            )
+            raise ValueError(f"B, T, D, H: expected arrays of at most {MAX_ELEMENTS} elements, got {largest}")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed: expected 0 <= seed < 2**63, got {self.seed}")
         if self.chunks > self.T:

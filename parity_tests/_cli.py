@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-
+from parity_tests._plan import default_reference
 
 HERE = Path(__file__).parent
 
@@ -18,10 +18,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Only what this run needs: a plugin or option of the caller's own project may reorder or skip.
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.environ.pop("PYTEST_ADDOPTS", None)
-    alone = options.case is not None or options.reference == "recorded"
+    alone = options.case is not None or (options.reference or default_reference()) == "recorded"
     workers = options.workers or ("0" if alone else "auto")
-    command = ["-c", str(HERE / "gate.ini"), "--rootdir", str(HERE)]
-    command += ["-p", "parity_tests._plugin", "-p", "xdist", "-p", "no:cacheprovider", "-n", workers, "--dist", "worksteal", "--tb", "no", "-rN"]
+    command = ["-c", str(HERE / "gate.ini"), "--rootdir", str(HERE), "-n", workers]
+    command += [
+        "-p",
+        "parity_tests._plugin",
+        "-p",
+        "xdist",
+        "-p",
+        "no:cacheprovider",
+        "--dist",
+        "worksteal",
+        "--tb",
+        "no",
+        "-rN",
+    ]
     for name in ("cases", "seed", "reference", "case", "json"):
         if getattr(options, name) is not None:
             command += [f"--parity-{name}", getattr(options, name)]

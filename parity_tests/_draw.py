@@ -5,6 +5,7 @@ Hypothesis's own generation is not used: it draws constants it finds in whatever
 and varies what it drew before, so that cases would depend on the process and often repeat.
 """
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +23,7 @@ MAX_HIDDEN = 128
 MAX_AREA = 2**15
 """Of B * T * max(D, H), so that no case takes the time of a hundred others."""
 
+
 @st.composite
 def _log_uniform(draw: DrawFn, most: int) -> int:
     """1 .. ``most``, every octave as likely as every other; shrinks towards 1."""
@@ -36,7 +38,7 @@ def _cases(draw: DrawFn) -> Case:
     cell = draw(_rarely(8))
     T = 1 if cell else draw(_log_uniform(min(MAX_STEPS, MAX_AREA // max(D, H))))
     most = min(32, MAX_AREA // (T * max(D, H)))
-    B = T if T <= most and draw(_rarely(8)) else draw(_log_uniform(most))
+    B = T if most >= T and draw(_rarely(8)) else draw(_log_uniform(most))
     h0 = cell or draw(st.booleans())
     calls = [word for word in CALLS if not word.startswith("chunks") or int(word[-1]) <= T]
     plants = [word for word in PLANTS if h0 or not word.endswith("h0")]
@@ -94,10 +96,8 @@ def shrink(run_seed: int, number: int, fails: Callable[[Case], bool], deadline: 
 
     test = _test(check)
     for run in (lambda: test.hypothesis.fuzz_one_input(_bytes(run_seed, number)), test):
-        try:
+        with contextlib.suppress(_Failing):
             run()
-        except _Failing:
-            pass
     return failing[-1]
 
 

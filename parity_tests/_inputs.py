@@ -4,16 +4,16 @@ NumPy promises the raw bits of PCG64 for a seed, not the streams of its distribu
 drawn and scaled here, by operations that IEEE 754 rounds exactly.
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from parity_tests._case import Case
 
-Array = npt.NDArray[Any]
-DTYPES = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64)}
+Array = np.ndarray[Any, np.dtype[Any]]
+DTYPES: dict[str, np.dtype[Any]] = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class _Maker:
                 np.ascontiguousarray(whole.dhs[:, start:end]),
                 carries=start > 0,
             )
-            for start, end in zip(cuts, cuts[1:], strict=False)
+            for start, end in itertools.pairwise(cuts)
         )
 
     def plant(self, call: Call) -> None:

@@ -113,7 +113,8 @@ def _difference(
     wrong = comparison.wrong.reshape(got.shape)
     steps = 1 if name in ("hs", "dx") and case.layer != "cell" else None
     places = np.argwhere(wrong)
-    first = tuple(min(places.tolist(), key=lambda place: (place[steps] if steps else 0, place)))
+    order = places[:, steps] if steps else np.zeros(len(places))
+    first = tuple(places[np.argmin(order)].tolist())
     slack = allowed.allow.reshape((1,) * (got.ndim - 1 - allowed.allow.ndim) + allowed.allow.shape)
     over = abs(float(got[first]) - float(want[first])) / float(slack[first[:-1]])
     lines = [
@@ -122,6 +123,8 @@ def _difference(
     ]
     if steps:
         times = places[:, steps]
-        lines.append(f"wrong at time steps {times.min()} (first) to {times.max()}, of 0 to {got.shape[1] - 1}")
+        lines.append(
+            f"wrong at time steps {times.min()} (first) to {times.max()}, of 0 to {got.shape[1] - 1}"
+        )
     check = "values" if np.isfinite(got[first]) == np.isfinite(want[first]) else "non-finite values"
     return Finding(check, name, str(case), "; ".join(lines))

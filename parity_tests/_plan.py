@@ -4,6 +4,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -20,6 +21,11 @@ BATCH = 50
 
 class PlanError(Exception):
     """The options ask for what cannot be done; the message says why."""
+
+
+def default_reference() -> str:
+    """``torch`` where it is installed, else ``recorded``."""
+    return "recorded" if importlib.util.find_spec("torch") is None else "torch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +62,9 @@ class Plan:
         """
         if reference not in (None, "torch", "recorded"):
             raise PlanError(f"reference: expected torch or recorded, got {reference!r}")
-        installed = importlib.util.find_spec("torch") is not None
-        if reference == "torch" and not installed:
+        if reference == "torch" and default_reference() != "torch":
             raise PlanError("reference: torch is not installed; install rnn-np[parity]")
-        reference = reference or ("torch" if installed else "recorded")
+        reference = reference or default_reference()
         _layers(layers)
         fresh = {"seed": seed, "cases": number}
         if case is not None:
@@ -100,24 +105,15 @@ class Plan:
 
         return [draw_case(self.seed, number) for number in numbers]
 
-    def judge(self, batch: int) -> Report:
-        """Judge every case of a batch, whatever is found."""
-        report = Report(planned=self.size(batch))
-        for case in self.cases(batch):
+    def judge_cases(self, cases: Sequence[Case]) -> Report:
+        """Judge every case, whatever is found; what cannot be judged is said in the report."""
+        report = Report(planned=len(cases))
+        for case in cases:
             try:
-                report.add(self.judge_case(case))
+                report.add(judge(case, _reference(self.reference), _layers(self.layers)))
             except (ReferenceFault, RecordedError) as fault:
                 report.unjudged.append(str(fault))
         return report
-
-    def judge_case(self, case: Case) -> Report:
-        """Judge one case.
-
-        Raises:
-            ReferenceFault: the references disagree.
-            RecordedError: the case is recorded otherwise.
-        """
-        return judge(case, _reference(self.reference), _layers(self.layers))
 
     def versions(self) -> dict[str, str]:
         """The versions that the verdict rests on."""

@@ -5,12 +5,14 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from parity_tests._case import Case
 from parity_tests._plan import Plan, PlanError
 from parity_tests._recorded import RecordedError
 from parity_tests._report import Finding, Report
@@ -26,9 +28,13 @@ GATE = "test_layers_equal_the_reference"
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("parity", "parity with torch.nn.RNN")
     group.addoption("--parity-cases", metavar="N", help="how many random cases to judge (default 2000)")
-    group.addoption("--parity-seed", metavar="SEED", help="of the random cases: a number (default 0) or fresh")
     group.addoption(
-        "--parity-reference", metavar="torch|recorded", help="the reference (default: torch if it is installed)"
+        "--parity-seed", metavar="SEED", help="of the random cases: a number (default 0) or fresh"
+    )
+    group.addoption(
+        "--parity-reference",
+        metavar="torch|recorded",
+        help="the reference (default: torch if it is installed)",
     )
     group.addoption("--parity-case", metavar="TOKEN", help="judge this case alone")
     group.addoption(
@@ -47,7 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
         plan = Plan.make(number=config.getoption("parity_cases"), **given)
     except (PlanError, RecordedError) as error:
         raise pytest.UsageError(f"--parity-{error}") from error
-    # Workers are handed these options: a fresh seed is drawn once, for all of them.
+    # Workers are handed these options, so that all of them have one reference and one fresh seed.
+    config.option.parity_reference = plan.reference
     if given["seed"] is not None:
         config.option.parity_seed = str(plan.seed)
     config.stash[PLAN] = plan
@@ -134,29 +141,23 @@ class Controller:
         from parity_tests._draw import shrink
 
         deadline = time.monotonic() + SHRINK_SECONDS
-        judged: dict[str, Report] = {}
+        judged: dict[Case, Report] = {}
         smallest = Report(planned=0)
         smallest.find(self.report.findings)
 
-        def found(case: Any) -> Report:
-            if str(case) not in judged:
-                judged[str(case)] = self.plan.judge_case(case)
-                smallest.find(judged[str(case)].findings)
-            return judged[str(case)]
+        def shows(what: str, case: Case) -> bool:
+            if case not in judged:
+                judged[case] = self.plan.judge_cases([case])
+                smallest.find(judged[case].findings)
+            return what in {finding.what for finding in judged[case].findings}
 
         for finding in self.report.findings:
-            key = finding.check, finding.tensor
-            start = next(f.case for f in smallest.findings if (f.check, f.tensor) == key)
-            if start != finding.case or finding.case not in self.batch_of:
+            if finding not in smallest.findings:
                 continue  # shrinking another finding made this one small too
-            batch = self.batch_of[start]
-            number = [str(case) for case in self.plan.cases(batch)].index(start)
-            shrink(
-                self.plan.seed,
-                self.plan.first(batch) + number,
-                lambda case, key=key: key in {(f.check, f.tensor) for f in found(case).findings},
-                deadline,
-            )
+            batch = self.batch_of[finding.case]
+            number = [str(case) for case in self.plan.cases(batch)].index(finding.case)
+            start = self.plan.first(batch) + number
+            shrink(self.plan.seed, start, partial(shows, finding.what), deadline)
         return smallest.findings
 
     def _json(self) -> dict[str, Any]:

@@ -60,7 +60,8 @@ class Recorded:
             made = call.arrays()
             kept = _part(arrays, f"{number}/in/")
             if made.keys() != kept.keys() or any(
-                made[name].dtype != kept[name].dtype or not np.array_equal(made[name], kept[name], equal_nan=True)
+                made[name].dtype != kept[name].dtype
+                or not np.array_equal(made[name], kept[name], equal_nan=True)
                 for name in made
             ):
                 raise RecordedError(f"{case}: the inputs made here are not those recorded")
@@ -79,7 +80,9 @@ def read(folder: Path) -> Recorded:
         versions, files = dict(manifest["versions"]), dict(manifest["files"])
         if manifest["format"] != FORMAT or not files:
             raise RecordedError(f"{MANIFEST}: expected format {FORMAT} and files, got {manifest['format']}")
-        arrays = {case: data for name, entry in files.items() for case, data in _read_file(folder, name, entry)}
+        arrays = {
+            case: data for name, entry in files.items() for case, data in _read_file(folder, name, entry)
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordedError(
             f"recorded answers: cannot read {folder}: {type(error).__name__}: {error}"

@@ -116,7 +116,7 @@ def _run(call: Call, start: Array | None, noise: "_Noise", limit: float) -> tupl
 
     dx = (dz.reshape(-1, H) @ Wx.T).reshape(T, RUNS, B, D)
     noise.product(dx[:, 1:], _walk(dz[:, 0], Wx.T**2)[:, None])
-    large = ((np.abs(d) > limit) & np.isfinite(d)).any(axis=(1, 3)).T
+    large = np.any((np.abs(d) > limit) & np.isfinite(d), axis=(1, 3)).T
     rows = _rows(dz)
     before = _rows(h[:-1])
     return (
@@ -136,9 +136,10 @@ def _run(call: Call, start: Array | None, noise: "_Noise", limit: float) -> tupl
 def _walk(rows: Array, squares: Array) -> Array:
     """Root of the sum of squares of the partial sums of ``rows @ W``, given ``W**2``: they walk at
     random, so that partial sum k has k terms' share of the square."""
-    walk = (rows * rows) @ squares
+    walk: Array = (rows * rows) @ squares
     walk *= rows.shape[-1] / 2
-    return np.sqrt(walk, out=walk)
+    np.sqrt(walk, out=walk)
+    return walk
 
 
 def _rows(array: Array) -> Array:

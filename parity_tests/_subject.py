@@ -37,7 +37,7 @@ def perform(case: Case, calls: Sequence[Call], layers: Any) -> Performance:
             # A right layer may warn, of an overflow in an exponential, say; values are judged here.
             warnings.simplefilter("ignore")
             performer.run(calls)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         performer.find("raises", "", f"{type(error).__name__}: {error}")
     performer.check_ownership()
     return performer.performance
@@ -146,5 +146,3 @@ class _Performer:
 
 def _identical(left: Array, right: Array) -> bool:
     return left.tobytes() == right.tobytes()
-
-

@@ -53,7 +53,9 @@ def verdict(report: Report, seconds: float, again: str, width: int) -> str:
 def _table(report: Report, width: int) -> str:
     table = Table(box=None, pad_edge=False)
     for heading in ("tensor", "cases", "slices", "inconclusive", "worst error / allowed", "in case"):
-        table.add_column(heading, justify="left" if heading in ("tensor", "in case") else "right", no_wrap=True)
+        table.add_column(
+            heading, justify="left" if heading in ("tensor", "in case") else "right", no_wrap=True
+        )
     for name in TENSORS:
         if name in report.tensors:
             tally = report.tensors[name]

@@ -5,6 +5,7 @@ inputs and weights included, stay under 3 MB.
 """
 
 import importlib.metadata
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ SEED = 2
 
 def recorded_cases() -> list[Case]:
     """The cases to record, the same ones every time."""
-    usual = {"B": 3, "T": 4, "D": 2, "H": 5}
+    usual: dict[str, Any] = {"B": 3, "T": 4, "D": 2, "H": 5}
     cases = [
         Case(B=1, T=1, D=1, H=1),
         Case(B=1, T=1, D=1, H=1, dtype="f32", layer="cell", h0=True),

@@ -10,7 +10,7 @@ from parity_tests._plan import Plan
 def test_layers_equal_the_reference(
     parity_plan: Plan, parity_batch: int, record_property: Callable[[str, object], None]
 ) -> None:
-    report = parity_plan.judge(parity_batch)
+    report = parity_plan.judge_cases(parity_plan.cases(parity_batch))
     record_property("parity", report.to_json())
     if report.faults or report.unjudged:
         first = report.faults[0].message if report.faults else report.unjudged[0]

@@ -27,7 +27,7 @@ def check_array(name: str, value: object, axes: str, sizes: Mapping[str, int]) -
                 break
         else:
             return value
-    known = ", ".join(f"{axis} = {size}" for axis, size in sizes.items() if axis in names)
+    known = ", ".join(f"{axis} = {size}" for axis, size in sizes.items() if axis in names and axis.isalpha())
     raise ValueError(
         f"{name}: expected shape [{', '.join(names)}]{' with ' * bool(known)}{known}, "
         f"got shape {list(value.shape)}"
@@ -53,7 +53,7 @@ def check_parameters(Wx: object, Wh: object, b: object) -> tuple[Array, Array, A
     if D == 0 or H == 0:
         raise ValueError(f"Wx: expected shape [D, H] with D and H at least 1, got {[D, H]}")
     Wh = check_array("Wh", Wh, "H H", {"H": H})
-    b = check_array("b", b, "1 H" if np.ndim(b) == 2 else "H", {"1": 1, "H": H})  # type: ignore[call-overload]
+    b = check_array("b", b, "1 H" if getattr(b, "ndim", 1) == 2 else "H", {"1": 1, "H": H})
     if Wx.dtype not in DTYPES:
         raise ValueError(
             f"Wx: expected dtype float32 or float64, got {Wx.dtype}; "

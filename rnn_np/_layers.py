@@ -79,7 +79,8 @@ class RNN(_Layer):
         check_dtype("x", x, Wx.dtype)
         check_dtype("h_prev", h_prev, Wx.dtype)
         self._tape = _kernel.forward(x[None], h_prev, Wx, Wh, b)
-        return self._tape.h[1].copy()
+        h_next: Array = self._tape.h[1].copy()
+        return h_next
 
     def backward(self, dh_next: Array) -> tuple[Array, Array]:
         """Return ``dx`` [B, D] and ``dh_prev`` [B, H] from ``dh_next`` [B, H]; fill ``grads``.

@@ -127,7 +127,9 @@ class _OneProduct:
 
     def preactivation(self, x: Array, h: Array) -> Array:
         Wx, Wh, b = self.params
-        return np.concatenate([h, x, np.ones_like(h[:, :1])], axis=1) @ np.concatenate([Wh, Wx, b.reshape(1, -1)])
+        return np.concatenate([h, x, np.ones_like(h[:, :1])], axis=1) @ np.concatenate(
+            [Wh, Wx, b.reshape(1, -1)]
+        )
 
 
 class _Einsum:

@@ -62,6 +62,8 @@ def test_the_message_needs_no_debugger() -> None:
     layer.forward(calls[0].xs)
     got = layer.backward(calls[0].dhs)
     assert finding.case == str(case)
-    assert finding.message.startswith(f"dx[0, 0, 0]: got {got[0, 0, 0]!s}, expected {truth[0, 0, 0]!s}, error over")
+    assert finding.message.startswith(
+        f"dx[0, 0, 0]: got {got[0, 0, 0]!s}, expected {truth[0, 0, 0]!s}, error over"
+    )
     # Without a carry the last step is right, and only the last.
     assert finding.message.endswith("; wrong at time steps 0 (first) to 3, of 0 to 4")

@@ -23,7 +23,7 @@ def test_the_allowance_of_a_slice() -> None:
 
 def test_a_wide_spread_is_inconclusive_and_never_a_pass() -> None:
     truth = np.array([[1.0, 1.0], [1.0, 1.0]])
-    runs = np.stack([truth, truth + [[0.9 * BLIND], [1.1 * BLIND]]])
+    runs = np.stack([truth, truth + np.array([[0.9 * BLIND], [1.1 * BLIND]])])
     allowed = allowance(truth, runs, U, 0.0, SURE)
     assert allowed.inconclusive.tolist() == [False, True]
     comparison = compare(truth, truth + 100, allowed)

@@ -27,7 +27,12 @@ def test_torch_is_called_as_a_user_would() -> None:
     case = Case(B=2, T=3, D=4, H=5, h0=True)
     (call,) = calls_of(case)
     rnn = torch.nn.RNN(4, 5, batch_first=True, dtype=torch.float64)
-    state = {"weight_ih_l0": call.Wx.T, "weight_hh_l0": call.Wh.T, "bias_ih_l0": call.b, "bias_hh_l0": 0 * call.b}
+    state = {
+        "weight_ih_l0": call.Wx.T,
+        "weight_hh_l0": call.Wh.T,
+        "bias_ih_l0": call.b,
+        "bias_hh_l0": 0 * call.b,
+    }
     rnn.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
     x, h_0 = (torch.tensor(a, requires_grad=True) for a in (call.xs, call.h_0[None]))  # type: ignore[index]
     output, h_n = rnn(x, h_0)
@@ -106,7 +111,13 @@ def test_a_damaged_file_is_an_error(tmp_path: Path, damage: str) -> None:
 
 @pytest.mark.parametrize(
     "manifest",
-    ["", "[]", "{}", '{"format": 2, "versions": {}, "files": {"a": {}}}', '{"format": 1, "versions": {}, "files": {}}'],
+    [
+        "",
+        "[]",
+        "{}",
+        '{"format": 2, "versions": {}, "files": {"a": {}}}',
+        '{"format": 1, "versions": {}, "files": {}}',
+    ],
 )
 def test_a_damaged_manifest_is_an_error(tmp_path: Path, manifest: str) -> None:
     folder = _copy(tmp_path)

@@ -100,9 +100,11 @@ class _StateForgotten:
 class _OneBuffer(right.TimeRNN):
     """Hands out one buffer for the outputs, and fills it again at every call."""
 
+    buffer: Array = np.empty(0)
+
     def forward(self, xs: Array) -> Array:
         hs = super().forward(xs)
-        if getattr(self, "buffer", None) is None or self.buffer.shape[1:] != hs.shape[1:]:
+        if self.buffer.shape[1:] != hs.shape[1:]:
             self.buffer = np.zeros((64, *hs.shape[1:]), hs.dtype)
         view = self.buffer[: len(hs)]
         view[...] = hs
