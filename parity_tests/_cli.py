@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Judge the layers; return 0 if all is equal, 1 at a difference, 2 if it could not be judged."""
-    options, to_pytest = _parse(arguments)
+    options = options_parser().parse_args(arguments)
     # Only what this run needs: a plugin or option of the caller's own project may reorder or skip.
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.environ.pop("PYTEST_ADDOPTS", None)
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if getattr(options, name) is not None:
             command += [f"--parity-{name}", getattr(options, name)]
     watcher = _Watcher()
-    status = pytest.main([*command, *to_pytest, str(HERE / "test_gate.py")], plugins=[watcher])
+    status = pytest.main([*command, *options.to_pytest, str(HERE / "test_gate.py")], plugins=[watcher])
     if watcher.report is None:
         return 2
     code = watcher.report.exit_code
@@ -57,7 +57,8 @@ class _Watcher:
             self.report = controller.report
 
 
-def _parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
+def options_parser() -> argparse.ArgumentParser:
+    """The command's options."""
     parser = argparse.ArgumentParser(
         prog="rnn-parity",
         description="Judge the NumPy layers of rnn_np against torch.nn.RNN. "
@@ -73,5 +74,4 @@ def _parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[st
     parser.add_argument("--case", metavar="TOKEN", help="judge one case alone")
     parser.add_argument("--json", metavar="FILE", help="write the report to FILE")
     parser.add_argument("to_pytest", nargs="*", metavar="-- OPTION", help="options for pytest")
-    options = parser.parse_args(arguments)
-    return options, options.to_pytest
+    return parser
