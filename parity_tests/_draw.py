@@ -8,6 +8,7 @@ and varies what it drew before, so that cases would depend on the process and of
 import contextlib
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,18 @@ MAX_AREA = 2**15
 """Of B * T * max(D, H), so that no case takes the time of a hundred others."""
 
 
+# A strategy is checked when it is first drawn from; made once, it is checked once.
+_whole = cache(st.integers)
+_one_of = cache(st.sampled_from)
+_BOOLEANS = st.booleans()
+
+
+@cache
 @st.composite
 def _log_uniform(draw: DrawFn, most: int) -> int:
     """1 .. ``most``, every octave as likely as every other; shrinks towards 1."""
-    octave = draw(st.integers(0, (most - 1).bit_length()))
-    return draw(st.integers(2**octave // 2 + 1, min(most, 2**octave)))
+    octave = draw(_whole(0, (most - 1).bit_length()))
+    return draw(_whole(2**octave // 2 + 1, min(most, 2**octave)))
 
 
 @st.composite
@@ -39,28 +47,29 @@ def _cases(draw: DrawFn) -> Case:
     T = 1 if cell else draw(_log_uniform(min(MAX_STEPS, MAX_AREA // max(D, H))))
     most = min(32, MAX_AREA // (T * max(D, H)))
     B = T if most >= T and draw(_rarely(8)) else draw(_log_uniform(most))
-    h0 = cell or draw(st.booleans())
+    h0 = cell or draw(_BOOLEANS)
     calls = [word for word in CALLS if not word.startswith("chunks") or int(word[-1]) <= T]
     plants = [word for word in PLANTS if h0 or not word.endswith("h0")]
-    plant = draw(st.sampled_from(plants)) if draw(_rarely(16)) else "none"
+    plant = draw(_one_of(tuple(plants))) if draw(_rarely(16)) else "none"
     return Case(
         layer="cell" if cell else "time",
         B=B,
         T=T,
         D=D,
         H=H,
-        dtype=draw(st.sampled_from(("f64", "f32"))),
-        gain=draw(st.sampled_from(GAINS)),
+        dtype=draw(_one_of(("f64", "f32"))),
+        gain=draw(_one_of(GAINS)),
         h0=h0,
-        upstream="dense" if cell else draw(st.sampled_from(UPSTREAMS)),
-        layout=draw(st.sampled_from(LAYOUTS)),
-        calls="once" if plant != "none" else draw(st.sampled_from(calls[:2] if cell else calls)),
-        bias=draw(st.sampled_from(("flat", "row"))),
+        upstream="dense" if cell else draw(_one_of(UPSTREAMS)),
+        layout=draw(_one_of(LAYOUTS)),
+        calls="once" if plant != "none" else draw(_one_of(tuple(calls[:2] if cell else calls))),
+        bias=draw(_one_of(("flat", "row"))),
         plant=plant,
-        seed=draw(st.integers(0, 2**20 - 1)),
+        seed=draw(_whole(0, 2**20 - 1)),
     )
 
 
+@cache
 def _rarely(times: int) -> SearchStrategy[bool]:
     """True once in so many draws; shrinks to False."""
     return st.integers(0, times - 1).map(lambda number: number == times - 1)

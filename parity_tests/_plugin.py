@@ -52,7 +52,9 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         plan = Plan.make(number=config.getoption("parity_cases"), **given)
     except (PlanError, RecordedError) as error:
-        raise pytest.UsageError(f"--parity-{error}") from error
+        raise pytest.UsageError(f"parity: {error}") from error
+    if config.option.parity_json and not hasattr(config, "workerinput"):
+        _must_be_writable(Path(config.option.parity_json))
     # Workers are handed these options, so that all of them have one reference and one fresh seed.
     config.option.parity_reference = plan.reference
     if given["seed"] is not None:
@@ -60,6 +62,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[PLAN] = plan
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Controller(config), "parity-controller")
+
+
+def _must_be_writable(file: Path) -> None:
+    """Say so before the run rather than after it."""
+    try:
+        file.write_text("", "utf-8")
+    except OSError as error:
+        raise pytest.UsageError(f"parity: json: cannot write {file}: {error}") from error
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -116,7 +116,7 @@ def _run(call: Call, start: Array | None, noise: "_Noise", limit: float) -> tupl
     dx = (dz.reshape(-1, H) @ Wx.T).reshape(T, RUNS, B, D)
     noise.product(dx[:, 1:], _walk(dz[:, 0], Wx.T**2)[:, None])
     large = np.any((np.abs(d) > limit) & np.isfinite(d), axis=(1, 3)).T
-    rows = _rows(dz)
+    rows = noise.partial_sums(_rows(dz))
     before = _rows(h[:-1])
     return (
         {
@@ -124,9 +124,9 @@ def _run(call: Call, start: Array | None, noise: "_Noise", limit: float) -> tupl
             "h_n": h[-1],
             "dx": dx.transpose(1, 2, 0, 3),
             "dh_0": carry,
-            "dWx": xs.reshape(-1, D).T @ noise.partial_sums(rows),
-            "dWh": before.transpose(0, 2, 1) @ noise.partial_sums(rows),
-            "db": noise.partial_sums(rows).sum(axis=1),
+            "dWx": xs.reshape(-1, D).T @ rows,
+            "dWh": before.transpose(0, 2, 1) @ rows,
+            "db": rows.sum(axis=1),
         },
         large,
     )

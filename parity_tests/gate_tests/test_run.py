@@ -133,6 +133,7 @@ def test_one_case_alone(tmp_path: Path) -> None:
         ),
         (["--reference", "recorded", "--seed", "5"], "seed: cannot be set to 5 here: fresh cases need torch"),
         (["--reference", "recorded", "--case", "B9T9D9H9-f64-s9"], "case: B9T9D9H9-f64-s9 is not recorded"),
+        (["--json", "/no/such/folder/report.json"], "json: cannot write /no/such/folder/report.json"),
         (["--no-such-option"], "unrecognized arguments: --no-such-option"),
         (["--", "--no-such-option"], "unrecognized arguments: --no-such-option"),
         (
@@ -208,7 +209,7 @@ def test_the_pytest_door(tmp_path: Path) -> None:
     options = ["-n", "0", "--parity-reference", "recorded", "--parity-seed", "1"]
     done = subprocess.run([*door, *options], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "--parity-seed: cannot be set to 1 here: fresh cases need torch" in done.stderr
+    assert "parity: seed: cannot be set to 1 here: fresh cases need torch" in done.stderr
 
 
 def test_a_worker_that_dies_is_no_pass(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from parity_tests._inputs import Array
-from parity_tests.layer_tests.test_contract import numbers
+from parity_tests.layer_tests.making import numbers
 from rnn_np import TimeRNN
 
 

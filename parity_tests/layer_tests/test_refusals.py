@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity_tests.layer_tests.test_contract import B, D, H, T, make, make_cell, numbers, same, snapshot
+from parity_tests.layer_tests.making import B, D, H, T, make, make_cell, numbers, same, snapshot
 from rnn_np import RNN, TimeRNN
 
 single = np.float32
