@@ -124,7 +124,7 @@ def _difference(
     if steps:
         times = places[:, steps]
         lines.append(
-            f"wrong at time steps {times.min()} (first) to {times.max()}, of 0 to {got.shape[1] - 1}"
+            f"first wrong time step {times.min()}, last {times.max()}, of 0 to {got.shape[1] - 1}"
         )
     check = "values" if np.isfinite(got[first]) == np.isfinite(want[first]) else "non-finite values"
     return Finding(check, name, str(case), "; ".join(lines))

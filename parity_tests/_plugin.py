@@ -161,13 +161,14 @@ class Controller:
                 smallest.find(judged[case].findings)
             return what in {finding.what for finding in judged[case].findings}
 
+        ends: set[Case] = set()
         for finding in self.report.findings:
-            if finding not in smallest.findings:
-                continue  # shrinking another finding made this one small too
+            if any(shows(finding.what, end) for end in ends):
+                continue
             batch = self.batch_of[finding.case]
             number = [str(case) for case in self.plan.cases(batch)].index(finding.case)
             start = self.plan.first(batch) + number
-            shrink(self.plan.seed, start, partial(shows, finding.what), deadline)
+            ends.add(shrink(self.plan.seed, start, partial(shows, finding.what), deadline))
         return smallest.findings
 
     def _json(self) -> dict[str, Any]:

@@ -66,4 +66,4 @@ def test_the_message_needs_no_debugger() -> None:
         f"dx[0, 0, 0]: got {got[0, 0, 0]!s}, expected {truth[0, 0, 0]!s}, error over"
     )
     # Without a carry the last step is right, and only the last.
-    assert finding.message.endswith("; wrong at time steps 0 (first) to 3, of 0 to 4")
+    assert finding.message.endswith("; first wrong time step 0, last 3, of 0 to 4")
