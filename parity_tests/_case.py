@@ -127,14 +127,14 @@ class Case:
         shape, *parts = text.split("-")
         sizes = re.fullmatch("B([0-9]+)D([0-9]+)H([0-9]+)" if values else _SHAPE, shape)
         if not sizes:
-            raise ValueError(f"case: expected a token such as B2T3D4H5-f64-s0, got {token!r}")
+            raise ValueError(f"expected a token such as B2T3D4H5-f64-s0, got {token!r}")
         names = "BDH" if values else "BTDH"
         values |= {name: int(size) for name, size in zip(names, sizes.groups(), strict=True)}
         for part in parts:
             values |= _parse_part(part, token)
         case = cls(**values)  # type: ignore[arg-type]
         if str(case) != token:
-            raise ValueError(f"case: expected the token {case}, got {token}")
+            raise ValueError(f"expected the token {case}, got {token}")
         return case
 
     def without(self, **changes: object) -> Self:
@@ -155,9 +155,9 @@ def _parse_part(part: str, token: str) -> dict[str, object]:
         return {"h0": True}
     if re.fullmatch("s[0-9]+", part):
         return {"seed": int(part[1:])}
-    if re.fullmatch(r"g[0-9.]+(e-?[0-9]+)?", part):
+    if re.fullmatch(r"g[0-9]+(\.[0-9]+)?", part):
         return {"gain": float(part[1:])}
     for name, words in _WORDS.items():
         if part in words:
             return {name: part}
-    raise ValueError(f"case: {part!r} in {token!r} is not understood")
+    raise ValueError(f"{part!r} in {token!r} is not understood")

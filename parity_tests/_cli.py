@@ -2,11 +2,13 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from parity_tests._case import CALLS, LAYOUTS, PLANTS, UPSTREAMS
 from parity_tests._plan import default_reference
 
 HERE = Path(__file__).parent
@@ -18,6 +20,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Only what this run needs: a plugin or option of the caller's own project may reorder or skip.
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.environ.pop("PYTEST_ADDOPTS", None)
+    if options.workers not in (None, "auto") and not options.workers.isdecimal():
+        print(
+            f"rnn-parity: workers: expected a whole number or auto, got {options.workers!r}", file=sys.stderr
+        )
+        return 2
     alone = options.case is not None or (options.reference or default_reference()) == "recorded"
     workers = options.workers or ("0" if alone else "auto")
     command = ["-c", str(HERE / "gate.ini"), "--rootdir", str(HERE), "-n", workers]
@@ -63,6 +70,10 @@ def options_parser() -> argparse.ArgumentParser:
         prog="rnn-parity",
         description="Judge the NumPy layers of rnn_np against torch.nn.RNN. "
         "Exit status: 0 all equal, 1 a difference, 2 could not judge.",
+        epilog="A case's token: sizes B T D H; f32 or f64; g, the recurrent gain; h0, an initial state; "
+        f"upstream gradient {', '.join(UPSTREAMS)}; memory layout {', '.join(LAYOUTS)}; calls "
+        f"{', '.join(CALLS)}; row, a bias [1, H]; a value planted, such as {PLANTS[1]}; s, the seed. "
+        "What has its default (the first of each) is left out.",
         allow_abbrev=False,
     )
     parser.add_argument("--cases", metavar="N", help="how many random cases (default 2000)")

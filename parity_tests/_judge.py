@@ -11,7 +11,7 @@ from parity_tests._compare import Allowance, Comparison, allowance, compare
 from parity_tests._inputs import DTYPES, Array, Call, calls_of
 from parity_tests._report import Finding, Report, Tally
 from parity_tests._rounding import Spread, spreads, unit_roundoff
-from parity_tests._subject import perform
+from parity_tests._subject import perform, place
 
 Reference = Callable[[Case, Sequence[Call]], list[Answer]]
 """Gives the true answers, in float64, to the calls of a case."""
@@ -36,7 +36,7 @@ def judge(case: Case, reference: Reference, layers: Any) -> Report:
         allowances = allowances_of(case, truth, spread)
         if number >= len(performance.answers):
             continue  # the layer raised, which is a finding
-        where = f" in call {number + 1} of {len(calls)}" if len(calls) > 1 else ""
+        where = place(calls, calls[number])
         for name, allowed in allowances.items():
             got = performance.answers[number][name]
             want = _shaped(case, name, truth[name])
@@ -117,14 +117,13 @@ def _difference(
     first = tuple(places[np.argmin(order)].tolist())
     slack = allowed.allow.reshape((1,) * (got.ndim - 1 - allowed.allow.ndim) + allowed.allow.shape)
     over = abs(float(got[first]) - float(want[first])) / float(slack[first[:-1]])
+    over = np.inf if np.isnan(over) else over
     lines = [
         f"{name}{list(first)}{where}: got {float(got[first])!r}, expected {float(want[first])!r}, "
         f"error over allowed {over:.3g}; {len(places)} of {wrong.size} elements are off"
     ]
     if steps:
         times = places[:, steps]
-        lines.append(
-            f"first wrong time step {times.min()}, last {times.max()}, of 0 to {got.shape[1] - 1}"
-        )
+        lines.append(f"first wrong time step {times.min()}, last {times.max()}, of 0 to {got.shape[1] - 1}")
     check = "values" if np.isfinite(got[first]) == np.isfinite(want[first]) else "non-finite values"
     return Finding(check, name, str(case), "; ".join(lines))

@@ -71,7 +71,7 @@ class Plan:
             try:
                 Case.parse(case)
             except ValueError as error:
-                raise PlanError(str(error)) from error
+                raise PlanError(f"case: {case!r} is no case: {error}") from error
             _refuse(fresh, "the one case given is judged")
             if reference == "recorded" and Case.parse(case) not in _recorded().cases:
                 raise PlanError(f"case: {case} is not recorded; it needs torch, rnn-np[parity]")
@@ -138,7 +138,7 @@ def _seed(text: str | None) -> int:
     if text == "fresh":
         return secrets.randbits(32)
     try:
-        seed = int(text or "0")
+        seed = 0 if text is None else int(text)
     except ValueError:
         seed = -1
     if seed < 0:
@@ -177,7 +177,7 @@ def _reference(name: str) -> Reference:
 def _layers(name: str) -> Any:
     try:
         module = importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PlanError(f"layers: cannot import {name}: {type(error).__name__}: {error}") from error
     missing = [layer for layer in ("RNN", "TimeRNN") if not hasattr(module, layer)]
     if missing:

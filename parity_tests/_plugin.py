@@ -53,7 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
         plan = Plan.make(number=config.getoption("parity_cases"), **given)
     except (PlanError, RecordedError) as error:
         raise pytest.UsageError(f"parity: {error}") from error
-    if config.option.parity_json and not hasattr(config, "workerinput"):
+    if config.option.parity_json is not None and not hasattr(config, "workerinput"):
         _must_be_writable(Path(config.option.parity_json))
     # Workers are handed these options, so that all of them have one reference and one fresh seed.
     config.option.parity_reference = plan.reference

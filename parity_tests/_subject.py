@@ -3,6 +3,7 @@
 Any module or object with ``RNN`` and ``TimeRNN`` of the interface of ``rnn_np`` can be judged.
 """
 
+import traceback
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -38,9 +39,25 @@ def perform(case: Case, calls: Sequence[Call], layers: Any) -> Performance:
             warnings.simplefilter("ignore")
             performer.run(calls)
     except (Exception, SystemExit) as error:
-        performer.find("raises", "", f"{type(error).__name__}: {error}")
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        call = calls[len(performer.performance.answers)]
+        performer.find(
+            "raises",
+            "",
+            f"{type(error).__name__}: {error} (in {last.name}, {last.filename}:{last.lineno})"
+            f"{place(calls, call)}",
+        )
     performer.check_ownership()
     return performer.performance
+
+
+def place(calls: Sequence[Call], call: Call) -> str:
+    """Which call of several, and its shape; nothing if there is but one."""
+    if len(calls) == 1:
+        return ""
+    number = next(index for index, other in enumerate(calls, 1) if other is call)
+    B, T, _ = call.xs.shape
+    return f" in call {number} of {len(calls)} (B = {B}, T = {T})"
 
 
 class _Performer:

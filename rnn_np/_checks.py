@@ -16,9 +16,14 @@ def check_array(name: str, value: object, axes: str, sizes: Mapping[str, int]) -
     Raises TypeError for what is no ``numpy.ndarray`` and ValueError for a wrong shape.
     """
     if type(value) is not np.ndarray and not isinstance(value, np.memmap):
+        convert = (
+            f"{name}.detach().cpu().numpy()"
+            if hasattr(value, "detach")
+            else f"numpy.asarray({name}, dtype=...)"
+        )
         raise TypeError(
-            f"{name}: expected a numpy.ndarray, got {type(value).__qualname__}; "
-            f"convert with numpy.asarray({name}, dtype=...)"
+            f"{name}: expected a numpy.ndarray, got {type(value).__qualname__}"
+            + (f"; convert with {convert}" if value is not None else "")
         )
     names = axes.split()
     if len(value.shape) == len(names):
@@ -43,6 +48,15 @@ def check_dtype(name: str, value: Array, dtype: np.dtype[Any]) -> None:
         )
 
 
+def check_floating(name: str, value: Array) -> None:
+    """Raise ValueError unless ``value`` is float32 or float64."""
+    if value.dtype not in DTYPES:
+        raise ValueError(
+            f"{name}: expected dtype float32 or float64, got {value.dtype}; "
+            f"convert with {name}.astype(numpy.float32) or {name}.astype(numpy.float64)"
+        )
+
+
 def check_parameters(Wx: object, Wh: object, b: object) -> tuple[Array, Array, Array]:
     """Return the three parameters if their shapes and dtypes fit one another.
 
@@ -54,11 +68,7 @@ def check_parameters(Wx: object, Wh: object, b: object) -> tuple[Array, Array, A
         raise ValueError(f"Wx: expected shape [D, H] with D and H at least 1, got {[D, H]}")
     Wh = check_array("Wh", Wh, "H H", {"H": H})
     b = check_array("b", b, "1 H" if getattr(b, "ndim", 1) == 2 else "H", {"1": 1, "H": H})
-    if Wx.dtype not in DTYPES:
-        raise ValueError(
-            f"Wx: expected dtype float32 or float64, got {Wx.dtype}; "
-            "convert with Wx.astype(numpy.float32) or Wx.astype(numpy.float64)"
-        )
+    check_floating("Wx", Wx)
     for name, value in (("Wh", Wh), ("b", b)):
         if value.dtype != Wx.dtype:
             raise ValueError(
@@ -93,7 +103,9 @@ def numpy_from_torch(state_dict: object, names: tuple[str, ...]) -> dict[str, Ar
         if hasattr(value, "detach"):
             try:
                 value = value.detach().cpu().numpy()
-            except TypeError as error:  # dtypes that NumPy lacks, such as bfloat16
-                raise ValueError(f"{name}: expected float32 or float64, got {value.dtype}") from error
+            except (TypeError, RuntimeError) as error:  # bfloat16, sparse, meta, ...
+                raise ValueError(
+                    f"{name}: expected a dense float32 or float64 tensor, got {value.dtype}: {error}"
+                ) from error
         arrays[name] = value
     return arrays

@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from rnn_np import _kernel
-from rnn_np._checks import check_array, check_dtype, check_parameters, numpy_from_torch
+from rnn_np._checks import check_array, check_dtype, check_floating, check_parameters, numpy_from_torch
 from rnn_np._kernel import Array, Tape
 
 
@@ -23,12 +23,15 @@ class _Layer:
         self.params = list(check_parameters(Wx, Wh, b))
         # C order whatever the parameter's, because the kernel's products write straight into them.
         self.grads = [np.zeros_like(param, order="C") for param in self.params]
+        self._own_grads = tuple(self.grads)
         self._tape: Tape | None = None
 
     def _weights(self) -> tuple[Array, Array, Array]:
         """The parameters, checked anew because the list is the caller's to change."""
+        if len(self.params) != 3:
+            raise ValueError(f"params: expected [Wx, Wh, b], got {len(self.params)} of them")
         Wx, Wh, b = check_parameters(*self.params)
-        for name, param, grad in zip(("Wx", "Wh", "b"), self.params, self.grads, strict=True):
+        for name, param, grad in zip(("Wx", "Wh", "b"), self.params, self._own_grads, strict=True):
             if param.shape != grad.shape or param.dtype != grad.dtype:
                 raise ValueError(
                     f"{name}: expected shape {list(grad.shape)} and dtype {grad.dtype} as when the "
@@ -42,7 +45,12 @@ class _Layer:
         return self._tape
 
     def _backward(self, tape: Tape, dhs: Array) -> tuple[Array, Array]:
-        dWx, dWh, db = self.grads
+        if len(self.grads) != 3 or any(a is not b for a, b in zip(self.grads, self._own_grads, strict=True)):
+            raise ValueError(
+                "grads: expected the arrays that the layer was made with, got others; "
+                "write into them, as in layer.grads[0][...] = value"
+            )
+        dWx, dWh, db = self._own_grads
         return _kernel.backward(tape, dhs, dWx, dWh, db.reshape(-1))
 
 
@@ -148,7 +156,8 @@ class TimeRNN(_Layer):
         entries = numpy_from_torch(state_dict, names)
         H = np.shape(entries["weight_ih_l0"])[0] if np.ndim(entries["weight_ih_l0"]) else 0
         for name, axes in zip(names, ("H D", "H H", "H", "H"), strict=True):
-            check_array(name, entries[name], axes, {"H": H})
+            check_array(name, entries[name], axes, {"H": H} if H else {})
+            check_floating(name, entries[name])
             check_dtype(name, entries[name], entries["weight_ih_l0"].dtype)
         weight_ih, weight_hh, bias_ih, bias_hh = entries.values()
         return cls(
@@ -171,7 +180,7 @@ class TimeRNN(_Layer):
     def set_state(self, h: Array | None) -> None:
         """Set ``h`` [B, H] (None: zeros) as the initial state of the next ``forward``; it is copied.
 
-        As in the notebook, only a stateful layer starts from it.
+        A layer that is not stateful starts from zeros all the same.
 
         Raises:
             TypeError: ``h`` is no ``numpy.ndarray``.

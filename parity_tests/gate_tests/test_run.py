@@ -121,8 +121,12 @@ def test_one_case_alone(tmp_path: Path) -> None:
         (["--cases", "0"], "cases: expected a whole number of at least 1, got '0'"),
         (["--cases", "many"], "cases: expected a whole number of at least 1, got 'many'"),
         (["--seed", "-3"], "seed: expected a whole number of at least 0 or fresh, got '-3'"),
+        (["--seed", ""], "seed: expected a whole number of at least 0 or fresh, got ''"),
+        (["--workers", "-1"], "workers: expected a whole number or auto, got '-1'"),
+        (["--json", ""], "json: cannot write"),
+        (["--case", "B1T1D1H1-f64-g.-s0"], "'g.' in 'B1T1D1H1-f64-g.-s0' is not understood"),
         (["--reference", "jax"], "invalid choice: 'jax'"),
-        (["--case", "B1T1"], "case: expected a token such as"),
+        (["--case", "B1T1"], "case: 'B1T1' is no case: expected a token such as"),
         (
             ["--case", "B1T1D1H1-f64-s0", "--cases", "5"],
             "cases: cannot be set to 5 here: the one case given is judged",

@@ -134,6 +134,32 @@ def test_parameters_replaced_by_others_of_another_kind_are_refused() -> None:
         layer.forward(numbers(B, T, D + 1))
 
 
+def test_params_and_grads_are_kept_whole() -> None:
+    layer = make()
+    layer.forward(numbers(B, T, D))
+    layer.backward(dhs := numbers(B, T, H))
+    kept = copy.deepcopy(layer.grads)
+    for changed in (
+        [*layer.grads[:2], numbers(H)],
+        layer.grads[:2],
+        [grad.astype(single) for grad in layer.grads],
+    ):
+        own, layer.grads = layer.grads, changed
+        with pytest.raises(ValueError, match="grads: expected the arrays that the layer was made with"):
+            layer.backward(2 * dhs)
+        layer.grads = own
+        assert same(layer.grads, kept)
+    layer.params.pop()
+    with pytest.raises(ValueError, match=r"params: expected \[Wx, Wh, b\], got 2 of them"):
+        layer.forward(numbers(B, T, D))
+
+
+def test_a_tensor_is_refused_with_the_way_to_convert_it() -> None:
+    torch = pytest.importorskip("torch")
+    with pytest.raises(TypeError, match=r"got Tensor; convert with xs\.detach\(\)\.cpu\(\)\.numpy\(\)"):
+        make().forward(torch.zeros(B, T, D))
+
+
 STATE = {
     "weight_ih_l0": numbers(H, D),
     "weight_hh_l0": numbers(H, H),
@@ -182,7 +208,7 @@ def test_from_torch_is_torchs_layer(dtype: str) -> None:
         ({**STATE, "weight_ih_l0": np.float64(1)}, TypeError, "weight_ih_l0: expected a numpy.ndarray, got float64"),
         ({**STATE, "bias_ih_l0": [0.0] * H}, TypeError, "bias_ih_l0: expected a numpy.ndarray, got list"),
         ({**STATE, "bias_ih_l0": numbers(H, dtype=single)}, ValueError, "bias_ih_l0: expected float64"),
-        ({name: value.astype(np.float16) for name, value in STATE.items()}, ValueError, "expected dtype float32 or float64"),
+        ({name: value.astype(np.float16) for name, value in STATE.items()}, ValueError, "weight_ih_l0: expected dtype float32 or float64"),
     ],
 )  # fmt: skip
 def test_from_torch_refuses(state: Any, error: type[Exception], message: str) -> None:
@@ -194,7 +220,9 @@ def test_from_torch_refuses(state: Any, error: type[Exception], message: str) ->
 def test_from_torch_names_a_dtype_that_numpy_lacks() -> None:
     torch = pytest.importorskip("torch")
     rnn = torch.nn.RNN(D, H, dtype=torch.bfloat16)
-    with pytest.raises(ValueError, match=r"weight_ih_l0: expected float32 or float64, got torch\.bfloat16"):
+    with pytest.raises(
+        ValueError, match=r"weight_ih_l0: expected a dense float32 or float64 tensor, got torch\.bfloat16"
+    ):
         TimeRNN.from_torch(rnn.state_dict())
 
 
