@@ -6,7 +6,7 @@ one layer, arrays drawn from seed 17. What is left out has its default.
 """
 
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Self
 
 GAINS = (1.0, 0.5, 0.7, 1.5, 2.0, 3.0, 4.0, 0.3, 0.1, 0.03, 0.01, 0.001)
@@ -136,10 +136,6 @@ class Case:
         if str(case) != token:
             raise ValueError(f"expected the token {case}, got {token}")
         return case
-
-    def without(self, **changes: object) -> Self:
-        """Return a copy with these attributes changed."""
-        return replace(self, **changes)  # type: ignore[arg-type]
 
 
 _SHAPE = "B([0-9]+)T([0-9]+)D([0-9]+)H([0-9]+)"
