@@ -14,7 +14,10 @@ from parity_tests._compare import compare
 from parity_tests._inputs import calls_of
 from parity_tests._judge import ReferenceFault, allowances_of, judge
 from parity_tests._recorded import MANIFEST, RecordedError, default_folder, read
+from parity_tests._report import Report
 from parity_tests._rounding import spreads
+from parity_tests.gate_tests.right import RIGHT
+from parity_tests.gate_tests.wrong import WRONG
 
 FOLDER = default_folder()
 RECORDED = read(FOLDER)
@@ -60,6 +63,24 @@ def test_references_that_disagree_judge_nothing() -> None:
         altered = [{**answer, name: answer[name] * (1 + 1e-9)} for answer in answers]
         with pytest.raises(ReferenceFault, match="two references differ in"):
             judge(case, lambda *_, altered=altered: altered, rnn_np)
+
+
+def _report(layers: object) -> Report:
+    report = Report(planned=len(RECORDED.cases))
+    for case in RECORDED.cases:
+        report.add(judge(case, RECORDED, layers))
+    return report
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_recorded_answers_catch_broken_layers_too(name: str) -> None:
+    layers, check, tensors = WRONG[name]
+    assert {(check, tensor) for tensor in tensors} <= {(f.check, f.tensor) for f in _report(layers).findings}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_recorded_answers_accuse_no_right_layer(name: str) -> None:
+    assert _report(RIGHT[name]).ok
 
 
 def test_recorded_cases_are_of_all_kinds() -> None:
