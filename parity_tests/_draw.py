@@ -36,28 +36,36 @@ _BOOLEANS = st.booleans()
 def _log_uniform(draw: DrawFn, most: int) -> int:
     """1 .. ``most``, every octave as likely as every other; shrinks towards 1."""
     octave = draw(_whole(0, (most - 1).bit_length()))
-    return draw(_whole(2**octave // 2 + 1, min(most, 2**octave)))
+    lowest, highest = 2**octave // 2 + 1, min(most, 2**octave)
+    # A part of the octave, not a number in it: so each choice can be made smaller by itself.
+    return lowest + draw(_whole(0, 255)) * (highest - lowest + 1) // 256
 
 
 @st.composite
 def _cases(draw: DrawFn) -> Case:
-    """What is drawn first is made simple first when a case is shrunk: one call before small sizes."""
-    cell = draw(_rarely(8))
-    plant = draw(_one_of(PLANTS)) if draw(_rarely(16)) else "none"
-    calls = "once" if plant != "none" else draw(_one_of(CALLS[:2] if cell else CALLS))
+    """What is drawn first is made simple first when a case is shrunk: one call before small sizes.
+
+    Everything is drawn, used or not: a case that grows simpler must not need more draws.
+    """
+    cell, square, as_long = (draw(_rarely(8)) for _ in range(3))
+    planted, plant = draw(_rarely(16)), draw(_one_of(PLANTS))
+    plant = plant if planted else "none"
+    calls = draw(_one_of(CALLS))
+    if plant != "none" or (cell and calls not in CALLS[:2]):
+        calls = "once"
     layout = draw(_one_of(LAYOUTS))
-    upstream = "dense" if cell else draw(_one_of(UPSTREAMS))
+    upstream = draw(_one_of(UPSTREAMS))
     dtype = draw(_one_of(("f64", "f32")))
     bias = draw(_one_of(("flat", "row")))
     gain = draw(_one_of(GAINS))
-    h0 = cell or plant.endswith("h0") or draw(_BOOLEANS)
-    H = draw(_log_uniform(MAX_HIDDEN))
-    D = H if draw(_rarely(8)) else draw(_log_uniform(64))
-    T = 1 if cell else draw(_log_uniform(min(MAX_STEPS, MAX_AREA // max(D, H))))
-    if calls.startswith("chunks"):
-        T = max(T, int(calls[-1]))
+    h0 = draw(_BOOLEANS) or cell or plant.endswith("h0")
+    H, D = draw(_log_uniform(MAX_HIDDEN)), draw(_log_uniform(64))
+    D = H if square else D
+    T = draw(_log_uniform(min(MAX_STEPS, MAX_AREA // max(D, H))))
+    T = 1 if cell else max(T, int(calls[-1])) if calls.startswith("chunks") else T
     most = min(32, MAX_AREA // (T * max(D, H)))
-    B = T if most >= T and draw(_rarely(8)) else draw(_log_uniform(most))
+    B = draw(_log_uniform(most))
+    B = T if as_long and most >= T else B
     return Case(
         layer="cell" if cell else "time",
         B=B,
@@ -67,7 +75,7 @@ def _cases(draw: DrawFn) -> Case:
         dtype=dtype,
         gain=gain,
         h0=h0,
-        upstream=upstream,
+        upstream="dense" if cell else upstream,
         layout=layout,
         calls=calls,
         bias=bias,
