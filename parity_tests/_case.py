@@ -14,7 +14,7 @@ GAINS = (1.0, 0.5, 0.7, 1.5, 2.0, 3.0, 4.0, 0.3, 0.1, 0.03, 0.01, 0.001)
 
 LAYERS = ("time", "cell")
 UPSTREAMS = ("dense", "last", "gaps")
-LAYOUTS = ("contiguous", "readonly", "fortran", "strided", "negative")
+LAYOUTS = ("contiguous", "readonly", "fortran", "transposed", "strided", "negative")
 CALLS = ("once", "again", "reset", "chunks2", "chunks3")
 PLANTS = ("none", "nan@xs", "inf@xs", "nan@dhs", "inf@dhs", "nan@h0", "inf@h0")
 
@@ -37,7 +37,7 @@ class Case:
             (steps of zeros).
         layout: memory layout of every array handed to the layer.
         calls: ``once``; ``again`` (another shape first, then the weights are updated in place);
-            ``reset`` (likewise with a stateful layer and ``reset_state``); ``chunks2``,
+            ``reset`` (likewise with a stateful layer and ``reset_state`` before the second call); ``chunks2``,
             ``chunks3`` (a stateful layer, the sequence cut in so many parts).
         bias: shape of the bias, ``row`` for [1, H] or ``flat`` for [H].
         plant: a non-finite value in one of the inputs.
@@ -101,7 +101,7 @@ class Case:
     def size(self) -> tuple[int, int, str]:
         """Sorts cases by how much a reader has to look at."""
         token = str(self)
-        before = 9 if self.calls in ("again", "reset") else 0  # up to so many steps in the first call
+        before = 16 if self.calls in ("again", "reset") else 0  # about as many steps in the first call
         return (self.B * self.T + before) * (self.D + self.H), token.count("-"), token
 
     def __str__(self) -> str:

@@ -5,7 +5,7 @@ drawn and scaled here, by operations that IEEE 754 rounds exactly.
 """
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,18 @@ class _Maker:
 
     def uniform(self, *shape: int, scale: float = 1.0) -> Array:
         """Numbers of mean 0 and standard deviation ``scale``, from 24 bits each."""
-        raw = self.bits.random_raw(int(np.prod(shape))).reshape(shape)
+        return self._scaled(self._raw(*shape), scale)
+
+    def uneven(self, *shape: int, scale: float = 1.0) -> Array:
+        """The same, but now and then exactly 0 or large: what masks and clips would change."""
+        raw = self._raw(*shape)
+        factors = np.array([0.0, 0.0, 4.0, 16.0] + [1.0] * 28)[raw & np.uint64(31)]
+        return self._scaled(raw, scale) * factors.astype(DTYPES[self.case.dtype])
+
+    def _raw(self, *shape: int) -> Array:
+        return self.bits.random_raw(int(np.prod(shape))).reshape(shape)
+
+    def _scaled(self, raw: Array, scale: float) -> Array:
         centred = (raw >> np.uint64(40)).astype(np.int64) - (2**23 - 0.5)
         return np.asarray(centred * (scale * np.sqrt(3.0) / 2**23), DTYPES[self.case.dtype])
 
@@ -63,15 +74,15 @@ class _Maker:
         D, H, gain = self.case.D, self.case.H, self.case.gain
         # The input keeps its ordinary size when the recurrence is chaotic.
         Wx = self.uniform(D, H, scale=min(gain, 1.0) / np.sqrt(D))
-        return Wx, self.uniform(H, H, scale=gain / np.sqrt(H)), self.uniform(H, scale=0.3)
+        return Wx, self.uniform(H, H, scale=gain / np.sqrt(H)), self.uneven(H, scale=0.3)
 
     def call(self, weights: tuple[Array, Array, Array], B: int, T: int) -> Call:
         D, H = weights[0].shape
-        h_0 = self.uniform(B, H, scale=0.5) if self.case.h0 else None
-        return Call(*weights, self.uniform(B, T, D), h_0, self.upstream(B, T, H))
+        h_0 = self.uneven(B, H, scale=0.5) if self.case.h0 else None
+        return Call(*weights, self.uneven(B, T, D), h_0, self.upstream(B, T, H))
 
     def upstream(self, B: int, T: int, H: int) -> Array:
-        dhs = self.uniform(B, T, H)
+        dhs = self.uneven(B, T, H)
         if self.case.upstream == "last":
             dhs[:, :-1] = 0
         elif self.case.upstream == "gaps":
@@ -84,10 +95,11 @@ class _Maker:
         weights = self.weights()
         if case.calls in ("again", "reset"):
             # Half of the time the batch size stays, so that what is left of a call fits the next.
-            same, B, T = (int(bits) for bits in self.bits.random_raw(3) % np.array([2, 3, 3], np.uint64))
+            same, B, T = (int(bits) for bits in self.bits.random_raw(3) % np.array([2, 3, 16], np.uint64))
             other = (case.B if same else 1 + B, 1 if case.layer == "cell" else 1 + T)
-            first = self.call(weights, *other)
-            return first, self.call(self.weights(), case.B, case.T)
+            first, second = self.call(weights, *other), self.call(self.weights(), case.B, case.T)
+            # After reset_state the second call starts from zeros, whatever the first was given.
+            return first, replace(second, h_0=None) if case.calls == "reset" else second
         whole = self.call(weights, case.B, case.T)
         self.plant(whole)
         cuts = [case.T * part // case.chunks for part in range(case.chunks + 1)]
@@ -108,13 +120,16 @@ class _Maker:
         value, name = self.case.plant.split("@")
         target = {"xs": call.xs, "dhs": call.dhs, "h0": call.h_0}[name]
         assert target is not None  # a case refuses to plant into an absent state
-        target.reshape(-1)[int(self.bits.random_raw() % target.size)] = float(value)
+        place, negative = (int(bits) for bits in self.bits.random_raw(2))
+        target.reshape(-1)[place % target.size] = -float(value) if negative % 2 else float(value)
 
 
 def laid_out(array: Array, layout: str) -> Array:
     """Return a new array of the same values in a memory layout of ``LAYOUTS``."""
     if layout == "fortran":
         return np.array(array, order="F")
+    if layout == "transposed" and array.ndim > 1:
+        return np.array(array.swapaxes(0, 1), order="C").swapaxes(0, 1)
     if layout == "strided":
         wide = np.full((*array.shape[:-1], 2 * array.shape[-1]), np.nan, array.dtype)
         wide[..., ::2] = array

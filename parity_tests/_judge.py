@@ -86,7 +86,7 @@ def _shaped(case: Case, name: str, truth: Array) -> Array:
 def _unfit(case: Case, name: str, got: object, want: Array) -> Finding | None:
     """What keeps a tensor from being compared at all: its type, shape or dtype."""
     token, dtype = str(case), DTYPES[case.dtype]
-    if not isinstance(got, np.ndarray):
+    if type(got) is not np.ndarray:
         return Finding("type", name, token, f"{name} is {type(got).__name__}, not a numpy.ndarray")
     if got.shape != want.shape:
         message = f"{name} has shape {list(got.shape)}, not {list(want.shape)} ({TENSORS[name]})"
