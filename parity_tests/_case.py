@@ -84,6 +84,9 @@ class Case:
             raise ValueError("h0: a cell always has an initial state")
         if self.plant.endswith("h0") and not self.h0:
             raise ValueError(f"plant: {self.plant} needs an initial state")
+        if self.plant != "none" and min(self.D, self.H) == 1:
+            # With one number for an operand, BLAS may skip a factor of 0, and 0 * inf with it.
+            raise ValueError(f"plant: {self.plant} needs D and H of at least 2")
         if self.plant != "none" and self.calls != "once":
             raise ValueError(f"plant: {self.plant} needs calls once")
 

@@ -63,6 +63,8 @@ def _cases(draw: DrawFn) -> Case:
     h0 = draw(_BOOLEANS) or cell or plant.endswith("h0")
     H, D = draw(_log_uniform(MAX_HIDDEN)), draw(_log_uniform(MAX_HIDDEN))
     D = H if square else D
+    if plant != "none":
+        D, H = max(D, 2), max(H, 2)
     T = draw(_log_uniform(min(MAX_STEPS, MAX_AREA // max(D, H))))
     T = 1 if cell else max(T, int(calls[-1])) if calls.startswith("chunks") else T
     most = min(MAX_BATCH, MAX_AREA // (T * max(D, H)))

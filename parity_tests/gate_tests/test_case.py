@@ -56,6 +56,7 @@ def test_tokens(case: Case, token: str) -> None:
         ("B1T1D1H1-f64-g5-s0", "gain: expected one of"),
         ("B1T2D1H1-f64-chunks3-s0", "chunks3 needs T >= 3"),
         ("B1T2D1H1-f64-nan@h0-s0", "nan@h0 needs an initial state"),
+        ("B1T2D1H2-f64-nan@xs-s0", "nan@xs needs D and H of at least 2"),
         ("cell-B1D1H1-f64-last-s0", "a cell has one step"),
         ("B99999T99999D1H1-f64-s0", "expected arrays of at most"),
     ],
