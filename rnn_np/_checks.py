@@ -11,7 +11,8 @@ DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def check_array(name: str, value: object, axes: str, sizes: Mapping[str, int]) -> Array:
-    """Return ``value`` if it is a plain array of these axes ("B T D"), some of a known size.
+    """Return ``value`` if it is a plain array of these axes ("B T D"), some of a known size; a last
+    "..." stands for any further axes.
 
     Raises TypeError for what is no ``numpy.ndarray`` and ValueError for a wrong shape.
     """
@@ -26,8 +27,9 @@ def check_array(name: str, value: object, axes: str, sizes: Mapping[str, int]) -
             + (f"; convert with {convert}" if value is not None else "")
         )
     names = axes.split()
-    if len(value.shape) == len(names):
-        for axis, size in zip(names, value.shape, strict=True):
+    open_ended = names[-1:] == ["..."]
+    if len(value.shape) >= len(names) - 1 if open_ended else len(value.shape) == len(names):
+        for axis, size in zip(names, value.shape, strict=not open_ended):
             if sizes.get(axis, size) != size:
                 break
         else:
@@ -78,6 +80,21 @@ def check_parameters(Wx: object, Wh: object, b: object) -> tuple[Array, Array, A
     return Wx, Wh, b
 
 
+def array_from_torch(name: str, value: Any) -> Any:
+    """Return ``value`` as it is, or the array of a tensor; torch itself is not imported.
+
+    Raises ValueError for a tensor that NumPy cannot hold.
+    """
+    if not hasattr(value, "detach"):
+        return value
+    try:
+        return value.detach().cpu().numpy()
+    except (TypeError, RuntimeError) as error:  # bfloat16, sparse, meta, ...
+        raise ValueError(
+            f"{name}: expected a dense float32 or float64 tensor, got {value.dtype}: {error}"
+        ) from error
+
+
 def numpy_from_torch(state_dict: object, names: tuple[str, ...]) -> dict[str, Array]:
     """Return the entries ``names`` of a state dict as arrays; torch itself is not imported.
 
@@ -97,15 +114,4 @@ def numpy_from_torch(state_dict: object, names: tuple[str, ...]) -> dict[str, Ar
             f"missing: {', '.join(missing) or 'none'}; "
             f"unexpected: {', '.join(unexpected) or 'none'}"
         )
-    arrays = {}
-    for name in names:
-        value = state_dict[name]
-        if hasattr(value, "detach"):
-            try:
-                value = value.detach().cpu().numpy()
-            except (TypeError, RuntimeError) as error:  # bfloat16, sparse, meta, ...
-                raise ValueError(
-                    f"{name}: expected a dense float32 or float64 tensor, got {value.dtype}: {error}"
-                ) from error
-        arrays[name] = value
-    return arrays
+    return {name: array_from_torch(name, state_dict[name]) for name in names}

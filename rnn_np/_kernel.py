@@ -1,16 +1,20 @@
 """The recurrence, unrolled once for every layer.
 
-Forward:   z_t = x_t Wx + h_{t-1} Wh + b,   h_t = tanh(z_t),   t = 1 .. T
-Backward:  d_t = dhs_t + dz_{t+1} Wh^T,     dz_t = d_t * (1 - h_t^2)
+Forward:   z_t = x_t Wx + h_{t-1} Wh + b,   h_t = tanh(z_t) or relu(z_t),   t = 1 .. T
+Backward:  d_t = dhs_t + dz_{t+1} Wh^T,     dz_t = d_t * (1 - h_t^2), or d_t where h_t > 0
            dWx = sum x_t^T dz_t,  dWh = sum h_{t-1}^T dz_t,  db = sum dz_t
            dx_t = dz_t Wx^T,      dh_0 = dz_1 Wh^T
 
-Arrays are time-major and contiguous here, so that a time step is a view and all steps together
-are one matrix of T * B rows. What does not depend on the step before is one product over that
-matrix; only three NumPy calls a step are left in each loop, all into buffers at hand.
+Rows are packed: those of step 1, then those of step 2, ... The longest sequence stands first, so that
+the rows that are still running are the first ``sizes[t]`` of the step before: a time step is a
+contiguous view, and all steps together are one matrix of N = sum(sizes) rows, without padding. What
+does not depend on the step before is one product over that matrix; only three NumPy calls a step are
+left in each loop, all into buffers at hand.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,13 +26,35 @@ class Tape(NamedTuple):
     """What a backward pass needs of its forward pass; nothing in it belongs to the caller."""
 
     x: Array
-    """[T, B, D], a copy of the input."""
+    """[N, D], the input."""
     h: Array
-    """[T + 1, B, H]: h_0, then the state after each step."""
+    """[B + N, H]: h_0, then the state after each step."""
     Wx: Array
     """[D, H], a copy: the weights that this forward used, whatever an optimizer did since."""
     Wh: Array
     """[H, H], a copy likewise."""
+    sizes: Sequence[int]
+    """The number of rows in each step: B at first, never rising."""
+    relu: bool
+
+    @property
+    def states(self) -> Array:
+        """[N, H], a view of the state after each step."""
+        return self.h[self.sizes[0] :]
+
+
+def steps(rows: Array, sizes: Sequence[int]) -> list[Array]:
+    """The views of each step's rows in ``rows`` [N, ...]."""
+    if sizes[0] == sizes[-1]:
+        return list(rows.reshape(len(sizes), sizes[0], *rows.shape[1:]))
+    return [rows[stop - size : stop] for size, stop in zip(sizes, accumulate(sizes), strict=True)]
+
+
+def _first(arrays: list[Array], sizes: Sequence[int]) -> list[Array]:
+    """Of each array the first ``size`` rows."""
+    if sizes[0] == sizes[-1]:
+        return arrays
+    return [array[:size] for array, size in zip(arrays, sizes, strict=True)]
 
 
 def _step_product(H: int) -> Callable[[Array, Array, Array], Array]:
@@ -37,57 +63,90 @@ def _step_product(H: int) -> Callable[[Array, Array, Array], Array]:
     return np.dot if H > 1 else np.matmul
 
 
-def forward(x: Array, h_0: Array | None, Wx: Array, Wh: Array, b: Array) -> Tape:
-    """Run the recurrence over ``x`` [T, B, D] (any strides) from ``h_0`` [B, H] (None: zeros).
+def forward(
+    x: Array,
+    sizes: Sequence[int],
+    h_0: Array | None,
+    Wx: Array,
+    Wh: Array,
+    b: Array | None,
+    relu: bool = False,
+) -> Tape:
+    """Run the recurrence over the rows ``x`` [N, D] from ``h_0`` [B, H] (None: zeros).
 
-    The states are ``tape.h[1:]`` [T, B, H].
+    ``x`` is C-contiguous and becomes the tape's; everything else may have any strides. The states
+    are ``tape.states`` [N, H].
     """
-    T, B, D = x.shape
-    H = len(Wh)
-    x = np.array(x, order="C")
-    h = np.empty((T + 1, B, H), x.dtype)
-    h[0] = 0 if h_0 is None else h_0
+    N, B, H = len(x), sizes[0], len(Wh)
+    h = np.empty((B + N, H), x.dtype)
+    h[:B] = 0 if h_0 is None else h_0
     Wx, Wh = np.array(Wx, order="C"), np.array(Wh, order="C")
 
     # NaN and infinity flow as they do in torch, which does not warn.
     with np.errstate(all="ignore"):
-        np.matmul(x.reshape(T * B, D), Wx, out=h[1:].reshape(T * B, H))
-        h[1:] += b.reshape(H)
-        before = h[0]
-        from_before = np.empty((B, H), x.dtype)
-        dot, add, tanh = _step_product(H), np.add, np.tanh
-        for now in h[1:]:
-            dot(before, Wh, from_before)
-            add(now, from_before, now)
-            tanh(now, now)
-            before = now
-    return Tape(x, h, Wx, Wh)
+        np.matmul(x, Wx, out=h[B:])
+        if b is not None:
+            h[B:] += b.reshape(H)
+        every = steps(h, (B, *sizes))
+        from_before = _first([np.empty((B, H), x.dtype)] * len(sizes), sizes)
+        dot, add = _step_product(H), np.add
+        activate = partial(np.maximum, x.dtype.type(0)) if relu else np.tanh
+        for before, now, product in zip(_first(every[:-1], sizes), every[1:], from_before, strict=True):
+            dot(before, Wh, product)
+            add(now, product, now)
+            activate(now, now)
+    return Tape(x, h, Wx, Wh, sizes, relu)
 
 
-def backward(tape: Tape, dhs: Array, dWx: Array, dWh: Array, db: Array) -> tuple[Array, Array]:
-    """Backpropagate ``dhs`` [T, B, H] (any strides) through time.
+def backward(
+    tape: Tape,
+    dhs: Sequence[Array] | Array,
+    dWx: Array,
+    dWh: Array,
+    db: Array | None,
+    dh_n: Array | None = None,
+) -> tuple[Array, Array]:
+    """Backpropagate through time ``dhs``, for each step its [sizes[t], H], and ``dh_n`` [B, H], the
+    gradient of each row's last state (None: zeros); any strides.
 
-    Writes the parameters' gradients into ``dWx`` [D, H], ``dWh`` [H, H] and ``db`` [H] (all
-    C-contiguous) and returns ``dx`` [T, B, D] and ``dh_0`` [B, H].
+    Writes the parameters' gradients into ``dWx`` [D, H], ``dWh`` [H, H] (C- or F-contiguous) and
+    ``db`` [H], and returns ``dx`` [N, D] and ``dh_0`` [B, H].
     """
-    x, h, Wx, Wh = tape
-    T, B, D = x.shape
-    H = len(Wh)
-    rows = T * B
+    x, h, Wx, Wh, sizes, relu = tape
+    N, B, H = len(x), sizes[0], len(Wh)
 
     with np.errstate(all="ignore"):
-        dz = np.multiply(h[1:], h[1:])
-        np.subtract(1, dz, dz)
         carry = np.zeros((B, H), x.dtype)
+        if dh_n is not None:
+            carry[...] = dh_n
+        dz = np.empty((N, H), x.dtype)
+        slope, factor = dz, carry
+        through: np.ufunc = np.multiply
+        if relu:
+            # All bits or none, so that a dead unit stops infinity and NaN too, as in torch.
+            bits = np.dtype(f"i{x.dtype.itemsize}")
+            slope, factor, through = dz.view(bits), carry.view(bits), np.bitwise_and
+            np.subtract(h[B:] <= 0, 1, slope, dtype=bits)
+        else:
+            np.multiply(h[B:], h[B:], slope)
+            np.subtract(1, slope, slope)
+        carries = _first([carry] * len(sizes), sizes)
+        factors = carries if factor is carry else _first([factor] * len(sizes), sizes)
+        nows = steps(dz, sizes)
+        slopes = nows if slope is dz else steps(slope, sizes)
         WhT = Wh.T
-        dot, add, multiply = _step_product(H), np.add, np.multiply
-        for upstream, now in zip(dhs[::-1], dz[::-1], strict=True):
-            add(upstream, carry, carry)
-            multiply(now, carry, now)
-            dot(now, WhT, carry)
+        dot, add = _step_product(H), np.add
+        for upstream, now, d, slope, factor in zip(
+            dhs[::-1], nows[::-1], carries[::-1], slopes[::-1], factors[::-1], strict=True
+        ):
+            add(upstream, d, d)
+            through(slope, factor, slope)
+            dot(now, WhT, d)
 
-        flat = dz.reshape(rows, H)
-        np.matmul(x.reshape(rows, D).T, flat, out=dWx)
-        np.matmul(h[:-1].reshape(rows, H).T, flat, out=dWh)
-        np.sum(flat, axis=0, out=db)
-        return np.matmul(flat, Wx.T).reshape(T, B, D), carry
+        # With equal lengths the states before each step lie one after another already.
+        before = h[:N] if sizes[-1] == B else np.concatenate(_first(steps(h, (B, *sizes))[:-1], sizes))
+        np.matmul(x.T, dz, out=dWx)
+        np.matmul(before.T, dz, out=dWh)
+        if db is not None:
+            np.sum(dz, axis=0, out=db)
+        return np.matmul(dz, Wx.T), carry

@@ -86,9 +86,8 @@ class RNN(_Layer):
         h_prev = check_array("h_prev", h_prev, "B H", {"B": len(x), "H": H})
         check_dtype("x", x, Wx.dtype)
         check_dtype("h_prev", h_prev, Wx.dtype)
-        self._tape = _kernel.forward(x[None], h_prev, Wx, Wh, b)
-        h_next: Array = self._tape.h[1].copy()
-        return h_next
+        self._tape = _kernel.forward(np.array(x, order="C"), (len(x),), h_prev, Wx, Wh, b)
+        return self._tape.states.copy()
 
     def backward(self, dh_next: Array) -> tuple[Array, Array]:
         """Return ``dx`` [B, D] and ``dh_prev`` [B, H] from ``dh_next`` [B, H]; fill ``grads``.
@@ -101,11 +100,10 @@ class RNN(_Layer):
             ValueError: its shape or dtype is not that of ``h_next``.
         """
         tape = self._played()
-        _, B, H = tape.h.shape
+        B, H = tape.states.shape
         dh_next = check_array("dh_next", dh_next, "B H", {"B": B, "H": H})
         check_dtype("dh_next", dh_next, tape.h.dtype)
-        dx, dh_prev = self._backward(tape, dh_next[None])
-        return dx[0], dh_prev
+        return self._backward(tape, dh_next[None])
 
 
 class TimeRNN(_Layer):
@@ -208,7 +206,7 @@ class TimeRNN(_Layer):
         Wx, Wh, b = self._weights()
         xs = check_array("xs", xs, "B T D", {"D": Wx.shape[0]})
         check_dtype("xs", xs, Wx.dtype)
-        B, T, _ = xs.shape
+        B, T, D = xs.shape
         if T == 0:
             raise ValueError(f"xs: expected at least one time step, got shape {list(xs.shape)}")
         h_0 = self._h if self.stateful else None
@@ -217,9 +215,11 @@ class TimeRNN(_Layer):
                 f"xs: expected batch size {len(h_0)}, that of the layer's state, got {B}; "
                 "call reset_state() or set_state() before another batch size"
             )
-        self._tape = _kernel.forward(xs.transpose(1, 0, 2), h_0, Wx, Wh, b)
-        self._h = self._tape.h[-1]
-        return np.array(self._tape.h[1:].transpose(1, 0, 2), order="C")
+        x = np.array(xs.transpose(1, 0, 2), order="C").reshape(T * B, D)
+        self._tape = _kernel.forward(x, (B,) * T, h_0, Wx, Wh, b)
+        hs = self._tape.states.reshape(T, B, len(Wh))
+        self._h = hs[-1]
+        return np.array(hs.transpose(1, 0, 2), order="C")
 
     def backward(self, dhs: Array) -> Array:
         """Return ``dxs`` [B, T, D] from ``dhs`` [B, T, H], the gradient of ``hs``; fill ``grads``
@@ -233,8 +233,8 @@ class TimeRNN(_Layer):
             ValueError: its shape or dtype is not that of ``hs``.
         """
         tape = self._played()
-        steps, B, H = tape.h.shape
-        dhs = check_array("dhs", dhs, "B T H", {"B": B, "T": steps - 1, "H": H})
+        T, B, (D, H) = len(tape.sizes), tape.sizes[0], tape.Wx.shape
+        dhs = check_array("dhs", dhs, "B T H", {"B": B, "T": T, "H": H})
         check_dtype("dhs", dhs, tape.h.dtype)
         dx, self._dh = self._backward(tape, dhs.transpose(1, 0, 2))
-        return np.array(dx.transpose(1, 0, 2), order="C")
+        return np.array(dx.reshape(T, B, D).transpose(1, 0, 2), order="C")

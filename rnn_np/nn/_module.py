@@ -1,0 +1,143 @@
+"""What the layers of ``rnn_np.nn`` share: named parameters, their gradients, and checkpoints."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from rnn_np import _kernel
+from rnn_np._kernel import Array, Tape
+from rnn_np.nn._options import check_input, check_options, check_state_dict
+
+
+def kernel_weights(
+    weight_ih: Array, weight_hh: Array, bias_ih: Array | None = None, bias_hh: Array | None = None
+) -> tuple[Array, Array, Array | None]:
+    """The kernel's ``Wx``, ``Wh`` and ``b`` of torch's parameters."""
+    with np.errstate(all="ignore"):
+        b = None if bias_ih is None or bias_hh is None else bias_ih + bias_hh
+    return weight_ih.T, weight_hh.T, b
+
+
+def kernel_backward(
+    tape: Tape,
+    dhs: Sequence[Array] | Array,
+    dh_n: Array | None,
+    weight_ih: Array,
+    weight_hh: Array,
+    bias_ih: Array | None = None,
+    bias_hh: Array | None = None,
+) -> tuple[Array, Array]:
+    """The kernel's backward into the gradients of torch's parameters."""
+    results = _kernel.backward(tape, dhs, weight_ih.T, weight_hh.T, bias_ih, dh_n)
+    if bias_ih is not None and bias_hh is not None:
+        bias_hh[...] = bias_ih
+    return results
+
+
+class Module:
+    """Parameters under torch's names, their gradients, and the mode."""
+
+    input_size: int
+    hidden_size: int
+    bias: bool
+    nonlinearity: str
+    dtype: np.dtype[Any]
+    grads: dict[str, Array]
+    """The gradients by name: the same arrays for the layer's life, overwritten by each backward."""
+    training: bool
+    """Whether dropout is applied; ``train`` and ``eval`` set it."""
+
+    _defaults: ClassVar[dict[str, Any]]
+    """The options that ``repr`` shows if they are others."""
+
+    if TYPE_CHECKING:
+        # A parameter, held by reference: an in-place update is seen by the next forward.
+        def __getattr__(self, name: str) -> Array: ...
+
+    def __init__(self, **options: Any) -> None:
+        check_options(**options)
+        self.__dict__.update(options)
+        self.dtype = np.dtype(options["dtype"])
+        self.rng = np.random.default_rng() if options["rng"] is None else options["rng"]
+        self.training = True
+
+    def _make_parameters(self, shapes: dict[str, tuple[int, ...]]) -> None:
+        """Draw them from U(-1 / sqrt(H), 1 / sqrt(H)), as torch does."""
+        self._shapes = shapes
+        bound = 1 / np.sqrt(self.hidden_size)
+        for name, shape in shapes.items():
+            setattr(self, name, self.rng.uniform(-bound, bound, shape).astype(self.dtype))
+        self.grads = {name: np.zeros(shape, self.dtype) for name, shape in shapes.items()}
+        self._own_grads = tuple(self.grads.items())
+
+    def _parameters(self) -> dict[str, Array]:
+        """The parameters, checked anew because the attributes are the caller's to change."""
+        return {
+            name: check_input(
+                name, getattr(self, name), " ".join(map(str, shape)), {str(n): n for n in shape}, self.dtype
+            )
+            for name, shape in self._shapes.items()
+        }
+
+    def _check_grads(self) -> None:
+        if len(self.grads) != len(self._own_grads) or any(
+            self.grads.get(name) is not grad for name, grad in self._own_grads
+        ):
+            raise ValueError(
+                "grads: expected the arrays that the layer was made with, got others; "
+                "write into them, as in layer.grads[name][...] = value"
+            )
+
+    def named_parameters(self) -> Iterator[tuple[str, Array]]:
+        """Each parameter's name and the parameter itself, in torch's order."""
+        return iter(self._parameters().items())
+
+    def state_dict(self, prefix: str = "") -> dict[str, Array]:
+        """Copies of the parameters by torch's names, each after ``prefix``.
+
+        Raises:
+            TypeError: ``prefix`` is no str.
+        """
+        check_options(prefix=prefix)
+        return {prefix + name: np.array(param, order="C") for name, param in self.named_parameters()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], prefix: str = "") -> None:
+        """Write the entries of a checkpoint, NumPy arrays or torch tensors, into the parameters.
+
+        Args:
+            state_dict: torch's names, shapes and layout, such as ``weight_ih_l0`` [H, D]. Entries
+                whose names do not begin with ``prefix`` are others' and left alone.
+            prefix: as in ``rnn.weight_ih_l0``, where the layer is a part of a larger module.
+
+        Raises:
+            TypeError: ``state_dict`` is no mapping or ``prefix`` no str.
+            ValueError: it names all entries that are missing, unexpected, misshapen or of another
+                dtype than the layer's; nothing is changed.
+        """
+        check_options(prefix=prefix)
+        entries = check_state_dict(state_dict, prefix, self._shapes, self.dtype)
+        params = self._parameters()
+        if fixed := [name for name, param in params.items() if not param.flags.writeable]:
+            raise ValueError(
+                f"{', '.join(fixed)}: expected a parameter that can be written, got a read-only one"
+            )
+        for name, param in params.items():
+            param[...] = entries[name]
+
+    def train(self, mode: bool = True) -> Self:
+        """Apply dropout from now on, or not; returns the layer."""
+        check_options(mode=mode)
+        self.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Apply no dropout from now on; returns the layer."""
+        return self.train(False)
+
+    def __repr__(self) -> str:
+        shown = [str(self.input_size), str(self.hidden_size)]
+        for name, default in self._defaults.items():
+            if (value := getattr(self, name)) != default:
+                shown.append(f"{name}={value if name == 'dtype' else repr(value)}")
+        return f"{type(self).__name__}({', '.join(shown)})"
