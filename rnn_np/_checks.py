@@ -27,9 +27,9 @@ def check_array(name: str, value: object, axes: str, sizes: Mapping[str, int]) -
             + (f"; convert with {convert}" if value is not None else "")
         )
     names = axes.split()
-    open_ended = names[-1:] == ["..."]
-    if len(value.shape) >= len(names) - 1 if open_ended else len(value.shape) == len(names):
-        for axis, size in zip(names, value.shape, strict=not open_ended):
+    rank = len(value.shape)
+    if rank == len(names) or (names[-1] == "..." and rank >= len(names) - 1):
+        for axis, size in zip(names, value.shape, strict=False):
             if sizes.get(axis, size) != size:
                 break
         else:

@@ -13,7 +13,6 @@ left in each loop, all into buffers at hand.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -63,6 +62,10 @@ def _step_product(H: int) -> Callable[[Array, Array, Array], Array]:
     return np.dot if H > 1 else np.matmul
 
 
+def _relu(z: Array, out: Array) -> None:
+    np.maximum(z, 0, out=out)
+
+
 def forward(
     x: Array,
     sizes: Sequence[int],
@@ -80,17 +83,18 @@ def forward(
     N, B, H = len(x), sizes[0], len(Wh)
     h = np.empty((B + N, H), x.dtype)
     h[:B] = 0 if h_0 is None else h_0
+    states = h[B:]
     Wx, Wh = np.array(Wx, order="C"), np.array(Wh, order="C")
 
     # NaN and infinity flow as they do in torch, which does not warn.
     with np.errstate(all="ignore"):
-        np.matmul(x, Wx, out=h[B:])
+        np.matmul(x, Wx, out=states)
         if b is not None:
-            h[B:] += b.reshape(H)
+            states += b.reshape(H)
         every = steps(h, (B, *sizes))
         from_before = _first([np.empty((B, H), x.dtype)] * len(sizes), sizes)
         dot, add = _step_product(H), np.add
-        activate = partial(np.maximum, x.dtype.type(0)) if relu else np.tanh
+        activate: Callable[[Array, Array], object] = _relu if relu else np.tanh
         for before, now, product in zip(_first(every[:-1], sizes), every[1:], from_before, strict=True):
             dot(before, Wh, product)
             add(now, product, now)
@@ -114,6 +118,7 @@ def backward(
     """
     x, h, Wx, Wh, sizes, relu = tape
     N, B, H = len(x), sizes[0], len(Wh)
+    states = h[B:]
 
     with np.errstate(all="ignore"):
         carry = np.zeros((B, H), x.dtype)
@@ -126,9 +131,9 @@ def backward(
             # All bits or none, so that a dead unit stops infinity and NaN too, as in torch.
             bits = np.dtype(f"i{x.dtype.itemsize}")
             slope, factor, through = dz.view(bits), carry.view(bits), np.bitwise_and
-            np.subtract(h[B:] <= 0, 1, slope, dtype=bits)
+            np.subtract(states <= 0, 1, slope, dtype=bits)
         else:
-            np.multiply(h[B:], h[B:], slope)
+            np.multiply(states, states, slope)
             np.subtract(1, slope, slope)
         carries = _first([carry] * len(sizes), sizes)
         factors = carries if factor is carry else _first([factor] * len(sizes), sizes)
@@ -136,9 +141,8 @@ def backward(
         slopes = nows if slope is dz else steps(slope, sizes)
         WhT = Wh.T
         dot, add = _step_product(H), np.add
-        for upstream, now, d, slope, factor in zip(
-            dhs[::-1], nows[::-1], carries[::-1], slopes[::-1], factors[::-1], strict=True
-        ):
+        backwards = map(reversed, (dhs, nows, carries, slopes, factors))
+        for upstream, now, d, slope, factor in zip(*backwards, strict=True):
             add(upstream, d, d)
             through(slope, factor, slope)
             dot(now, WhT, d)

@@ -40,7 +40,7 @@ class RNNCell(Module):
         nonlinearity: str = "tanh",
         *,
         dtype: Any = np.float32,
-        rng: np.random.Generator | None = None,
+        rng: "np.random.Generator | None" = None,
     ) -> None:
         super().__init__(
             input_size=input_size,

@@ -104,7 +104,7 @@ class RNN(Module):
     batch_first: bool
     dropout: float
     bidirectional: bool
-    rng: np.random.Generator
+    rng: "np.random.Generator"
 
     _defaults = {  # noqa: RUF012, typed in Module
         "num_layers": 1,
@@ -128,7 +128,7 @@ class RNN(Module):
         bidirectional: bool = False,
         *,
         dtype: Any = np.float32,
-        rng: np.random.Generator | None = None,
+        rng: "np.random.Generator | None" = None,
     ) -> None:
         super().__init__(
             input_size=input_size,
