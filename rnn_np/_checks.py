@@ -34,7 +34,9 @@ def check_array(name: str, value: object, axes: str, sizes: Mapping[str, int]) -
                 break
         else:
             return value
-    known = ", ".join(f"{axis} = {size}" for axis, size in sizes.items() if axis in names and axis.isalpha())
+    known = ", ".join(
+        f"{axis} = {size}" for axis, size in sizes.items() if axis in names and not axis.isdigit()
+    )
     raise ValueError(
         f"{name}: expected shape [{', '.join(names)}]{' with ' * bool(known)}{known}, "
         f"got shape {list(value.shape)}"

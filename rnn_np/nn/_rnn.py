@@ -39,8 +39,9 @@ class _Form(NamedTuple):
 
     def check_states(self, name: str, value: object, S: int, H: int, dtype: np.dtype[Any]) -> Array:
         """Return ``value`` as [S, B, H], S = num_layers * directions, if it has this form."""
-        axes = "S H" if self.axes == "T" else "S B H"
-        states = check_input(name, value, axes, {"S": S, "B": self.rows.B, "H": H}, dtype)
+        sizes = {"num_layers*directions": S, "B": self.rows.B, "H": H}
+        axes = "num_layers*directions H" if self.axes == "T" else "num_layers*directions B H"
+        states = check_input(name, value, axes, sizes, dtype)
         return states.reshape(S, self.rows.B, H)
 
     def give(self, rows: Array) -> Array | PackedSequence:
