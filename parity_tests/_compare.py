@@ -76,6 +76,13 @@ def allowance(truth: Array, runs: Array, u: float, tiny: float, unsure: Array) -
     )
 
 
+def exact(truth: Array, loop: Array) -> Allowance:
+    """Allow nothing: no sum or product of the case rounds, in whatever order."""
+    slices = truth.shape[:-1]
+    disagreement = 0.0 if np.array_equal(truth, loop) else np.inf
+    return Allowance(np.zeros(slices), np.zeros(slices, bool), disagreement)
+
+
 def _largest(values: Array, finite: Array) -> Array:
     """Largest magnitude in each slice, where the reference is finite."""
     magnitude = np.abs(values)
@@ -97,7 +104,9 @@ def compare(truth: Array, got: Array, allowed: Allowance) -> Comparison:
     if not (finite.all() and np.isfinite(got).all()):
         # Finite or not must agree; which non-finite value it is depends on the order of operations.
         error = np.where(finite & np.isfinite(got), error, np.where(finite == np.isfinite(got), 0.0, np.inf))
-    over = error / allowed.allow[..., None]
+    with np.errstate(divide="ignore"):
+        over = error / allowed.allow[..., None]
+    over[error == 0] = 0.0  # also where nothing is allowed
     over[allowed.inconclusive] = 0.0
     return Comparison(
         slices=allowed.allow.size,

@@ -17,13 +17,32 @@ from hypothesis import strategies as st
 from hypothesis.database import InMemoryExampleDatabase
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from parity_tests._case import CALLS, GAINS, LAYOUTS, PLANTS, UPSTREAMS, Case
+from parity_tests._case import (
+    CALLS,
+    DROPOUTS,
+    FORMS,
+    GAINS,
+    GIVEN,
+    KINDS,
+    LAYOUTS,
+    LENGTHS,
+    MOST_LAYERS,
+    PLANTS,
+    UPSTREAMS,
+    Case,
+)
 
 MAX_STEPS = 300
 MAX_HIDDEN = 128
 MAX_BATCH = 32
 MAX_AREA = 3 * 2**13
-"""Of B * T * max(D, H), so that no case takes the time of a hundred others."""
+"""Of B * T * max(D, H), for all cells, so that no case takes the time of a hundred others."""
+MAX_RELU_GAIN = 1.5
+"""States of relu grow without bound; where they leave the range of float32 nothing is judged."""
+MAX_WHOLE = 6
+"""Of every size of a case of whole numbers: larger ones would round."""
+SHARES = {"time": 7, "cell": 1, "nn": 7, "nncell": 1}
+"""How often each kind is drawn."""
 
 
 # A strategy is checked when it is first drawn from; made once, it is checked once.
@@ -43,35 +62,76 @@ def _log_uniform(draw: DrawFn, most: int) -> int:
     return min(highest, lowest + draw(_whole(0, 255)) * (highest - lowest + 1) // 224)
 
 
+@cache
 @st.composite
-def _cases(draw: DrawFn) -> Case:
+def _cases(draw: DrawFn, kinds: tuple[str, ...]) -> Case:
     """What is drawn first is made simple first when a case is shrunk: one call before small sizes.
 
     Everything is drawn, used or not: a case that grows simpler must not need more draws.
     """
-    cell, square, as_long = (draw(_rarely(8)) for _ in range(3))
+    kind = draw(_one_of(tuple(kind for kind in kinds for _ in range(SHARES[kind]))))
+    notebook, is_cell, nn = kind in ("time", "cell"), kind in ("cell", "nncell"), kind == "nn"
+    square, as_long = draw(_rarely(8)), draw(_rarely(8))
     planted, plant = draw(_rarely(16)), draw(_one_of(PLANTS))
-    plant = plant if planted else "none"
     calls = draw(_one_of(CALLS))
-    if plant != "none" or (cell and calls not in CALLS[:2]):
-        calls = "once"
+    if calls not in CALLS[:2] and kind != "time":
+        calls = CALLS[CALLS.index(calls) % 2]
+    whole, layers = draw(_rarely(8)), draw(_one_of(tuple(range(1, MOST_LAYERS + 1))))
+    bidirectional, relu, batch_first, evaluating = (draw(_BOOLEANS) for _ in range(4))
+    dropout, given = draw(_one_of(DROPOUTS)), draw(_one_of(GIVEN))
+    form, lengths = draw(_one_of(FORMS)), draw(_one_of(LENGTHS))
     layout = draw(_one_of(LAYOUTS))
     upstream = draw(_one_of(UPSTREAMS))
     dtype = draw(_one_of(("f64", "f32")))
-    bias = draw(_one_of(("flat", "row")))
+    bias = draw(_one_of(("flat", "row") if notebook else ("flat", "flat", "flat", "nobias")))
     gain = draw(_one_of(GAINS))
-    h0 = draw(_BOOLEANS) or cell or plant.endswith("h0")
-    H, D = draw(_log_uniform(MAX_HIDDEN)), draw(_log_uniform(MAX_HIDDEN))
+    h0 = draw(_BOOLEANS) or kind == "cell"
+
+    options: dict[str, Any] = {}
+    cells = 1
+    if not notebook:
+        whole = whole and relu and bias == "flat"
+        gain = 1.0 if whole else min(gain, MAX_RELU_GAIN) if relu else gain
+        form = "batched" if form == "packed" and is_cell else form
+        options |= {"relu": relu, "form": form, "whole": whole}
+    if nn:
+        lengths = "full" if form == "unbatched" else lengths
+        upstream = "dense" if given == "final" else upstream
+        dropout = 0.0 if layers == 1 or (whole and dropout != 0.5) else dropout
+        options |= {"layers": layers, "bidirectional": bidirectional, "batch_first": batch_first}
+        options |= {
+            "lengths": lengths,
+            "given": given,
+            "dropout": dropout,
+            "eval": evaluating and dropout > 0,
+        }
+        cells = layers * (1 + bidirectional)
+    plant = plant if planted and calls == "once" else "none"
+    if plant != "none" and not _may_be_planted(plant, options):
+        plant = f"{plant[:4]}pad"
+    if not _may_be_planted(plant, options):
+        plant = "none"
+    h0 = h0 or plant.endswith("h0")
+
+    hidden, steps, rows = (
+        MAX_HIDDEN,
+        MAX_STEPS // cells,
+        1 if form == "unbatched" and not notebook else MAX_BATCH,
+    )
+    if options.get("whole"):
+        hidden, steps, rows = (min(most, MAX_WHOLE) for most in (hidden, steps, rows))
+    H, D = draw(_log_uniform(hidden)), draw(_log_uniform(hidden))
     D = H if square else D
-    if plant != "none":
+    if plant != "none" and not plant.endswith("pad"):
         D, H = max(D, 2), max(H, 2)
-    T = draw(_log_uniform(min(MAX_STEPS, MAX_AREA // max(D, H))))
-    T = 1 if cell else max(T, int(calls[-1])) if calls.startswith("chunks") else T
-    most = min(MAX_BATCH, MAX_AREA // (T * max(D, H)))
-    B = draw(_log_uniform(most))
-    B = T if as_long and most >= T else B
+    area = max(1, MAX_AREA // (cells * max(D, H)))
+    T = draw(_log_uniform(min(steps, area)))
+    T = 1 if is_cell else max(T, int(calls[-1])) if calls.startswith("chunks") else T
+    rows = min(rows, area // T)
+    B = draw(_log_uniform(rows))
+    B = T if as_long and rows >= T else B
     return Case(
-        layer="cell" if cell else "time",
+        kind=kind,
         B=B,
         T=T,
         D=D,
@@ -79,13 +139,25 @@ def _cases(draw: DrawFn) -> Case:
         dtype=dtype,
         gain=gain,
         h0=h0,
-        upstream="dense" if cell else upstream,
+        upstream="dense" if is_cell else upstream,
         layout=layout,
         calls=calls,
         bias=bias,
         plant=plant,
         seed=draw(_whole(0, 2**20 - 1)),
+        **options,
     )
+
+
+def _may_be_planted(plant: str, options: dict[str, Any]) -> bool:
+    if options.get("whole"):
+        return False
+    if plant.endswith("pad"):
+        return options.get("lengths", "full") != "full" and options["form"] == "batched"
+    if plant.endswith("dhs") and options.get("given") == "final":
+        return False
+    masked = options.get("dropout", 0) > 0 and not options["eval"]
+    return not (options.get("relu") or masked)
 
 
 @cache
@@ -94,15 +166,21 @@ def _rarely(times: int) -> SearchStrategy[bool]:
     return st.integers(0, times - 1).map(lambda number: number == times - 1)
 
 
-def draw_case(run_seed: int, number: int) -> Case:
-    """Return case ``number`` of the run with this seed; it depends on nothing else."""
+def draw_case(run_seed: int, number: int, kinds: tuple[str, ...] = KINDS) -> Case:
+    """Return case ``number`` of the run with this seed over these kinds; it depends on nothing else."""
     _drawn.clear()
-    _drawing.hypothesis.fuzz_one_input(_bytes(run_seed, number))
+    _drawing(kinds).hypothesis.fuzz_one_input(_bytes(run_seed, number))
     (case,) = _drawn
     return case
 
 
-def shrink(run_seed: int, number: int, fails: Callable[[Case], bool], deadline: float) -> Case:
+def shrink(
+    run_seed: int,
+    number: int,
+    fails: Callable[[Case], bool],
+    deadline: float,
+    kinds: tuple[str, ...] = KINDS,
+) -> Case:
     """Return the smallest failing case that Hypothesis comes to from a failing one.
 
     Args:
@@ -110,8 +188,9 @@ def shrink(run_seed: int, number: int, fails: Callable[[Case], bool], deadline: 
         number: of the case to start from, of which ``fails`` is true.
         fails: whether a case shows the failure.
         deadline: of ``time.monotonic()``; later, no further case is tried.
+        kinds: of layers that the run judges.
     """
-    start = draw_case(run_seed, number)
+    start = draw_case(run_seed, number, kinds)
     known = {start: True}
     failing = [start]
 
@@ -122,7 +201,7 @@ def shrink(run_seed: int, number: int, fails: Callable[[Case], bool], deadline: 
             failing.append(case)
             raise _Failing
 
-    test = _test(check)
+    test = _test(check, kinds)
     for run in (lambda: test.hypothesis.fuzz_one_input(_bytes(run_seed, number)), test):
         with contextlib.suppress(_Failing):
             run()
@@ -133,7 +212,7 @@ class _Failing(Exception):
     """Tells Hypothesis that a case shows the failure."""
 
 
-def _test(body: Callable[[Case], None]) -> Any:
+def _test(body: Callable[[Case], None], kinds: tuple[str, ...]) -> Any:
     """A Hypothesis test that replays the failure it was fed, and shrinks it."""
     return settings(
         database=InMemoryExampleDatabase(),
@@ -142,7 +221,7 @@ def _test(body: Callable[[Case], None]) -> Any:
         derandomize=False,
         print_blob=False,
         suppress_health_check=list(HealthCheck),
-    )(given(_cases())(lambda case: body(case)))
+    )(given(_cases(kinds))(lambda case: body(case)))
 
 
 def _bytes(run_seed: int, number: int) -> bytes:
@@ -151,4 +230,8 @@ def _bytes(run_seed: int, number: int) -> bytes:
 
 
 _drawn: list[Case] = []
-_drawing = _test(_drawn.append)
+
+
+@cache
+def _drawing(kinds: tuple[str, ...]) -> Any:
+    return _test(_drawn.append, kinds)

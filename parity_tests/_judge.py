@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from parity_tests._answer import SECOND_BIAS, TENSORS, Answer
+from parity_tests._answer import SECOND_BIAS, TENSORS, Answer, family, native, time_axis
 from parity_tests._case import Case
-from parity_tests._compare import Allowance, Comparison, allowance, compare
+from parity_tests._compare import Allowance, Comparison, allowance, compare, exact
 from parity_tests._inputs import DTYPES, Array, Call, calls_of
+from parity_tests._loop import Loop
+from parity_tests._noise import Magnitudes, Noise, unit_roundoff
 from parity_tests._report import Finding, Report, Tally
-from parity_tests._rounding import Spread, spreads, unit_roundoff
 from parity_tests._subject import perform, place
 
 Reference = Callable[[Case, Sequence[Call]], list[Answer]]
@@ -22,7 +23,7 @@ class ReferenceFault(Exception):
 
 
 def judge(case: Case, reference: Reference, layers: Any) -> Report:
-    """Judge ``layers`` (with ``RNN`` and ``TimeRNN`` like those of ``rnn_np``) in one case.
+    """Judge ``layers``, which has classes like those of ``rnn_np``, in one case.
 
     Raises:
         ReferenceFault: torch and the plain float64 loop disagree about the case.
@@ -32,20 +33,26 @@ def judge(case: Case, reference: Reference, layers: Any) -> Report:
     performance = perform(case, calls, layers)
     report = Report(planned=1, cases=1)
     findings = list(performance.findings)
-    for number, (truth, spread) in enumerate(zip(truths, spreads(case, calls), strict=True)):
-        allowances = allowances_of(case, truth, spread)
+    for number, (truth, allowances) in enumerate(
+        zip(truths, allowances_of(case, calls, truths), strict=True)
+    ):
         if number >= len(performance.answers):
             continue  # the layer raised, which is a finding
         where = place(calls, calls[number])
         for name, allowed in allowances.items():
             got = performance.answers[number][name]
-            want = _shaped(case, name, truth[name])
+            want = native(case, name, truth[name])
             unfit = _unfit(case, name, got, want)
             if unfit:
                 findings.append(unfit)
                 continue
-            comparison = compare(truth[name], got.reshape(truth[name].shape), allowed)
-            tally = report.tensors.setdefault(name, Tally(cases=1))
+            allowed = Allowance(
+                native(case, name, allowed.allow),
+                native(case, name, allowed.inconclusive),
+                allowed.disagreement,
+            )
+            comparison = compare(want, got, allowed)
+            tally = report.tensors.setdefault(family(name), Tally(cases=1))
             tally.add(_tally(comparison, case))
             if not comparison.equal:
                 findings.append(_difference(case, name, want, got, allowed, comparison, where))
@@ -55,32 +62,44 @@ def judge(case: Case, reference: Reference, layers: Any) -> Report:
     return report
 
 
-def allowances_of(case: Case, truth: Answer, spread: Spread) -> dict[str, Allowance]:
-    """Return what is allowed in every tensor of a call, after holding the two references together.
+def allowances_of(case: Case, calls: Sequence[Call], truths: Sequence[Answer]) -> list[dict[str, Allowance]]:
+    """Return what is allowed in every tensor of every call, after holding the two references together.
 
     Raises:
-        ReferenceFault: the unperturbed loop is further from ``truth`` than is allowed.
+        ReferenceFault: the unperturbed loop is further from the truth than is allowed.
     """
     u, tiny = unit_roundoff(case.dtype), float(np.finfo(DTYPES[case.dtype]).tiny)
-    allowances: dict[str, Allowance] = {}
-    for name, runs in spread.runs.items():
-        value = truth[name]
-        allowed = allowance(value, runs, u, tiny, spread.unsure[name])
+    magnitudes = Magnitudes(case)
+    # Every number in it is a multiple of 1/2.
+    if case.whole and (spreads := Loop(case, magnitudes).spreads(calls)) and magnitudes.largest < 0.25 / u:
+        return [
+            _agreed(case, truth, {name: exact(truth[name], runs[0]) for name, runs in spread.runs.items()})
+            for truth, spread in zip(truths, spreads, strict=True)
+        ]
+    return [
+        _agreed(
+            case,
+            truth,
+            {
+                name: allowance(truth[name], runs, u, tiny, spread.unsure[name])
+                for name, runs in spread.runs.items()
+            },
+        )
+        for truth, spread in zip(truths, Loop(case, Noise(case)).spreads(calls), strict=True)
+    ]
+
+
+def _agreed(case: Case, truth: Answer, allowances: dict[str, Allowance]) -> dict[str, Allowance]:
+    for name, allowed in allowances.items():
         apart = allowed.disagreement
         if name == "db":
-            apart = max(apart, compare(value, truth[SECOND_BIAS], allowed).worst)
+            apart = max(apart, compare(truth[name], truth[SECOND_BIAS], allowed).worst)
         if apart > 1:
             raise ReferenceFault(
                 f"{case}: two references differ in {name} by {apart:.3g} times what rounding explains; "
                 "the case cannot be judged"
             )
-        allowances[name] = allowed
     return allowances
-
-
-def _shaped(case: Case, name: str, truth: Array) -> Array:
-    """The reference tensor in the shape that the layer has it in."""
-    return truth[None] if name == "db" and case.bias == "row" else truth
 
 
 def _unfit(case: Case, name: str, got: object, want: Array) -> Finding | None:
@@ -89,7 +108,7 @@ def _unfit(case: Case, name: str, got: object, want: Array) -> Finding | None:
     if type(got) is not np.ndarray:
         return Finding("type", name, token, f"{name} is {type(got).__name__}, not a numpy.ndarray")
     if got.shape != want.shape:
-        message = f"{name} has shape {list(got.shape)}, not {list(want.shape)} ({TENSORS[name]})"
+        message = f"{name} has shape {list(got.shape)}, not {list(want.shape)} ({TENSORS[family(name)]})"
         return Finding("shape", name, token, message)
     if got.dtype != dtype:
         return Finding("dtype", name, token, f"{name} is {got.dtype}, not {dtype} like the parameters")
@@ -110,20 +129,21 @@ def _difference(
     comparison: Comparison,
     where: str,
 ) -> Finding:
-    wrong = comparison.wrong.reshape(got.shape)
-    steps = 1 if name in ("hs", "dx") and case.layer != "cell" else None
+    wrong = comparison.wrong
+    steps = time_axis(case, name)
     places = np.argwhere(wrong)
-    order = places[:, steps] if steps else np.zeros(len(places))
+    order = places[:, steps] if steps is not None else np.zeros(len(places))
     first = tuple(places[np.argmin(order)].tolist())
-    slack = allowed.allow.reshape((1,) * (got.ndim - 1 - allowed.allow.ndim) + allowed.allow.shape)
-    over = abs(float(got[first]) - float(want[first])) / float(slack[first[:-1]])
-    over = np.inf if np.isnan(over) else over
+    error, slack = abs(float(got[first]) - float(want[first])), float(allowed.allow[first[:-1]])
+    over = error / slack if slack and not np.isnan(error) else np.inf
     lines = [
         f"{name}{list(first)}{where}: got {float(got[first])!r}, expected {float(want[first])!r}, "
         f"error over allowed {over:.3g}; {len(places)} of {wrong.size} elements are off"
     ]
-    if steps:
+    if steps is not None:
         times = places[:, steps]
-        lines.append(f"first wrong time step {times.min()}, last {times.max()}, of 0 to {got.shape[1] - 1}")
+        lines.append(
+            f"first wrong time step {times.min()}, last {times.max()}, of 0 to {got.shape[steps] - 1}"
+        )
     check = "values" if np.isfinite(got[first]) == np.isfinite(want[first]) else "non-finite values"
     return Finding(check, name, str(case), "; ".join(lines))

@@ -13,6 +13,7 @@ from parity_tests._case import Case
 from parity_tests._judge import Reference, ReferenceFault, judge
 from parity_tests._recorded import Recorded, RecordedError, default_folder, read
 from parity_tests._report import Report
+from parity_tests._subject import CLASSES, kinds_of
 
 DEFAULT_CASES = 2000
 BATCH = 50
@@ -65,7 +66,7 @@ class Plan:
         if reference == "torch" and default_reference() != "torch":
             raise PlanError("reference: torch is not installed; install rnn-np[parity]")
         reference = reference or default_reference()
-        _layers(layers)
+        kinds = kinds_of(_layers(layers))
         fresh = {"seed": seed, "cases": number}
         if case is not None:
             try:
@@ -73,13 +74,20 @@ class Plan:
             except ValueError as error:
                 raise PlanError(f"case: {case!r} is no case: {error}") from error
             _refuse(fresh, "the one case given is judged")
+            if Case.parse(case).kind not in kinds:
+                raise PlanError(f"case: {case} is of kind {Case.parse(case).kind}, {layers} has only {kinds}")
             if reference == "recorded" and Case.parse(case) not in _recorded().cases:
                 raise PlanError(f"case: {case} is not recorded; it needs torch, rnn-np[parity]")
             return cls(reference, 0, 1, case, layers)
         if reference == "recorded":
             _refuse(fresh, "fresh cases need torch, rnn-np[parity]; the recorded cases are fixed")
-            return cls(reference, 0, len(_recorded().cases), None, layers)
+            return cls(reference, 0, len(_recorded_cases(kinds)), None, layers)
         return cls(reference, _seed(seed), _number(number), None, layers)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of layers that can be judged."""
+        return kinds_of(_layers(self.layers))
 
     @property
     def batches(self) -> int:
@@ -100,10 +108,10 @@ class Plan:
         if self.case is not None:
             return [Case.parse(self.case)]
         if self.reference == "recorded":
-            return [_recorded().cases[number] for number in numbers]
+            return [_recorded_cases(self.kinds)[number] for number in numbers]
         from parity_tests._draw import draw_case  # Hypothesis is not needed for recorded cases
 
-        return [draw_case(self.seed, number) for number in numbers]
+        return [draw_case(self.seed, number, self.kinds) for number in numbers]
 
     def judge_cases(self, cases: Sequence[Case]) -> Report:
         """Judge every case, whatever is found; what cannot be judged is said in the report."""
@@ -161,6 +169,10 @@ def _recorded() -> Recorded:
     return read(default_folder())
 
 
+def _recorded_cases(kinds: tuple[str, ...]) -> list[Case]:
+    return [case for case in _recorded().cases if case.kind in kinds]
+
+
 @cache
 def _reference(name: str) -> Reference:
     if name == "recorded":
@@ -179,7 +191,6 @@ def _layers(name: str) -> Any:
         module = importlib.import_module(name)
     except (Exception, SystemExit) as error:
         raise PlanError(f"layers: cannot import {name}: {type(error).__name__}: {error}") from error
-    missing = [layer for layer in ("RNN", "TimeRNN") if not hasattr(module, layer)]
-    if missing:
-        raise PlanError(f"layers: {name} has no {' and no '.join(missing)}")
+    if not kinds_of(module):
+        raise PlanError(f"layers: {name} has none of {', '.join(CLASSES.values())}")
     return module

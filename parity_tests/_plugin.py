@@ -168,7 +168,8 @@ class Controller:
             batch = self.batch_of[finding.case]
             number = [str(case) for case in self.plan.cases(batch)].index(finding.case)
             start = self.plan.first(batch) + number
-            ends.add(shrink(self.plan.seed, start, partial(shows, finding.what), deadline))
+            fails = partial(shows, finding.what)
+            ends.add(shrink(self.plan.seed, start, fails, deadline, self.plan.kinds))
         return smallest.findings
 
     def _json(self) -> dict[str, Any]:

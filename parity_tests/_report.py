@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from parity_tests._answer import TENSORS
+from parity_tests._answer import TENSORS, family
 from parity_tests._case import Case
 
 
@@ -148,4 +148,4 @@ def _size(finding: Finding) -> tuple[int, int, str]:
 def _rank(finding: Finding) -> int:
     """Outputs before gradients, as the data flows."""
     names = list(TENSORS)
-    return names.index(finding.tensor) if finding.tensor in names else -1
+    return names.index(family(finding.tensor)) if family(finding.tensor) in names else -1

@@ -63,7 +63,7 @@ def _table(report: Report, width: int) -> str:
             worst = f"{tally.worst:.3g}" if tally.case else "none conclusive"
             table.add_row(name, *numbers, worst, tally.case)
     # Never narrower than the table: a token that is cut off cannot be run again.
-    console = Console(file=io.StringIO(), width=max(width, 140), color_system=None)
+    console = Console(file=io.StringIO(), width=max(width, 180), color_system=None)
     console.print(table)
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"

@@ -35,10 +35,11 @@ SHAPES = (
 
 def numpy_step(call: Call) -> Callable[[], object]:
     """A training step of our layer."""
-    layer = TimeRNN(call.Wx, call.Wh, call.b)
+    layer, dhs = TimeRNN(call.Wx, call.Wh, call.b), call.dhs
+    assert dhs is not None
 
     def step() -> object:
-        return layer.forward(call.xs), layer.backward(call.dhs)
+        return layer.forward(call.xs), layer.backward(dhs)
 
     return step
 

@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 
 import rnn_np
-from parity_tests._answer import SECOND_BIAS, TENSORS
+from parity_tests._answer import SECOND_BIAS, TENSORS, native, parameters
 from parity_tests._case import CHOICES, Case
 from parity_tests._compare import compare
 from parity_tests._inputs import calls_of
 from parity_tests._judge import ReferenceFault, allowances_of, judge
 from parity_tests._recorded import MANIFEST, RecordedError, default_folder, read
 from parity_tests._report import Report
-from parity_tests._rounding import spreads
+from parity_tests._subject import kinds_of
 from parity_tests.gate_tests.right import RIGHT
 from parity_tests.gate_tests.wrong import WRONG
 
+OF_NN = ("dweight_ih", "dweight_hh", "dbias_ih", "dbias_hh")
 FOLDER = default_folder()
 RECORDED = read(FOLDER)
 
@@ -37,23 +38,51 @@ def test_torch_is_called_as_a_user_would() -> None:
         "bias_hh_l0": 0 * call.b,
     }
     rnn.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
-    x, h_0 = (torch.tensor(a, requires_grad=True) for a in (call.xs, call.h_0[None]))  # type: ignore[index]
+    x, h_0 = (torch.tensor(a, requires_grad=True) for a in (call.xs, call.h_0))
     output, h_n = rnn(x, h_0)
     (output * torch.tensor(call.dhs)).sum().backward()
     expected = {
         "hs": output,
-        "h_n": h_n[0],
+        "h_n": h_n,
         "dx": x.grad,
-        "dh_0": h_0.grad[0],
+        "dh_0": h_0.grad,
         "dWx": rnn.weight_ih_l0.grad.T,
         "dWh": rnn.weight_hh_l0.grad.T,
         "db": rnn.bias_ih_l0.grad,
         SECOND_BIAS: rnn.bias_hh_l0.grad,
     }
     (answer,) = torch_answers(case, [call])
-    assert answer.keys() == expected.keys() == {*TENSORS, SECOND_BIAS}
+    assert answer.keys() == expected.keys() == {*TENSORS} - {*OF_NN} | {SECOND_BIAS}
     for name, value in expected.items():
         np.testing.assert_allclose(answer[name], value.detach().numpy(), rtol=1e-13)
+
+
+def test_torch_stacks_are_called_as_a_user_would() -> None:
+    torch = pytest.importorskip("torch")
+    from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+    from parity_tests._torch import torch_answers
+
+    case = Case.parse("nn-B3T4D2H5L2-bi-relu-f64-h0-both-unsorted-s3")
+    (call,) = calls_of(case)
+    rnn = torch.nn.RNN(2, 5, 2, "relu", bidirectional=True, dtype=torch.float64)
+    state = parameters(case, call.cells)
+    rnn.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
+    x, h_0 = (torch.tensor(a, requires_grad=True) for a in (call.xs.swapaxes(0, 1), call.h_0))
+    packed = pack_padded_sequence(x, torch.tensor(call.lengths), enforce_sorted=False)
+    output, h_n = rnn(packed, h_0)
+    output, _ = pad_packed_sequence(output, total_length=4)
+    assert call.dhs is not None
+    dhs = torch.tensor(call.dhs.swapaxes(0, 1).copy())
+    ((output * dhs).sum() + (h_n * torch.tensor(call.dh_n)).sum()).backward()
+    expected = {"hs": output, "h_n": h_n, "dx": x.grad, "dh_0": h_0.grad}
+    expected |= {f"d{name}": getattr(rnn, name).grad for name in state}
+    (answer,) = torch_answers(case, [call])
+    assert answer.keys() == expected.keys()
+    assert len(expected) == 4 + 4 * 4
+    for name, value in expected.items():
+        want = value.detach().numpy()
+        np.testing.assert_allclose(native(case, name, answer[name]), want, rtol=1e-12, atol=1e-14)
 
 
 def test_references_that_disagree_judge_nothing() -> None:
@@ -66,8 +95,9 @@ def test_references_that_disagree_judge_nothing() -> None:
 
 
 def _report(layers: object) -> Report:
-    report = Report(planned=len(RECORDED.cases))
-    for case in RECORDED.cases:
+    cases = [case for case in RECORDED.cases if case.kind in kinds_of(layers)]
+    report = Report(planned=len(cases))
+    for case in cases:
         report.add(judge(case, RECORDED, layers))
     return report
 
@@ -85,9 +115,9 @@ def test_recorded_answers_accuse_no_right_layer(name: str) -> None:
 
 def test_recorded_cases_are_of_all_kinds() -> None:
     cases = RECORDED.cases
-    assert len(cases) == 100
-    for name in ("layer", "dtype", "gain", "h0", "upstream", "layout", "calls", "bias", "plant"):
-        assert {getattr(case, name) for case in cases} == {*CHOICES[name]}
+    assert len(cases) == 160
+    for name, choices in CHOICES.items():
+        assert {getattr(case, name) for case in cases} == {*choices}, name
     assert max(case.T for case in cases) == 300
     assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 3_000_000
 
@@ -100,9 +130,9 @@ def test_live_torch_still_gives_the_recorded_answers(token: str) -> None:
     case = Case.parse(token)
     calls = calls_of(case)
     recorded, live = RECORDED(case, calls), torch_answers(case, calls)
-    for kept, fresh, spread in zip(recorded, live, spreads(case, calls), strict=True):
+    for kept, fresh, allowances in zip(recorded, live, allowances_of(case, calls, recorded), strict=True):
         assert kept.keys() == fresh.keys()
-        for name, allowed in allowances_of(case, kept, spread).items():
+        for name, allowed in allowances.items():
             assert compare(kept[name], fresh[name], allowed).equal, name
 
 
@@ -114,7 +144,7 @@ def _copy(folder: Path) -> Path:
 @pytest.mark.parametrize("damage", ["missing", "truncated", "altered", "swapped"])
 def test_a_damaged_file_is_an_error(tmp_path: Path, damage: str) -> None:
     folder = _copy(tmp_path)
-    assert len(read(folder).cases) == 100
+    assert len(read(folder).cases) == 160
     file, other = sorted(folder.glob("*.npz"))[:2]
     data = bytearray(file.read_bytes())
     if damage == "missing":
@@ -166,5 +196,5 @@ def test_other_inputs_than_the_recorded_ones_are_an_error() -> None:
     call.xs[0, 0, 0] += 1e-9
     with pytest.raises(RecordedError, match="the inputs made here are not those recorded"):
         RECORDED(case, [call])
-    with pytest.raises(RecordedError, match="not among the 100 recorded cases"):
+    with pytest.raises(RecordedError, match="not among the 160 recorded cases"):
         RECORDED(Case(B=9, T=9, D=9, H=9), [call])

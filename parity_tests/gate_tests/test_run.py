@@ -79,7 +79,7 @@ def test_a_wrong_layer_is_told_in_full(tmp_path: Path) -> None:
     status, output, report = run_json(tmp_path, "--cases", "120", "--workers", "2", *point)
     assert status == 1
     # All cases ran, though nearly all of them fail.
-    assert 100 < report["failed"] < report["cases"] == 120
+    assert 90 < report["failed"] < report["cases"] == 120
     assert f"DIFFERENT: {report['failed']} cases differ; 120 of 120 cases judged" in output
     assert report["ok"] is False
     assert "Traceback" not in output
@@ -144,7 +144,7 @@ def test_one_case_alone(tmp_path: Path) -> None:
             ["--", "--parity-layers", "no_such_module"],
             "layers: cannot import no_such_module: ModuleNotFoundError",
         ),
-        (["--", "--parity-layers", "json"], "layers: json has no RNN and no TimeRNN"),
+        (["--", "--parity-layers", "json"], "layers: json has none of TimeRNN, RNN, nn.RNN, nn.RNNCell"),
         (["--reference", "recorded", "--", "-k", "nothing"], "deselected"),
     ],
 )
@@ -162,9 +162,9 @@ def test_recorded_answers_judge_without_torch_and_fast(tmp_path: Path) -> None:
     status, output = run(code=NO_TORCH.format(hidden={"torch"}), folder=tmp_path)
     assert status == 0, output
     assert time.monotonic() - started < 30  # a guard against hanging; the README has the measured time
-    assert "parity: 100 recorded cases; reference: answers recorded from torch" in output
+    assert "parity: 160 recorded cases; reference: answers recorded from torch" in output
     assert "recorded torch 2.13.0" in output
-    assert "EQUAL: every tensor of every case, within its measured rounding; 100 of 100 cases" in output
+    assert "EQUAL: every tensor of every case, within its measured rounding; 160 of 160 cases" in output
     status, output = run("--reference", "recorded", "--", "--parity-layers", WRONG)
     assert status == 1
     assert "run it alone: rnn-parity --case " in output
