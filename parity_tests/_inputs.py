@@ -149,7 +149,8 @@ class _Maker:
             for _ in range(case.directions)
         )
 
-    def call(self, weights: tuple[Weights, ...], B: int, T: int) -> Call:
+    def call(self, weights: tuple[Weights, ...], B: int, T: int, kind: str = "") -> Call:
+        """With lengths of a kind, or of the case's."""
         case = self.case
         wide = case.directions * case.H
         h_0 = self.state(B) if case.h0 else None
@@ -160,17 +161,17 @@ class _Maker:
             self.whole(B, T, wide, most=255) >= round(256 * case.dropout)
             for _ in range(case.layers - 1 if case.masked else 0)
         )
-        return Call(weights, xs, h_0, dhs, dh_n, self.lengths(B, T), masks)
+        return Call(weights, xs, h_0, dhs, dh_n, self.lengths(B, T, kind or case.lengths), masks)
 
-    def lengths(self, B: int, T: int) -> Array | None:
-        if self.case.lengths == "full":
+    def lengths(self, B: int, T: int, kind: str) -> Array | None:
+        if kind == "full":
             return None
-        if self.case.lengths == "equal":
+        if kind == "equal":
             return np.full(B, 1 + self.whole(1, most=T - 1)[0])
         lengths = 1 + self.whole(B, most=T - 1)
-        if self.case.lengths == "ones":
+        if kind == "ones":
             lengths[self.whole(B, most=3) > 0] = 1
-        return np.sort(lengths)[::-1].copy() if self.case.lengths == "sorted" else lengths
+        return np.sort(lengths)[::-1].copy() if kind == "sorted" else lengths
 
     def upstream(self, B: int, T: int, H: int) -> Array:
         dhs = self.values(B, T, H)
@@ -185,11 +186,15 @@ class _Maker:
         case = self.case
         weights = self.weights()
         if case.calls in ("again", "reset"):
-            # Half of the time the batch size stays, so that what is left of a call fits the next.
-            same, B, T = (int(bits) for bits in self.bits.random_raw(3) % np.array([2, 3, 16], np.uint64))
-            B = case.B if same or case.form == "unbatched" else 1 + B
-            T = 1 if case.is_cell else min(1 + T, case.T) if case.whole else 1 + T
-            first, second = self.call(weights, B, T), self.call(self.weights(), case.B, case.T)
+            # Half of the time the batch size stays, a quarter T too, so that what is left of a call
+            # fits the next.
+            same, B, T = (int(bits) for bits in self.bits.random_raw(3) % np.array([4, 3, 16], np.uint64))
+            B = case.B if same % 2 or case.form == "unbatched" else 1 + B
+            T = case.T if case.is_cell or same == 3 else min(1 + T, case.T) if case.whole else 1 + T
+            other = "full"
+            if case.kind == "nn" and case.form != "unbatched":
+                other = ("full", "unsorted")[self.whole(1, most=1)[0]]
+            first, second = self.call(weights, B, T, other), self.call(self.weights(), case.B, case.T)
             # After reset_state the second call starts from zeros, whatever the first was given.
             return first, replace(second, h_0=None) if case.calls == "reset" else second
         whole = self.call(weights, case.B, case.T)

@@ -1,0 +1,76 @@
+"""Layers as people write them: every faulty one is caught, and no right one is accused."""
+
+from collections.abc import Iterator
+from itertools import count, islice
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch", reason="fresh cases need torch")
+
+from parity_tests._case import Case
+from parity_tests._draw import draw_case
+from parity_tests._judge import judge
+from parity_tests._report import Report
+from parity_tests._torch import torch_answers
+from parity_tests.gate_tests.people import CELLS, LAYERS, MODULES, RIGHT_LAYERS, RIGHT_MODULES
+
+MOST = 700
+"""Cases tried; a default run has 2000."""
+OTHER_CHECKS = {
+    "OneTapeForAll": "shows with two layers in turn",
+    "ClassCache": "shows with two layers in turn",
+    "ClassCacheCell": "shows with two layers in turn",
+    "LiveStateDict": "shows when a state dict is kept",
+    "KeepsGivenState": "shows when the caller changes a state given",
+    "KeepsInputView": "shows when the caller changes an input between forward and backward",
+    "OutputIsTheCache": "shows when the caller changes the output between forward and backward",
+    "LiveWeightsInBackward": "shows when weights change between forward and backward",
+    "CachePopped": "shows at a second backward",
+    "ForwardZeroesGrads": "shows at a second forward before the gradients are read",
+    "OverflowingTanh": "shows at pre-activations above 88",
+}
+"""Whose faults no values of a drawn case can show."""
+
+
+def cases(kind: str) -> Iterator[Case]:
+    """Drawn cases of a kind that the layers here have: they know no packed sequences."""
+    drawn = (draw_case(0, number, (kind,)) for number in count())
+    return (case for case in drawn if case.form != "packed")
+
+
+def layers(kind: str, cls: Any) -> SimpleNamespace:
+    if kind == "nn":
+        return SimpleNamespace(nn=SimpleNamespace(RNN=cls))
+    return SimpleNamespace(**{{"time": "TimeRNN", "cell": "RNN"}[kind]: cls})
+
+
+def faulty() -> list[Any]:
+    return [
+        pytest.param(kind, cls, id=f"{tag}-{cls.__name__}")
+        for kind, entries in (("time", LAYERS), ("cell", CELLS), ("nn", MODULES))
+        for tag, _, cls in entries
+        if cls.__name__ not in OTHER_CHECKS
+    ]
+
+
+@pytest.mark.parametrize(("kind", "cls"), faulty())
+def test_a_fault_is_caught(kind: str, cls: Any) -> None:
+    subject = layers(kind, cls)
+    assert any(judge(case, torch_answers, subject).faults for case in islice(cases(kind), MOST))
+
+
+@pytest.mark.parametrize(
+    ("kind", "cls"),
+    [
+        pytest.param(kind, cls, id=tag)
+        for kind, entries in (("time", RIGHT_LAYERS), ("nn", RIGHT_MODULES))
+        for tag, _, cls in entries
+    ],
+)
+def test_a_right_layer_is_not_accused(kind: str, cls: Any) -> None:
+    report = Report(planned=120)
+    for case in islice(cases(kind), 120):
+        report.add(judge(case, torch_answers, layers(kind, cls)))
+    assert report.ok, report.findings
