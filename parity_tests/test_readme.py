@@ -22,8 +22,8 @@ def blocks(language: str) -> list[str]:
 
 def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    trained = nn.RNN(8, 16, 2, bidirectional=True).state_dict("rnn.")
-    head = {"head.weight": np.ones((7, 32), np.float32), "head.bias": np.ones(7, np.float32)}
+    trained: dict[str, Any] = nn.RNN(8, 16, 2, bidirectional=True).state_dict("rnn.")
+    head: dict[str, Any] = {"head.weight": np.ones((7, 32), np.float32), "head.bias": np.ones(7, np.float32)}
     np.savez("model.npz", **trained, **head)
     seen: list[dict[str, Any]] = [{}, {}, {}]
     for example, names in zip(blocks("python"), seen, strict=True):
