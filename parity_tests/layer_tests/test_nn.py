@@ -7,6 +7,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -443,6 +444,29 @@ def test_an_empty_batch_gives_empty_results_and_zero_gradients() -> None:
 )  # fmt: skip
 def test_repr_shows_what_is_not_the_default(layer: object, shown: str) -> None:
     assert repr(layer) == shown
+
+
+def test_an_open_npz_file_is_a_checkpoint(tmp_path: Path) -> None:
+    rnn, other = make(2, bidirectional=True), make(2, bidirectional=True, seed=2)
+    state: dict[str, Any] = rnn.state_dict("model.rnn.")
+    np.savez(tmp_path / "model.npz", **state, step=np.array(7))
+    with np.load(tmp_path / "model.npz") as checkpoint:
+        other.load_state_dict(checkpoint, "model.rnn.")
+        with pytest.raises(ValueError, match="unexpected: step"):
+            other.load_state_dict(checkpoint)
+    assert same(other.state_dict().values(), rnn.state_dict().values())
+
+
+def test_tensors_that_numpy_cannot_hold_are_refused_by_name() -> None:
+    torch = pytest.importorskip("torch")
+    rnn = make()
+    state: dict[str, Any] = rnn.state_dict()
+    state["weight_hh_l0"] = torch.zeros(H, H, dtype=torch.bfloat16)
+    state["bias_ih_l0"] = torch.zeros(H, device="meta")
+    with pytest.raises(
+        ValueError, match=r"state_dict: weight_hh_l0: expected a dense .*; bias_ih_l0: expected a dense"
+    ):
+        rnn.load_state_dict(state)
 
 
 def test_calls_of_other_sizes_and_forms_do_not_meet() -> None:
