@@ -1,7 +1,9 @@
-"""``python -m parity_tests.speed``: a training step of ``TimeRNN`` against ``torch.nn.RNN``'s.
+"""``python -m parity_tests.speed``: a training step of our layers against ``torch.nn.RNN``'s.
 
-Forward and backward in float32, the two in turn in one process, with one thread and with two: the
-median of each, and of their ratios round by round. Then the memory that one step takes at its peak.
+``TimeRNN``, and ``rnn_np.nn.RNN`` with 1 and 2 layers, in both directions, and with unequal lengths
+(torch's side packs and pads). Forward and backward in float32, the gradients of the input and of
+every parameter included, the two in turn in one process, with one thread and with two: the median of
+each, and of their ratios round by round. Then the memory that a step of ``TimeRNN`` takes at its peak.
 """
 
 import argparse
@@ -9,6 +11,7 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +19,9 @@ from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
-from parity_tests._case import Case
-from parity_tests._inputs import Call, calls_of
-from rnn_np import TimeRNN
+from rnn_np import TimeRNN, nn
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
 
 SHAPES = (
     (1, 16, 8, 8),
@@ -32,28 +35,51 @@ SHAPES = (
 )
 """B, T, D, H."""
 
-
-def numpy_step(call: Call) -> Callable[[], object]:
-    """A training step of our layer."""
-    layer, dhs = TimeRNN(call.Wx, call.Wh, call.b), call.dhs
-    assert dhs is not None
-
-    def step() -> object:
-        return layer.forward(call.xs), layer.backward(dhs)
-
-    return step
+LAYERS: dict[str, dict[str, Any]] = {
+    "TimeRNN": {"batch_first": True},
+    "nn.RNN, 1 layer": {},
+    "nn.RNN, 2 layers": {"num_layers": 2},
+    "nn.RNN, bidirectional": {"bidirectional": True},
+    "nn.RNN, unequal lengths": {},
+}
+"""The options of torch's layer."""
 
 
-def torch_step(call: Call) -> Callable[[], object]:
-    """The same step of torch's, gradients of the input and of every parameter included."""
-    rnn = torch.nn.RNN(*call.Wx.shape, batch_first=True)
-    xs, dhs = torch.tensor(call.xs, requires_grad=True), torch.tensor(call.dhs)
+def steps(name: str, B: int, T: int, D: int, H: int) -> tuple[Callable[[], object], Callable[[], object]]:
+    """A training step of our layer and the same of torch's."""
+    theirs = torch.nn.RNN(D, H, **LAYERS[name])
+    weights, rng = theirs.state_dict(), np.random.default_rng(0)
+    outputs = 2 * H if theirs.bidirectional else H
+    xs, d_output = (
+        rng.uniform(-1, 1, (B, T, size) if theirs.batch_first else (T, B, size)).astype(np.float32)
+        for size in (D, outputs)
+    )
+    lengths = rng.integers(1, T + 1, B).tolist() if "lengths" in name else None
+    torchs = torch_step(theirs, xs, d_output, lengths)
+    if name == "TimeRNN":
+        layer = TimeRNN.from_torch(weights)
+        return lambda: (layer.forward(xs), layer.backward(d_output)), torchs
+    rnn = nn.RNN(D, H, **LAYERS[name])
+    rnn.load_state_dict(weights)
+    return lambda: (rnn(xs, lengths=lengths), rnn.backward(d_output)), torchs
+
+
+def torch_step(
+    rnn: torch.nn.RNN, input_array: Array, gradient: Array, lengths: list[int] | None
+) -> Callable[[], object]:
+    """Torch's step; ``lengths``: packed before and padded after."""
+    utils = torch.nn.utils.rnn
+    xs, upstream = torch.tensor(input_array, requires_grad=True), torch.tensor(gradient)
 
     def step() -> object:
         xs.grad = None
         rnn.zero_grad(set_to_none=True)
-        output, _ = rnn(xs)
-        output.backward(dhs)
+        if lengths is None:
+            output, _ = rnn(xs)
+        else:
+            packed, _ = rnn(utils.pack_padded_sequence(xs, lengths, enforce_sorted=False))
+            output, _ = utils.pad_packed_sequence(packed, total_length=len(xs))
+        output.backward(upstream)
         return xs.grad
 
     return step
@@ -91,29 +117,27 @@ def main() -> None:
     options = parser.parse_args()
     console = Console(width=100)
     console.print(f"numpy {np.__version__}, torch {torch.__version__}, float32, milliseconds a step")
-    table = Table("B, T, D, H", "threads", "rnn_np", "torch", "rnn_np / torch", box=None)
+    table = Table("B, T, D, H", "layer", "threads", "rnn_np", "torch", "rnn_np / torch", box=None)
     memory = Table("B, T, D, H", "peak, MB", "2BTD + 3BTH + 6BH, MB", "peak / (1.1 x that + 1 MB)", box=None)
-    for B, T, D, H in SHAPES:
-        (call,) = calls_of(Case(B=B, T=T, D=D, H=H, dtype="f32", gain=0.5))
-        ours, theirs = numpy_step(call), torch_step(call)
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            with threadpool_limits(threads):
-                ours(), theirs()
-                pairs = [
-                    (timed(ours, options.seconds), timed(theirs, options.seconds))
-                    for _ in range(options.rounds)
-                ]
-            fast, slow, ratio = (
-                median(values) for values in (*zip(*pairs, strict=True), [a / b for a, b in pairs])
-            )
-            table.add_row(f"{B}, {T}, {D}, {H}", str(threads), f"{fast:.3f}", f"{slow:.3f}", f"{ratio:.2f}")
-        used, formula = peak(ours), 4 * (2 * B * T * D + 3 * B * T * H + 6 * B * H)
+    for shape in SHAPES:
+        sizes = ", ".join(map(str, shape))
+        for name in LAYERS:
+            ours, theirs = steps(name, *shape)
+            for threads in (1, 2):
+                torch.set_num_threads(threads)
+                with threadpool_limits(threads):
+                    ours(), theirs()
+                    pairs = [
+                        (timed(ours, options.seconds), timed(theirs, options.seconds))
+                        for _ in range(options.rounds)
+                    ]
+                fast, slow = map(median, zip(*pairs, strict=True))
+                ratio = median(a / b for a, b in pairs)
+                table.add_row(sizes, name, str(threads), f"{fast:.3f}", f"{slow:.3f}", f"{ratio:.2f}")
+        B, T, D, H = shape
+        used, formula = peak(steps("TimeRNN", *shape)[0]), 4 * (2 * B * T * D + 3 * B * T * H + 6 * B * H)
         memory.add_row(
-            f"{B}, {T}, {D}, {H}",
-            f"{used / 1e6:.2f}",
-            f"{formula / 1e6:.2f}",
-            f"{used / (1.1 * formula + 1e6):.2f}",
+            sizes, f"{used / 1e6:.2f}", f"{formula / 1e6:.2f}", f"{used / (1.1 * formula + 1e6):.2f}"
         )
     console.print(table)
     console.print(memory)

@@ -10,6 +10,11 @@ from rnn_np._kernel import Array
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
+def is_like(value: object, model: Array) -> bool:
+    """Whether ``value`` is a plain array of ``model``'s shape and dtype, so that no check is due."""
+    return type(value) is np.ndarray and value.shape == model.shape and value.dtype == model.dtype
+
+
 def check_array(name: str, value: object, axes: str, sizes: Mapping[str, int]) -> Array:
     """Return ``value`` if it is a plain array of these axes ("B T D"), some of a known size; a last
     "..." stands for any further axes.
@@ -50,6 +55,13 @@ def check_dtype(name: str, value: Array, dtype: np.dtype[Any]) -> None:
             f"{name}: expected {dtype}, the dtype of the parameters, got {value.dtype}; "
             f"convert with {name}.astype(numpy.{dtype})"
         )
+
+
+def check_like(name: str, value: object, model: Array) -> None:
+    """Raise TypeError or ValueError unless ``value`` is a plain array of ``model``'s shape and dtype."""
+    if not is_like(value, model):
+        sizes = {str(size): size for size in model.shape}
+        check_dtype(name, check_array(name, value, " ".join(map(str, model.shape)), sizes), model.dtype)
 
 
 def check_floating(name: str, value: Array) -> None:

@@ -6,6 +6,8 @@ import pickle
 import threading
 import warnings
 from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -444,6 +446,92 @@ def test_repr_shows_what_is_not_the_default(layer: object, shown: str) -> None:
     assert repr(layer) == shown
 
 
+def test_an_open_npz_file_is_a_checkpoint(tmp_path: Path) -> None:
+    rnn, other = make(2, bidirectional=True), make(2, bidirectional=True, seed=2)
+    state: dict[str, Any] = rnn.state_dict("model.rnn.")
+    np.savez(tmp_path / "model.npz", **state, step=np.array(7))
+    with np.load(tmp_path / "model.npz") as checkpoint:
+        other.load_state_dict(checkpoint, "model.rnn.")
+        with pytest.raises(ValueError, match="unexpected: step"):
+            other.load_state_dict(checkpoint)
+    assert same(other.state_dict().values(), rnn.state_dict().values())
+
+
+def test_tensors_that_numpy_cannot_hold_are_refused_by_name() -> None:
+    torch = pytest.importorskip("torch")
+    rnn = make()
+    state: dict[str, Any] = rnn.state_dict()
+    state["weight_hh_l0"] = torch.zeros(H, H, dtype=torch.bfloat16)
+    state["bias_ih_l0"] = torch.zeros(H, device="meta")
+    with pytest.raises(
+        ValueError, match=r"state_dict: weight_hh_l0: expected a dense .*; bias_ih_l0: expected a dense"
+    ):
+        rnn.load_state_dict(state)
+
+
+def test_calls_of_other_sizes_and_forms_do_not_meet() -> None:
+    rnn = make(2, bidirectional=True)
+    for t, b, lengths in (
+        (T, B, None),
+        (2, 7, [1, 2, 2, 1, 1, 2, 1]),
+        (9, 1, None),
+        (1, B, [1, 1, 1]),
+        (T, B, LENGTHS),
+    ):
+        x, d, fresh = numbers(t, b, D), numbers(t, b, 2 * H), make(2, bidirectional=True)
+        assert same(rnn(x, lengths=lengths), fresh(x, lengths=lengths))
+        assert same(rnn.backward(d), fresh.backward(d))
+        assert same(rnn.grads.values(), fresh.grads.values())
+        assert same(rnn(x[:, 0]), fresh(x[:, 0]))
+
+
+@pytest.mark.parametrize("kind", [list, tuple, *(f"{sign}{size}" for sign in "iu" for size in (1, 2, 4, 8))])
+def test_lengths_of_any_whole_kind(kind: Any) -> None:
+    given = kind(LENGTHS) if callable(kind) else np.array(LENGTHS, kind)
+    rnn, x = make(bidirectional=True), numbers(T, B, D)
+    expected = rnn(x, lengths=LENGTHS)
+    assert same(rnn(x, lengths=given), expected)
+    packed = packing.pack_padded_sequence(x, given, enforce_sorted=False)
+    if not callable(kind):
+        packed = packing.PackedSequence(packed.data, *(np.array(field, kind) for field in packed[1:]))
+    assert np.array_equal(packing.pad_packed_sequence(rnn(packed)[0])[0], expected[0])
+
+
+def test_options_that_may_change_take_effect_and_others_cannot() -> None:
+    rnn, x = make(2, dropout=0.5), numbers(T, B, D)
+    rnn.dropout = 0
+    plain = make(2)
+    assert np.array_equal(rnn(x)[0], plain(x)[0])
+    rnn.batch_first = True
+    assert np.array_equal(rnn(x.swapaxes(0, 1))[0].swapaxes(0, 1), plain(x)[0])
+    quarter: Any = Fraction(1, 4)
+    rnn.rng, rnn.dropout = np.random.default_rng(7), quarter
+    rnn(np.ones((B, T, D)))
+    assert np.array_equal(
+        rnn.dropout_masks[0], np.random.default_rng(7).random((T, B, H), np.float32) >= 0.25
+    )
+    fixed = {"input_size": 5, "hidden_size": 7, "num_layers": 1, "nonlinearity": "relu", "bias": False,
+             "bidirectional": True, "dtype": np.float32}  # fmt: skip
+    for name, value in fixed.items():
+        with pytest.raises(AttributeError, match=f"{name}: expected .*, as when the layer was made, got"):
+            setattr(rnn, name, value)
+        setattr(rnn, name, getattr(rnn, name))
+    for name, value in {"dropout": "no", "batch_first": 1, "training": 0, "rng": None}.items():
+        with pytest.raises(TypeError, match=f"{name}: expected"):
+            setattr(rnn, name, value)
+    with pytest.raises(ValueError, match="dropout: expected a number from 0 to 1, got 2"):
+        rnn.dropout = 2
+
+
+def test_gradients_go_by_name_whatever_their_order_in_the_dict() -> None:
+    rnn, twin, x, d = make(), make(), numbers(T, B, D), numbers(T, B, H)
+    rnn.grads["weight_ih_l0"] = rnn.grads.pop("weight_ih_l0")
+    for layer in (rnn, twin):
+        layer(x)
+        layer.backward(d)
+    assert all(np.array_equal(rnn.grads[name], grad) for name, grad in twin.grads.items())
+
+
 def test_backward_before_a_call_is_a_runtime_error() -> None:
     for layer in (make(), make_cell()):
         with pytest.raises(RuntimeError, match="backward: there is no forward to go back through"):
@@ -465,7 +553,7 @@ OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"dtype": np.float16}, ValueError, "dtype: expected numpy.float32 or numpy.float64"),
     ({"dtype": None}, TypeError, "dtype: expected numpy.float32 or numpy.float64, got None"),
     ({"dtype": "no"}, TypeError, "dtype: expected numpy.float32 or numpy.float64, got 'no'"),
-    ({"rng": 3}, TypeError, "rng: expected a numpy.random.Generator or None, got 3"),
+    ({"rng": 3}, TypeError, "rng: expected a numpy.random.Generator, got 3"),
 ]  # fmt: skip
 
 
@@ -651,6 +739,8 @@ PACKING: list[tuple[Callable[[Any], object], type[Exception], str]] = [
     (lambda x: packing.pad_packed_sequence(PACKED, total_length=4), ValueError, "total_length: expected at least 5"),
     (lambda x: packing.pad_packed_sequence(PACKED, padding_value=no), TypeError, "padding_value: expected a number"),
     (lambda x: packing.pad_sequence([np.arange(3)], padding_value=0.5), ValueError, "padding_value: expected a value of int64"),
+    *((lambda x, kind=kind: packing.pad_sequence([x.astype(kind)], padding_value=1e300), ValueError,
+       f"padding_value: expected a value of {kind}") for kind in ("float32", "float16", "uint8")),
     (lambda x: packing.pad_sequence([]), ValueError, "sequences: expected at least one array"),
     (lambda x: packing.pad_sequence([x, x[..., 0]]), ValueError, "sequences[1]: expected [length, ...]"),
     (lambda x: packing.pad_sequence([x], padding_side="up"), ValueError, "padding_side: expected 'left' or 'right'"),

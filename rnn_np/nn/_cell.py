@@ -65,7 +65,7 @@ class RNNCell(Module):
         """
         weights = kernel_weights(*self._parameters().values())
         D, H = self.input_size, self.hidden_size
-        batched = np.ndim(input) != 1
+        batched = getattr(input, "ndim", 2) != 1
         x = check_input("input", input, "B D" if batched else "D", {"D": D}, self.dtype)
         if hx is not None:
             sizes = {"B": len(x), "H": H} if batched else {"H": H}
@@ -94,6 +94,5 @@ class RNNCell(Module):
         B, H = tape.states.shape
         sizes = {"B": B, "H": H} if batched else {"H": H}
         d_h_next = check_input("d_h_next", d_h_next, "B H" if batched else "H", sizes, tape.h.dtype)
-        self._check_grads()
-        d_input, d_hx = kernel_backward(tape, [d_h_next.reshape(B, H)], None, *self.grads.values())
+        d_input, d_hx = kernel_backward(tape, [d_h_next.reshape(B, H)], None, *self._gradients())
         return (d_input, d_hx) if batched else (d_input[0], d_hx[0])

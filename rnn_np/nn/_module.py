@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from rnn_np import _kernel
+from rnn_np._checks import check_like
 from rnn_np._kernel import Array, Tape
-from rnn_np.nn._options import check_input, check_options, check_state_dict
+from rnn_np.nn._options import RULES, check_options, check_state_dict
 
 
 def kernel_weights(
@@ -43,6 +44,7 @@ class Module:
     bias: bool
     nonlinearity: str
     dtype: np.dtype[Any]
+    rng: "np.random.Generator"  # quoted, so that numpy.random is imported only when it is used
     grads: dict[str, Array]
     """The gradients by name: the same arrays for the layer's life, overwritten by each backward."""
     training: bool
@@ -55,39 +57,47 @@ class Module:
         # A parameter, held by reference: an in-place update is seen by the next forward.
         def __getattr__(self, name: str) -> Array: ...
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, rng: "np.random.Generator | None", **options: Any) -> None:
+        options |= {"rng": np.random.default_rng() if rng is None else rng, "training": True}
         check_options(**options)
-        self.__dict__.update(options)
-        self.dtype = np.dtype(options["dtype"])
-        self.rng = np.random.default_rng() if options["rng"] is None else options["rng"]
-        self.training = True
+        self.__dict__.update(options, dtype=np.dtype(options["dtype"]))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """An option keeps its rule and, if the parameters or the passes are made for it, its value."""
+        if name in RULES and name in self.__dict__:
+            check_options(**{name: value})
+            if name not in ("batch_first", "dropout", "training", "rng") and value != getattr(self, name):
+                raise AttributeError(
+                    f"{name}: expected {getattr(self, name)!r}, as when the layer was made, got {value!r}; "
+                    "make a new layer"
+                )
+        super().__setattr__(name, value)
 
     def _make_parameters(self, shapes: dict[str, tuple[int, ...]]) -> None:
         """Draw them from U(-1 / sqrt(H), 1 / sqrt(H)), as torch does."""
-        self._shapes = shapes
         bound = 1 / np.sqrt(self.hidden_size)
         for name, shape in shapes.items():
             setattr(self, name, self.rng.uniform(-bound, bound, shape).astype(self.dtype))
         self.grads = {name: np.zeros(shape, self.dtype) for name, shape in shapes.items()}
-        self._own_grads = tuple(self.grads.items())
+        self._own_grads = self.grads.copy()
 
     def _parameters(self) -> dict[str, Array]:
         """The parameters, checked anew because the attributes are the caller's to change."""
-        return {
-            name: check_input(
-                name, getattr(self, name), " ".join(map(str, shape)), {str(n): n for n in shape}, self.dtype
-            )
-            for name, shape in self._shapes.items()
-        }
+        params = {name: getattr(self, name) for name in self._own_grads}
+        for name, grad in self._own_grads.items():
+            check_like(name, params[name], grad)
+        return params
 
-    def _check_grads(self) -> None:
-        if len(self.grads) != len(self._own_grads) or any(
-            self.grads.get(name) is not grad for name, grad in self._own_grads
+    def _gradients(self) -> list[Array]:
+        """Where a backward pass writes: the arrays that ``grads`` was made with."""
+        if self.grads.keys() != self._own_grads.keys() or any(
+            self.grads[name] is not grad for name, grad in self._own_grads.items()
         ):
             raise ValueError(
                 "grads: expected the arrays that the layer was made with, got others; "
                 "write into them, as in layer.grads[name][...] = value"
             )
+        return list(self._own_grads.values())
 
     def named_parameters(self) -> Iterator[tuple[str, Array]]:
         """Each parameter's name and the parameter itself, in torch's order."""
@@ -116,7 +126,7 @@ class Module:
                 dtype than the layer's; nothing is changed.
         """
         check_options(prefix=prefix)
-        entries = check_state_dict(state_dict, prefix, self._shapes, self.dtype)
+        entries = check_state_dict(state_dict, prefix, self._own_grads)
         params = self._parameters()
         if fixed := [name for name, param in params.items() if not param.flags.writeable]:
             raise ValueError(

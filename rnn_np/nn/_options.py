@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnn_np._checks import DTYPES, array_from_torch, check_array, check_dtype
+from rnn_np._checks import DTYPES, array_from_torch, check_array, check_dtype, check_like
 from rnn_np._kernel import Array
 
 
@@ -49,10 +49,9 @@ RULES = {
     "bidirectional": _FLAG,
     "dtype": _Rule(_is_dtype, lambda value: np.dtype(value) in DTYPES, "numpy.float32 or numpy.float64"),
     "rng": _Rule(
-        lambda value: value is None or isinstance(value, np.random.Generator),
-        lambda _: True,
-        "a numpy.random.Generator or None",
+        lambda value: isinstance(value, np.random.Generator), lambda _: True, "a numpy.random.Generator"
     ),
+    "training": _FLAG,
     "mode": _FLAG,
     "prefix": _Rule(lambda value: isinstance(value, str), lambda _: True, "a str"),
     "enforce_sorted": _FLAG,
@@ -108,11 +107,9 @@ def check_input(name: str, value: object, axes: str, sizes: Mapping[str, int], d
     return array
 
 
-def check_state_dict(
-    given: object, prefix: str, shapes: Mapping[str, tuple[int, ...]], dtype: np.dtype[Any]
-) -> dict[str, Array]:
-    """Return copies of the entries ``prefix + name``, if there is one of its shape and of ``dtype``
-    for every name in ``shapes``, and no other of that prefix.
+def check_state_dict(given: object, prefix: str, models: Mapping[str, Array]) -> dict[str, Array]:
+    """Return copies of the entries ``prefix + name``, if there is one like ``models[name]`` for every
+    name in ``models``, and no other of that prefix.
 
     Raises TypeError for no mapping, and ValueError that names everything that is wrong.
     """
@@ -120,19 +117,16 @@ def check_state_dict(
         raise TypeError(
             f"state_dict: expected a mapping of names to arrays or tensors, got {type(given).__qualname__}"
         )
-    wanted = {prefix + name: shape for name, shape in shapes.items()}
+    wanted = {prefix + name: model for name, model in models.items()}
     wrong = [f"missing: {name}" for name in wanted if name not in given]
     wrong += [f"unexpected: {name}" for name in given if str(name).startswith(prefix) and name not in wanted]
     arrays = {}
-    for name, shape in wanted.items():
+    for name, model in wanted.items():
         if name not in given:
             continue
         try:
             value = array_from_torch(name, given[name])
-            check_array(
-                name, value, " ".join(map(str, shape)), dict(zip(map(str, shape), shape, strict=True))
-            )
-            check_dtype(name, value, dtype)
+            check_like(name, value, model)
             arrays[name[len(prefix) :]] = np.array(value)
         except (TypeError, ValueError) as error:
             wrong.append(str(error))

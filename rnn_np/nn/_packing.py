@@ -1,6 +1,7 @@
 """Sequences of unequal lengths: packed, padded, and in a list."""
 
 from collections.abc import Iterable
+from math import isinf
 from typing import NamedTuple
 
 import numpy as np
@@ -103,8 +104,9 @@ def _check_sequences(sequences: object) -> list[Array]:
 def _check_filling(padding_value: float, dtype: np.dtype[np.generic]) -> None:
     check_options(padding_value=padding_value)
     with np.errstate(all="ignore"):
-        fits = np.issubdtype(dtype, np.inexact) or np.array(padding_value).astype(dtype) == padding_value
-    if not fits:
+        filled = np.array(padding_value).astype(dtype)
+    floating = np.issubdtype(dtype, np.inexact)
+    if np.isinf(filled) != isinf(padding_value) if floating else filled != padding_value:
         raise ValueError(f"padding_value: expected a value of {dtype}, got {padding_value!r}")
 
 

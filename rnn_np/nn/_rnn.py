@@ -168,7 +168,7 @@ class RNN(Module):
                 raise ValueError("lengths: expected None, for a PackedSequence has its own, got others")
             packed = check_packed("input", given)
             return _Form(packed.rows(), "", tuple(None if a is None else a.copy() for a in packed[1:]))
-        axes = "T" if np.ndim(given) == 2 else "B T" if self.batch_first else "T B"  # type: ignore[arg-type]
+        axes = "T" if getattr(given, "ndim", 3) == 2 else "B T" if self.batch_first else "T B"
         padded = check_array("input", given, f"{axes} D", {"D": self.input_size})
         sizes = dict(zip(axes.split(), padded.shape, strict=False))
         T, B = sizes["T"], sizes.get("B", 1)
@@ -240,7 +240,7 @@ class RNN(Module):
         if hx is not None:
             hx = form.check_states("hx", hx, S, H, self.dtype)
         masks = self._masks(dropout_masks, (rows.T, rows.B, directions * H))
-        scale = 1 / (1 - self.dropout) if self.dropout < 1 else 0.0
+        scale = 1 / (1 - float(self.dropout)) if self.dropout < 1 else 0.0
 
         each = len(params) // S
         given = input.data if isinstance(input, PackedSequence) else input
@@ -264,7 +264,7 @@ class RNN(Module):
                     h_n[i] = rows.last(states)
                     outputs.append(rows.reverse(states) if direction else states)
                     tapes.append(tape)
-                x = np.concatenate(outputs, axis=-1) if direction else outputs[0]
+                x = outputs[0] if directions == 1 else np.concatenate(outputs, axis=-1)
                 if layer < len(masks):
                     x = x * rows.pack(masks[layer])
                     x *= scale
@@ -300,9 +300,8 @@ class RNN(Module):
             dy = form.check("d_output", d_output, "directions*H", directions * H, dtype)
         if d_h_n is not None:
             d_h_n = form.check_states("d_h_n", d_h_n, S, H, dtype)
-        self._check_grads()
+        grads = self._gradients()
 
-        grads = list(self.grads.values())
         each = len(grads) // S
         d_hx = np.empty((S, B, H), dtype)
         with np.errstate(all="ignore"):
@@ -320,7 +319,7 @@ class RNN(Module):
                     dx = dx.reshape(*rows.shape, dx.shape[-1])
                     d_hx[i] = rows.restore(dh_0)
                     parts.append(rows.reverse(dx) if direction else dx)
-                dy = parts[0] + parts[1] if direction else parts[0]
+                dy = parts[0] if directions == 1 else parts[0] + parts[1]
                 if layer and masks:
                     dy *= rows.pack(masks[layer - 1])
                     dy *= scale
