@@ -66,7 +66,7 @@ def _run_cell(source: str, filename: str, number: int, module: ModuleType) -> li
     name = f"code cell {number} ({first[:QUOTED]!r})"
     skipped: list[str] = []
     if first.startswith("%%"):
-        if not first.startswith(_PYTHON_MAGICS):
+        if first.split()[0] not in _PYTHON_MAGICS:
             return [f"{name}: skipped"]
         source = source.replace(first, "", 1)
         skipped = [first]

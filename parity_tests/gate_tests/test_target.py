@@ -338,6 +338,7 @@ def test_magics_are_skipped_and_what_surrounds_them_runs() -> None:
         "%matplotlib inline\n!pip install \\\n   something\nx = 1",
         "if x:\n    %time y = 2\n    z = (7\n  % 4)\nfiles = !ls\nx?\n?x\ntext = '''\n% kept\n'''",
         "%%bash\nls {",
+        "%%timeit\nz = 0",
         "%%time\ndef answer(case):\n    return x + z, text",
     ]
     loaded = _load(_notebook(*cells) + ":answer")
@@ -350,7 +351,8 @@ def test_magics_are_skipped_and_what_surrounds_them_runs() -> None:
         "code cell 2 ('if x:'): skipped 'x?'",
         "code cell 2 ('if x:'): skipped '?x'",
         "code cell 3 ('%%bash'): skipped",
-        "code cell 4 ('%%time'): skipped '%%time'",
+        "code cell 4 ('%%timeit'): skipped",
+        "code cell 5 ('%%time'): skipped '%%time'",
     ]
 
 
