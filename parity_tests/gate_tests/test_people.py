@@ -5,6 +5,7 @@ from itertools import count, islice
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="fresh cases need torch")
@@ -15,6 +16,7 @@ from parity_tests._judge import judge
 from parity_tests._report import Report
 from parity_tests._torch import torch_answers
 from parity_tests.gate_tests.people import CELLS, LAYERS, MODULES, RIGHT_LAYERS, RIGHT_MODULES
+from rnn_np import nn
 
 MOST = 700
 """Cases tried; a default run has 2000."""
@@ -44,6 +46,31 @@ def layers(kind: str, cls: Any) -> SimpleNamespace:
     if kind == "nn":
         return SimpleNamespace(nn=SimpleNamespace(RNN=cls))
     return SimpleNamespace(**{{"time": "TimeRNN", "cell": "RNN"}[kind]: cls})
+
+
+class ReadAcrossRows(nn.RNN):
+    """Packed data taken for whole rows one after another."""
+
+    def forward(self, input: Any, *arguments: Any, **options: Any) -> Any:  # noqa: A002, torch's name
+        """Run over the rows as they are misread."""
+        if isinstance(input, nn.utils.rnn.PackedSequence):
+            rows = [np.nonzero(input.batch_sizes > row)[0] for row in range(input.batch_sizes[0])]
+            starts = np.cumsum(input.batch_sizes) - input.batch_sizes
+            order = np.concatenate([starts[steps] + row for row, steps in enumerate(rows)])
+            input = input._replace(data=input.data[order])  # noqa: A001
+        return super().forward(input, *arguments, **options)
+
+    __call__ = forward
+
+
+def test_packed_data_read_across_rows_is_caught() -> None:
+    subject = SimpleNamespace(nn=SimpleNamespace(RNN=ReadAcrossRows, utils=nn.utils))
+    drawn = (draw_case(0, number, ("nn",)) for number in range(200))
+    wrong = [case for case in drawn if judge(case, torch_answers, subject).faults]
+    assert len(wrong) > 20
+    # With one row, or one step, there is nothing to mix up.
+    assert {case.form for case in wrong} == {"packed"}
+    assert all(case.B > 1 and case.T > 1 for case in wrong if case.calls == "once")
 
 
 def faulty() -> list[Any]:
