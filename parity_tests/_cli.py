@@ -9,14 +9,19 @@ from pathlib import Path
 import pytest
 
 from parity_tests._case import CALLS, LAYOUTS, PLANTS, UPSTREAMS
-from parity_tests._plan import default_reference
+from parity_tests._features import FEATURES
+from parity_tests._kind import KINDS
+from parity_tests._plan import OPTIONS, default_reference
 
 HERE = Path(__file__).parent
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Judge the layers; return 0 if all is equal, 1 at a difference, 2 if it could not be judged."""
-    options = options_parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    own = given[: given.index("--")] if "--" in given else given
+    to_pytest = given[len(own) + 1 :]
+    options = options_parser().parse_args(own)
     # Only what this run needs: a plugin or option of the caller's own project may reorder or skip.
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.environ.pop("PYTEST_ADDOPTS", None)
@@ -41,11 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "no",
         "-rN",
     ]
-    for name in ("cases", "seed", "reference", "case", "json"):
+    for name in (*OPTIONS, "json"):
         if getattr(options, name) is not None:
-            command += [f"--parity-{name}", getattr(options, name)]
+            command += [f"--parity-{name}={getattr(options, name)}"]
     watcher = _Watcher()
-    status = pytest.main([*command, *options.to_pytest, str(HERE / "test_gate.py")], plugins=[watcher])
+    status = pytest.main([*command, *to_pytest, str(HERE / "test_gate.py")], plugins=[watcher])
     if watcher.report is None:
         return 2
     code = watcher.report.exit_code
@@ -60,7 +65,7 @@ class _Watcher:
 
     def pytest_unconfigure(self, config: pytest.Config) -> None:
         controller = config.pluginmanager.get_plugin("parity-controller")
-        if controller is not None and controller.report.planned:
+        if controller is not None and (controller.report.planned or controller.planned_checks):
             self.report = controller.report
 
 
@@ -68,14 +73,37 @@ def options_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = argparse.ArgumentParser(
         prog="rnn-parity",
-        description="Judge the NumPy layers of rnn_np against torch.nn.RNN. "
+        description="Judge a recurrent layer in NumPy, yours or those of rnn_np, against torch.nn.RNN. "
         "Exit status: 0 all equal, 1 a difference, 2 could not judge.",
+        usage="%(prog)s [TARGET] [options] [-- options of pytest]",
         epilog="A case's token: sizes B T D H; f32 or f64; g, the recurrent gain; h0, an initial state; "
         f"upstream gradient {', '.join(UPSTREAMS)}; memory layout {', '.join(LAYOUTS)}; calls "
         f"{', '.join(CALLS)}; row, a bias [1, H]; a value planted, such as {PLANTS[1]}; s, the seed. "
         "What has its default (the first of each) is left out.",
         allow_abbrev=False,
     )
+    parser.add_argument(
+        "target",
+        nargs="?",
+        metavar="TARGET",
+        help="package.module:Name, path/to/file.py:Name or path/to/notebook.ipynb:Name (default: rnn_np)",
+    )
+    parser.add_argument(
+        "--as",
+        dest="kind",
+        choices=KINDS,
+        help="its interface, where it is not recognised: layer (TimeRNN's), cell (RNN's), module "
+        "(nn.RNN's), adapter (a function of a case), package (a module of layers)",
+    )
+    parser.add_argument(
+        "--without",
+        metavar="NAMES",
+        help=f"what it lacks, separated by commas: {', '.join(FEATURES)}; tensors; or checks",
+    )
+    parser.add_argument(
+        "--known", metavar="FILE", help="what it is known to fail: lines such as 'values of dx: reason'"
+    )
+    parser.add_argument("--timeout", metavar="SECONDS", help="that it may take for a case (default 10)")
     parser.add_argument("--cases", metavar="N", help="how many random cases (default 2000)")
     parser.add_argument("--seed", metavar="SEED", help="of the random cases: a number (default 0) or fresh")
     parser.add_argument("--workers", metavar="N", help="processes: a number or auto (default: one a core)")
@@ -84,5 +112,4 @@ def options_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--case", metavar="TOKEN", help="judge one case alone")
     parser.add_argument("--json", metavar="FILE", help="write the report to FILE")
-    parser.add_argument("to_pytest", nargs="*", metavar="-- OPTION", help="options for pytest")
     return parser

@@ -6,41 +6,52 @@ from rich.console import Console
 from rich.table import Table
 
 from parity_tests._answer import TENSORS
-from parity_tests._report import Report
+from parity_tests._contract import CHECKS
+from parity_tests._plan import OURS, Plan
+from parity_tests._report import Finding, Report
 
+EVERY_CHECK = {name for checks in CHECKS.values() for name in checks}
 SHOWN = 12
 """Findings printed; the JSON report has all."""
 
 
-def command(layers: str) -> str:
-    """The command that runs one case alone, without its token."""
-    pointed = "" if layers == "rnn_np" else f" -- --parity-layers {layers}"
-    return f"rnn-parity --case {{token}}{pointed}"
+def command(plan: Plan, finding: Finding) -> str:
+    """The command that shows a finding again, and nothing else."""
+    options = {"--as": plan.forced, "--without": ",".join(plan.declared)}
+    pointed = "".join(f" {name} {value}" for name, value in options.items() if value)
+    target = "" if plan.target == OURS else f" {plan.target}"
+    if finding.check in EVERY_CHECK:
+        return f"rnn-parity{target}{pointed} -- -k '{' and '.join(finding.check.split())}'"
+    return f"rnn-parity{target}{pointed} --case {finding.case}"
 
 
-def verdict(report: Report, seconds: float, again: str, width: int) -> str:
+def verdict(report: Report, plan: Plan, seconds: float, width: int) -> str:
     """Return the report as text that needs no debugger.
 
     Args:
         report: what the run obtained.
+        plan: what was to be obtained.
         seconds: how long it took.
-        again: command with ``{token}`` that judges one case.
         width: columns of the terminal.
     """
     parts = [_table(report, width)] if report.tensors else []
-    for number, finding in enumerate(report.findings[:SHOWN], 1):
-        parts.append(
-            f"{number}. {finding.what} ({finding.severity})\n"
-            f"   {finding.message}\n"
-            f"   smallest failing case: {finding.case}\n"
-            f"   run it alone: {again.format(token=finding.case)}\n"
-        )
-    if len(report.findings) > SHOWN:
-        parts.append(f"... and {len(report.findings) - SHOWN} more findings\n")
+    shown = [finding for finding in report.findings if finding.severity != "known"]
+    for number, finding in enumerate(shown[:SHOWN], 1):
+        parts.append("\n".join(_finding(number, finding, command(plan, finding))) + "\n")
+    if len(shown) > SHOWN:
+        parts.append(f"... and {len(shown) - SHOWN} more findings\n")
+    parts += [
+        f"known to fail: {finding.what}: {plan.known[finding.what]}\n"
+        for finding in report.findings
+        if finding.severity == "known"
+    ]
+    parts += [f"not asked, as it has none: {plain}\n" for plain in plan.not_asked]
     parts += [f"not judged: {reason}\n" for reason in report.not_judged[:SHOWN]]
     if len(report.not_judged) > SHOWN:
         parts.append(f"not judged: ... and {len(report.not_judged) - SHOWN} more reasons\n")
     cases = f"{report.cases} of {report.planned} cases judged in {seconds:.1f} s"
+    if report.stopped:
+        cases += "; the others were left out once a fault was found, --cases N runs them"
     if report.faults:
         parts.append(f"DIFFERENT: {len(set(report.failed))} cases differ; {cases}\n")
     elif report.not_judged:
@@ -48,6 +59,15 @@ def verdict(report: Report, seconds: float, again: str, width: int) -> str:
     else:
         parts.append(f"EQUAL: every tensor of every case, within its measured rounding; {cases}\n")
     return "\n".join(parts)
+
+
+def _finding(number: int, finding: Finding, again: str) -> list[str]:
+    lines = [f"{number}. {finding.what} ({finding.severity})"]
+    lines += [f"   fault: {finding.fault}"] if finding.fault else []
+    lines += [f"   {text}" for text in (finding.clue, finding.message) if text]
+    lines.append(f"   smallest failing case: {finding.case}")
+    lines.append(f"   run it alone: {again}")
+    return lines
 
 
 def _table(report: Report, width: int) -> str:

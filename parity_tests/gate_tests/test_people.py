@@ -14,6 +14,7 @@ from parity_tests._case import Case
 from parity_tests._draw import draw_case
 from parity_tests._judge import judge
 from parity_tests._report import Report
+from parity_tests._subject import asked
 from parity_tests._torch import torch_answers
 from parity_tests.gate_tests.people import CELLS, LAYERS, MODULES, RIGHT_LAYERS, RIGHT_MODULES
 from rnn_np import nn
@@ -66,7 +67,7 @@ class ReadAcrossRows(nn.RNN):
 def test_packed_data_read_across_rows_is_caught() -> None:
     subject = SimpleNamespace(nn=SimpleNamespace(RNN=ReadAcrossRows, utils=nn.utils))
     drawn = (draw_case(0, number, ("nn",)) for number in range(200))
-    wrong = [case for case in drawn if judge(case, torch_answers, subject).faults]
+    wrong = [case for case in drawn if judge(case, torch_answers, asked(subject)).faults]
     assert len(wrong) > 20
     # With one row, or one step, there is nothing to mix up.
     assert {case.form for case in wrong} == {"packed"}
@@ -85,7 +86,7 @@ def faulty() -> list[Any]:
 @pytest.mark.parametrize(("kind", "cls"), faulty())
 def test_a_fault_is_caught(kind: str, cls: Any) -> None:
     subject = layers(kind, cls)
-    assert any(judge(case, torch_answers, subject).faults for case in islice(cases(kind), MOST))
+    assert any(judge(case, torch_answers, asked(subject)).faults for case in islice(cases(kind), MOST))
 
 
 @pytest.mark.parametrize(
@@ -99,5 +100,5 @@ def test_a_fault_is_caught(kind: str, cls: Any) -> None:
 def test_a_right_layer_is_not_accused(kind: str, cls: Any) -> None:
     report = Report(planned=120)
     for case in islice(cases(kind), 120):
-        report.add(judge(case, torch_answers, layers(kind, cls)))
+        report.add(judge(case, torch_answers, asked(layers(kind, cls))))
     assert report.ok, report.findings
