@@ -1,19 +1,16 @@
 """``rnn-parity``: a door to the gate. It turns its options into pytest's and runs pytest."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
 from parity_tests._case import CALLS, LAYOUTS, PLANTS, UPSTREAMS
+from parity_tests._doors import HERE, Watcher, plain_pytest
 from parity_tests._features import FEATURES
 from parity_tests._kind import KINDS
 from parity_tests._plan import OPTIONS, default_reference
-
-HERE = Path(__file__).parent
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,9 +19,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     own = given[: given.index("--")] if "--" in given else given
     to_pytest = given[len(own) + 1 :]
     options = options_parser().parse_args(own)
-    # Only what this run needs: a plugin or option of the caller's own project may reorder or skip.
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    os.environ.pop("PYTEST_ADDOPTS", None)
     if options.workers not in (None, "auto") and not options.workers.isdecimal():
         print(
             f"rnn-parity: workers: expected a whole number or auto, got {options.workers!r}", file=sys.stderr
@@ -49,24 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in (*OPTIONS, "json"):
         if getattr(options, name) is not None:
             command += [f"--parity-{name}={getattr(options, name)}"]
-    watcher = _Watcher()
-    status = pytest.main([*command, *to_pytest, str(HERE / "test_gate.py")], plugins=[watcher])
+    watcher = Watcher()
+    with plain_pytest():
+        status = pytest.main([*command, *to_pytest, str(HERE / "test_gate.py")], plugins=[watcher])
     if watcher.report is None:
         return 2
     code = watcher.report.exit_code
     stopped = status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     return 2 if stopped and code == 0 else code
-
-
-class _Watcher:
-    """Sees the report that the run's controller has added up."""
-
-    report = None
-
-    def pytest_unconfigure(self, config: pytest.Config) -> None:
-        controller = config.pluginmanager.get_plugin("parity-controller")
-        if controller is not None and (controller.report.planned or controller.planned_checks):
-            self.report = controller.report
 
 
 def options_parser() -> argparse.ArgumentParser:

@@ -153,6 +153,7 @@ class Controller:
         self._settle_known()
         if not self.report.ok and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        self.report.text = verdict(self.report, self.plan, self.seconds)
         if self.config.option.parity_json:
             text = json.dumps(self._json(), indent=1)
             Path(self.config.option.parity_json).write_text(text + "\n", "utf-8")
@@ -221,8 +222,7 @@ class Controller:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.report.planned or self.planned_checks:
             terminalreporter.section("parity")
-            width = terminalreporter._tw.fullwidth
-            terminalreporter.write(verdict(self.report, self.plan, self.seconds, width))
+            terminalreporter.write(self.report.text)
 
 
 def _blas() -> str:

@@ -72,6 +72,7 @@ class Report:
         unjudged: reasons why cases or checks could not be judged.
         stopped: how many cases were left out because a fault had been found.
         checks: how many checks of the contract were run.
+        text: all of it in words, at the end of a run.
     """
 
     planned: int
@@ -82,6 +83,7 @@ class Report:
     unjudged: list[str] = field(default_factory=list)
     stopped: int = 0
     checks: int = 0
+    text: str = ""
 
     def add(self, other: "Report") -> None:
         """Take in what another run of other cases obtained."""
@@ -142,6 +144,9 @@ class Report:
         findings = [replace(f, severity="known") if f.what in known else f for f in self.findings]
         failed = self.failed if any(finding.severity == "fault" for finding in findings) else []
         return replace(self, findings=findings, failed=failed)
+
+    def __str__(self) -> str:
+        return self.text or repr(self)
 
     def to_json(self) -> dict[str, Any]:
         """All of it in JSON's types."""

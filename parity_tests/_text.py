@@ -7,7 +7,7 @@ from rich.table import Table
 
 from parity_tests._answer import TENSORS
 from parity_tests._contract import CHECKS
-from parity_tests._plan import OURS, Plan
+from parity_tests._plan import LOCAL, OURS, Plan
 from parity_tests._report import Finding, Report
 
 EVERY_CHECK = {name for checks in CHECKS.values() for name in checks}
@@ -20,21 +20,25 @@ def command(plan: Plan, finding: Finding) -> str:
     options = {"--as": plan.forced, "--without": ",".join(plan.declared)}
     pointed = "".join(f" {name} {value}" for name, value in options.items() if value)
     target = "" if plan.target == OURS else f" {plan.target}"
+    if plan.target in LOCAL:
+        name = plan.target.rpartition(".")[2]
+        return (
+            f'parity_tests.check({name}, case="{finding.case}")' if finding.check not in EVERY_CHECK else ""
+        )
     if finding.check in EVERY_CHECK:
         return f"rnn-parity{target}{pointed} -- -k '{' and '.join(finding.check.split())}'"
     return f"rnn-parity{target}{pointed} --case {finding.case}"
 
 
-def verdict(report: Report, plan: Plan, seconds: float, width: int) -> str:
+def verdict(report: Report, plan: Plan, seconds: float | None) -> str:
     """Return the report as text that needs no debugger.
 
     Args:
         report: what the run obtained.
         plan: what was to be obtained.
-        seconds: how long it took.
-        width: columns of the terminal.
+        seconds: how long it took, if that is to be told.
     """
-    parts = [_table(report, width)] if report.tensors else []
+    parts = [_table(report)] if report.tensors else []
     shown = [finding for finding in report.findings if finding.severity != "known"]
     for number, finding in enumerate(shown[:SHOWN], 1):
         parts.append("\n".join(_finding(number, finding, command(plan, finding))) + "\n")
@@ -49,7 +53,8 @@ def verdict(report: Report, plan: Plan, seconds: float, width: int) -> str:
     parts += [f"not judged: {reason}\n" for reason in report.not_judged[:SHOWN]]
     if len(report.not_judged) > SHOWN:
         parts.append(f"not judged: ... and {len(report.not_judged) - SHOWN} more reasons\n")
-    cases = f"{report.cases} of {report.planned} cases judged in {seconds:.1f} s"
+    cases = f"{report.cases} of {report.planned} cases judged"
+    cases += f" in {seconds:.1f} s" if seconds is not None else ""
     if report.stopped:
         cases += "; the others were left out once a fault was found, --cases N runs them"
     if report.faults:
@@ -66,11 +71,11 @@ def _finding(number: int, finding: Finding, again: str) -> list[str]:
     lines += [f"   fault: {finding.fault}"] if finding.fault else []
     lines += [f"   {text}" for text in (finding.clue, finding.message) if text]
     lines.append(f"   smallest failing case: {finding.case}")
-    lines.append(f"   run it alone: {again}")
+    lines += [f"   run it alone: {again}"] if again else []
     return lines
 
 
-def _table(report: Report, width: int) -> str:
+def _table(report: Report) -> str:
     table = Table(box=None, pad_edge=False)
     for heading in ("tensor", "cases", "slices", "inconclusive", "worst error / allowed", "in case"):
         table.add_column(
@@ -82,8 +87,8 @@ def _table(report: Report, width: int) -> str:
             numbers = (f"{tally.cases}", f"{tally.slices}", f"{tally.inconclusive}")
             worst = f"{tally.worst:.3g}" if tally.case else "none conclusive"
             table.add_row(name, *numbers, worst, tally.case)
-    # Never narrower than the table: a token that is cut off cannot be run again.
-    console = Console(file=io.StringIO(), width=max(width, 180), color_system=None)
+    # As wide as the table: a token that is cut off cannot be run again.
+    console = Console(file=io.StringIO(), width=180, color_system=None)
     console.print(table)
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
