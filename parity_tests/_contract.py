@@ -355,6 +355,70 @@ CHECKS: dict[str, dict[str, Callable[[Trial], None]]] = {
     "nn": {**EVERY, **LOADED},
     "nncell": {**EVERY, **LOADED},
 }
+FAULTS = {
+    "inputs untouched": ("input overwritten", "look for `+=`, `*=` or `[...] =` on what was handed over"),
+    "results owned by the caller": (
+        "output buffer reused",
+        "look for a buffer that every call fills and returns; return a copy",
+    ),
+    "repeatable backward": (
+        "backward spoils what forward kept",
+        "look for caches that backward pops, adds to or writes over",
+    ),
+    "second call": (
+        "left over from the call before",
+        "look for what is made once and kept: buffers, packed weights, carries, lengths",
+    ),
+    "gradients overwritten": (
+        "gradients accumulated over calls",
+        "look for `grads +=` without setting them to zero at the start of backward",
+    ),
+    "gradients in place": (
+        "gradients in new arrays",
+        "look for `self.grads = [...]` in backward; write `self.grads[i][...] = ...`",
+    ),
+    "parameters by reference": (
+        "parameters copied when the layer is made",
+        "look for a copy, a cast or a concatenation of the weights in the constructor",
+    ),
+    "two layers in turn": (
+        "cache shared by all layers",
+        "look for a list or dict that belongs to the class, or for a mutable default argument",
+    ),
+    "two forwards": (
+        "cache of an earlier forward",
+        "look for a cache that forward appends to and never clears",
+    ),
+    "memory layouts": (
+        "array misread unless contiguous",
+        "look for `reshape`, `ravel(order='K')`, `.data`, strides, and writes into inputs",
+    ),
+    "state copied": (
+        "set_state keeps the caller's array",
+        "look for `self.h = h`; write `self.h = h.copy()`",
+    ),
+    "state kept": (
+        "state not carried from call to call",
+        "look for where a stateful forward starts from, and what it leaves in `self.h`",
+    ),
+    "state reset": ("reset_state without effect", "look for a state kept under another name than `self.h`"),
+    "inputs copied": ("inputs kept by reference", "forward keeps `x` itself; a copy is safe"),
+    "results copied": (
+        "results are the cache",
+        "forward returns the array that backward reads; a copy is safe",
+    ),
+    "weights copied": (
+        "backward reads the current weights",
+        "backward uses the weights as they are then; right as long as nobody updates them in between",
+    ),
+    "gradients kept": ("forward clears the gradients", "look for gradients that are set to zero in forward"),
+    "checkpoints copied": (
+        "state dict shares memory",
+        "look for `state_dict` or `load_state_dict` without a copy",
+    ),
+    "speed": ("slow", "look for Python loops over batch rows or units"),
+}
+"""Of every check: the name of its fault, and where to look for it in one's own code."""
 NEEDS = {
     "second call": "second-call",
     "memory layouts": "layouts",
@@ -393,8 +457,9 @@ def contract(kind: str, name: str, without: tuple[str, ...], layers: Any) -> tup
             try:
                 CHECKS[kind][name](trial)
             except Broken as broken:
-                message, severity = str(broken), broken.severity
-                findings.append(Finding(name, broken.tensor, str(case), message, severity))
+                fault, look = FAULTS[name]
+                message = f"{broken}; {look}"
+                findings.append(Finding(name, broken.tensor, str(case), message, broken.severity, fault))
             except (Exception, SystemExit) as error:
                 findings.append(Finding(name, "", str(case), f"raises {told(error)}"))
     return findings, ""

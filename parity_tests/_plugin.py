@@ -14,6 +14,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from parity_tests._case import Case
+from parity_tests._naming import named
 from parity_tests._plan import OPTIONS, OURS, Plan, PlanError, close_askers
 from parity_tests._recorded import RecordedError
 from parity_tests._report import Finding, Report
@@ -150,6 +151,8 @@ class Controller:
             )
         if self.report.faults and self.plan.reference == "torch" and not self.plan.case:
             self.report.findings = self._shrunk()
+        if self.report.faults:
+            self.report.findings = named(self.plan, self.report.findings)
         self._settle_known()
         if not self.report.ok and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,6 +1,7 @@
 """A report in words: the table, the findings, the verdict."""
 
 import io
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
@@ -39,11 +40,11 @@ def verdict(report: Report, plan: Plan, seconds: float | None) -> str:
         seconds: how long it took, if that is to be told.
     """
     parts = [_table(report)] if report.tensors else []
-    shown = [finding for finding in report.findings if finding.severity != "known"]
-    for number, finding in enumerate(shown[:SHOWN], 1):
-        parts.append("\n".join(_finding(number, finding, command(plan, finding))) + "\n")
-    if len(shown) > SHOWN:
-        parts.append(f"... and {len(shown) - SHOWN} more findings\n")
+    groups = _groups(report.findings)
+    for number, group in enumerate(groups[:SHOWN], 1):
+        parts.append("\n".join(_told(number, group, plan)) + "\n")
+    if len(groups) > SHOWN:
+        parts.append(f"... and {len(groups) - SHOWN} more findings\n")
     parts += [
         f"known to fail: {finding.what}: {plan.known[finding.what]}\n"
         for finding in report.findings
@@ -66,13 +67,25 @@ def verdict(report: Report, plan: Plan, seconds: float | None) -> str:
     return "\n".join(parts)
 
 
-def _finding(number: int, finding: Finding, again: str) -> list[str]:
-    lines = [f"{number}. {finding.what} ({finding.severity})"]
-    lines += [f"   fault: {finding.fault}"] if finding.fault else []
-    lines += [f"   {text}" for text in (finding.clue, finding.message) if text]
+def _groups(findings: Iterable[Finding]) -> list[list[Finding]]:
+    """Faults first; those of one check with one explanation together."""
+    groups: dict[object, list[Finding]] = {}
+    for finding in sorted(findings, key=lambda f: f.severity != "fault"):
+        why = finding.fault or finding.clue or finding.tensor
+        if finding.severity != "known":
+            groups.setdefault((finding.severity, finding.check, why), []).append(finding)
+    return list(groups.values())
+
+
+def _told(number: int, group: list[Finding], plan: Plan) -> list[str]:
+    finding = group[0]
+    tensors = ", ".join(other.tensor for other in group if other.tensor)
+    lines = [f"{number}. {finding.check}{' of ' * bool(tensors)}{tensors} ({finding.severity})"]
+    lines += [f"   {finding.fault.upper()}"] if finding.fault else []
+    lines.append(f"   {finding.message}")
     lines.append(f"   smallest failing case: {finding.case}")
-    lines += [f"   run it alone: {again}"] if again else []
-    return lines
+    again = command(plan, finding)
+    return [*lines, f"   run it alone: {again}"] if again else lines
 
 
 def _table(report: Report) -> str:
