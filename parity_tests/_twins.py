@@ -64,6 +64,12 @@ class Twin(Loop):
         self.heard = heard
         """What the subject answered, for what can only be seen there, as a random mask."""
 
+    def tanh(self, z: Array) -> Array:
+        """Of pre-activations [T, runs, B, H]."""
+        value = np.tanh(z)
+        self.noise.absolute(value[:, 1:])
+        return value
+
     @classmethod
     def having(cls, **constants: Any) -> type[Self]:
         """The twin with these constants."""

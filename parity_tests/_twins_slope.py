@@ -212,7 +212,7 @@ class _TanhTwice(_Activation):
         return np.tanh(np.tanh(z))
 
     def steepness(self, h: Array, z: Array) -> Array:
-        return (1 - h * h) * (1 - np.tanh(z) ** 2)
+        return (1 - h * h) * (1 - self.tanh(z) ** 2)
 
 
 class _LogisticFunction(_Activation):
@@ -354,7 +354,7 @@ class _HalfCovered(Twin):
     def slope(self, tape: Tape) -> Array:
         if not self.own or self.case.relu:
             return super().slope(tape)
-        return 1 - np.tanh(tape.z) ** 2
+        return 1 - self.tanh(tape.z) ** 2
 
     def carry(self, tape: Tape, t: int, dz: Array) -> Array:
         return super().carry(tape, t, tape.d[t] if self.own else dz)
@@ -387,7 +387,7 @@ class _BiasOutside(Twin):
         tape.h[t + 1] += sum(super().biases(tape.weights), np.zeros(self.case.H))
 
     def slope(self, tape: Tape) -> Array:
-        return 1 - np.tanh(tape.z) ** 2 if self.own and not self.case.relu else super().slope(tape)
+        return 1 - self.tanh(tape.z) ** 2 if self.own and not self.case.relu else super().slope(tape)
 
     def parameter_gradients(self, tape: Tape, dz: Array) -> tuple[Array, Array, Array]:
         dWx, dWh, db = super().parameter_gradients(tape, dz)
@@ -411,7 +411,7 @@ class _Leaky(Twin):
     def slope(self, tape: Tape) -> Array:
         if not self.own or self.case.relu:
             return super().slope(tape)
-        return self.new * (1 - np.tanh(tape.z) ** 2)
+        return self.new * (1 - self.tanh(tape.z) ** 2)
 
     def carry(self, tape: Tape, t: int, dz: Array) -> Array:
         through = super().carry(tape, t, dz)
