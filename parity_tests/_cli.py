@@ -14,7 +14,10 @@ from parity_tests._plan import OPTIONS, default_reference
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Judge the layers; return 0 if all is equal, 1 at a difference, 2 if it could not be judged."""
+    """Judge the layers; return 0 if all is equal, 1 at a difference, 2 if it could not be judged.
+
+    ``faults`` as the target runs the gate over its own catalogue instead: 0 if every fault is caught.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     own = given[: given.index("--")] if "--" in given else given
     to_pytest = given[len(own) + 1 :]
@@ -27,19 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     alone = options.case is not None or (options.reference or default_reference()) == "recorded"
     workers = options.workers or ("0" if alone else "auto")
     command = ["-c", str(HERE / "gate.ini"), "--rootdir", str(HERE), "-n", workers]
-    command += [
-        "-p",
-        "parity_tests._plugin",
-        "-p",
-        "xdist",
-        "-p",
-        "no:cacheprovider",
-        "--dist",
-        "worksteal",
-        "--tb",
-        "no",
-        "-rN",
-    ]
+    for plugin in ("parity_tests._plugin", "xdist", "no:cacheprovider"):
+        command += ["-p", plugin]
+    command += ["--dist", "worksteal", "--tb", "no", "-rN"]
+    if options.target == "faults":
+        with plain_pytest():
+            return int(pytest.main([*command, *to_pytest, str(HERE / "test_faults.py")]))
     for name in (*OPTIONS, "json"):
         if getattr(options, name) is not None:
             command += [f"--parity-{name}={getattr(options, name)}"]
@@ -70,7 +66,8 @@ def options_parser() -> argparse.ArgumentParser:
         "target",
         nargs="?",
         metavar="TARGET",
-        help="package.module:Name, path/to/file.py:Name or path/to/notebook.ipynb:Name (default: rnn_np)",
+        help="package.module:Name, path/to/file.py:Name or path/to/notebook.ipynb:Name (default: rnn_np); "
+        "or faults: the gate over its own catalogue",
     )
     parser.add_argument(
         "--as",

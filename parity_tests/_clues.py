@@ -22,5 +22,8 @@ def clues(samples: Sequence[Sample], ask: Ask, allow: Callable[[Case], bool]) ->
     for first, second in zip(wrong.got, again.got, strict=False):
         for name in first:
             if name in second and not np.array_equal(first[name], second[name], equal_nan=True):
-                return "random numbers", "The same case gives other numbers each time: look for random numbers."
+                return (
+                    "random numbers",
+                    "The same case gives other numbers each time: look for random numbers.",
+                )
     return None, ""

@@ -18,7 +18,7 @@ from parity_tests._naming import named
 from parity_tests._plan import OPTIONS, OURS, Plan, PlanError, close_askers
 from parity_tests._recorded import RecordedError
 from parity_tests._report import Finding, Report
-from parity_tests._text import verdict
+from parity_tests._text import fault_table, verdict
 
 SHRINK_SECONDS = 10.0
 """For all findings of a run together."""
@@ -96,6 +96,7 @@ class Controller:
         self.report = Report(planned=0)
         self.batch_of: dict[str, int] = {}
         self.planned_checks = 0
+        self.faults: list[dict[str, Any]] = []
         self.seconds = time.monotonic()
 
     def pytest_report_header(self) -> list[str]:
@@ -130,6 +131,8 @@ class Controller:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         for name, value in report.user_properties if report.when == "call" else ():
+            if name == "fault":
+                self.faults.append(value)  # type: ignore[arg-type]
             if name == "parity":
                 part = Report.from_json(value)  # type: ignore[arg-type]
                 self.report.add(part)
@@ -226,6 +229,9 @@ class Controller:
         if self.report.planned or self.planned_checks:
             terminalreporter.section("parity")
             terminalreporter.write(self.report.text)
+        if self.faults and not self.report.planned:
+            terminalreporter.section("faults")
+            terminalreporter.write(fault_table(self.faults))
 
 
 def _blas() -> str:

@@ -1,13 +1,15 @@
 """A report in words: the table, the findings, the verdict."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from parity_tests._answer import TENSORS
 from parity_tests._contract import CHECKS
+from parity_tests._performer import CLASSES
 from parity_tests._plan import LOCAL, OURS, Plan
 from parity_tests._report import Finding, Report
 
@@ -100,6 +102,25 @@ def _table(report: Report) -> str:
             numbers = (f"{tally.cases}", f"{tally.slices}", f"{tally.inconclusive}")
             worst = f"{tally.worst:.3g}" if tally.case else "none conclusive"
             table.add_row(name, *numbers, worst, tally.case)
+    return _printed(table)
+
+
+def fault_table(faults: Iterable[Mapping[str, Any]]) -> str:
+    """What became of every fault of the catalogue that was put in, and how many were caught and named."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("fault", "in", "caught after", "named", "smallest case", "seconds"):
+        table.add_column(heading, justify="right" if heading == "seconds" else "left", no_wrap=True)
+    rows = sorted(faults, key=lambda row: (row["kind"], row["fault"]))
+    for row in rows:
+        named = "yes" if row["named"] == row["fault"] else row["named"] or "no"
+        after = f"{row['caught']} cases" if row["caught"] else "NOT CAUGHT"
+        table.add_row(row["fault"], CLASSES[row["kind"]], after, named, row["case"], f"{row['seconds']:.1f}")
+    caught = sum(bool(row["caught"]) for row in rows)
+    right = sum(row["named"] == row["fault"] for row in rows)
+    return f"{_printed(table)}\n{caught} of {len(rows)} faults caught, {right} named by this name alone\n"
+
+
+def _printed(table: Table) -> str:
     # As wide as the table: a token that is cut off cannot be run again.
     console = Console(file=io.StringIO(), width=180, color_system=None)
     console.print(table)

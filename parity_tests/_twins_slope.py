@@ -157,7 +157,13 @@ class _Epsilon(_Slope):
     def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
         for sample in precise(samples):
             case, call = sample.case, sample.calls[0]
-            if case.T == 1 and case.cells == 1 and not case.relu and call.dhs is not None and case.D >= case.H:
+            if (
+                case.T == 1
+                and case.cells == 1
+                and not case.relu
+                and call.dhs is not None
+                and case.D >= case.H
+            ):
                 # One step: dx is dz Wx^T, and dz is d times the slope.
                 d = call.dhs[:, 0] + (0 if call.dh_n is None else call.dh_n[0])
                 dz = solved(sample)
@@ -308,7 +314,9 @@ class _ClippedPreactivation(_Activation):
     @classmethod
     def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
         chosen = precise(samples)
-        most = max((np.abs(got["h_n"]).max() for sample in chosen for got in sample.got if "h_n" in got), default=1)
+        most = max(
+            (np.abs(got["h_n"]).max() for sample in chosen for got in sample.got if "h_n" in got), default=1
+        )
         if 0 < most < 1:
             yield cls.having(limit=nice(float(np.arctanh(most)), max(1e-7, tolerance(chosen))))
 
