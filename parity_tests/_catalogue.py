@@ -1,6 +1,13 @@
 """The catalogue of faults: every name that the gate can give, and its twins."""
 
-from parity_tests import _twins_calls, _twins_forward, _twins_gradients, _twins_slope, _twins_time
+from parity_tests import (
+    _twins_calls,
+    _twins_forward,
+    _twins_gradients,
+    _twins_slope,
+    _twins_stack,
+    _twins_time,
+)
 from parity_tests._twins import Fault, Twin
 
 FAULTS: tuple[Fault, ...] = (
@@ -9,6 +16,7 @@ FAULTS: tuple[Fault, ...] = (
     *_twins_gradients.FAULTS,
     *_twins_forward.FAULTS,
     *_twins_calls.FAULTS,
+    *_twins_stack.FAULTS,
 )
 """In the order in which they are preferred where several fit."""
 

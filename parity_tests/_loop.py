@@ -98,10 +98,10 @@ class Loop:
             outputs = []
             for direction in range(case.directions):
                 i = len(tapes)
-                own = self.flipped(x, flips) if direction else x
+                own = self.flipped(x, flips, "input") if direction else x
                 tapes.append(tape := self.forward(cells[i], own, starts[i], running))
                 states = self.outputs(tape)
-                outputs.append(self.flipped(states, flips) if direction else states)
+                outputs.append(self.flipped(states, flips, "output") if direction else states)
             x = self.fed(first, self.joined(outputs), layer)
             if layer < len(masks):
                 x = self.dropped(x, masks[layer])
@@ -115,9 +115,9 @@ class Loop:
             for direction in reversed(range(case.directions)):
                 i = layer * case.directions + direction
                 part = self.part(dy, direction)
-                own = self.flipped(part, flips) if direction else part
+                own = self.flipped(part, flips, "upstream") if direction else part
                 gradients.append(found := self.backward(tapes[i], own, self.final_gradient(call, i)))
-                parts.append(self.flipped(found.dx, flips) if direction else found.dx)
+                parts.append(self.flipped(found.dx, flips, "gradient") if direction else found.dx)
             dy = self.summed(parts, dy, layer)
             if layer and masks:
                 dy = self.undropped(dy, masks[layer - 1])
@@ -171,8 +171,9 @@ class Loop:
         lengths = np.full(B, T) if call.lengths is None else call.lengths
         return np.where(steps < lengths, lengths - 1 - steps, steps)
 
-    def flipped(self, values: Array, flips: Array) -> Array:
-        """``values`` in the order of the reverse direction, or from it."""
+    def flipped(self, values: Array, flips: Array, what: str) -> Array:
+        """``values`` in the order of the reverse direction (its ``input`` and ``upstream``), or from it
+        (its ``output`` and ``gradient``)."""
         return values[flips, :, np.arange(flips.shape[1])].swapaxes(1, 2)
 
     def joined(self, outputs: list[Array]) -> Array:

@@ -658,6 +658,7 @@ FAULTS = [
         "dh_0 is the first step's own gradient, without the recurrent weights:",
         "look for the last `d` or `dz` of the loop returned where `dz @ Wh.T` is due.",
         (_StartD, _StartDz),
+        SEQUENCES,
     ),
     Fault(
         "dh_0 through Wh not transposed",

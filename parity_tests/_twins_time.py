@@ -552,7 +552,7 @@ FAULTS = [
     ),
     Fault(
         "carry without Wh",
-        (),
+        ("C21",),
         "What goes back from step to step is not multiplied by the recurrent weights:",
         "look for `dh_next = dz` where `dz @ Wh.T` is due.",
         (_WithoutWeights, _WithoutBoth),
