@@ -28,8 +28,7 @@ class _OneBuffer(TimeRNN):
 class _BackwardAdds(TimeRNN):
     def backward(self, dhs: Array) -> Array:
         self.kept = getattr(self, "kept", 0) + dhs
-        dxs = super().backward(np.array(self.kept))
-        return dxs
+        return super().backward(np.array(self.kept))
 
     def forward(self, xs: Array) -> Array:
         self.kept = np.zeros((*xs.shape[:2], len(self.params[1])), xs.dtype)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -18,10 +17,11 @@ from parity_tests._diagnose import diagnose
 from parity_tests._draw import draw_case, shrink
 from parity_tests._inputs import DTYPES, Call, calls_of
 from parity_tests._judge import judge
-from parity_tests._loop import Loop
+from parity_tests._loop import Loop, Spread
+from parity_tests._match import Coarse
 from parity_tests._performer import CLASSES, Performance
 from parity_tests._report import Finding
-from parity_tests._subject import Ask, asked, layers_of
+from parity_tests._subject import Ask, layers_of
 from parity_tests._twins import Still, Twin
 
 MOST = 1000
@@ -50,32 +50,31 @@ class Tried:
     seconds: float
 
 
-def every_fault() -> list[tuple[str, str]]:
-    """Name and kind of each fault in the catalogue, in the first kind that it can stand in."""
-    numbers = [(fault.name, next(kind for kind in CLASSES if kind in fault.kinds)) for fault in FAULTS]
-    return numbers + [(CONTRACT[check][0], kind) for check, (kind, _) in BROKEN.items()]
+def every_fault() -> list[tuple[str, str, str]]:
+    """Name of each fault in the catalogue, the first kind of layer that it can stand in, and the check
+    of the contract that names it, or ``""`` where the numbers do."""
+    numbers = [(fault.name, next(kind for kind in CLASSES if kind in fault.kinds), "") for fault in FAULTS]
+    return numbers + [(CONTRACT[check][0], kind, check) for check, (kind, _) in BROKEN.items()]
 
 
-def tried(name: str, kind: str) -> Tried:
+def tried(name: str, kind: str, check: str) -> Tried:
     """Put a fault in, and see what the gate makes of it."""
     start = time.monotonic()
-    for check, (of, cls) in BROKEN.items():
-        if CONTRACT[check][0] == name:
-            return _of_contract(name, check, of, cls, start)
+    if check:
+        return _by_contract(name, kind, check, start)
     (fault,) = (fault for fault in FAULTS if fault.name == name)
     ask = answering(fault.twins[0])
-    drawn = ((number, draw_case(0, number, (kind,))) for number in count())
-    for tries, (number, case) in enumerate(islice(drawn, MOST), 1):
-        if _findings(ask, case):
+    for number in range(MOST):
+        findings = _findings(ask, draw_case(0, number, (kind,)))
+        if findings:
             break
     else:
         return Tried(name, kind, 0, None, "", time.monotonic() - start)
-    smallest = shrink(
-        0, number, lambda case: bool(_findings(ask, case)), time.monotonic() + SHRINK_SECONDS, (kind,)
-    )
-    diagnoses = diagnose(kind, lambda case: ask(case, calls_of(case)), _findings(ask, case))
+    deadline = time.monotonic() + SHRINK_SECONDS
+    smallest = shrink(0, number, lambda case: bool(_findings(ask, case)), deadline, (kind,))
+    diagnoses = diagnose(kind, lambda case: ask(case, calls_of(case)), findings)
     named = "; ".join(found.fault for found in diagnoses if found.fault) or None
-    return Tried(name, kind, tries, named, str(smallest), time.monotonic() - start)
+    return Tried(name, kind, number + 1, named, str(smallest), time.monotonic() - start)
 
 
 def _findings(ask: Ask, case: Case) -> list[Finding]:
@@ -93,22 +92,23 @@ def answering(twin: type[Twin]) -> Ask:
     """A subject that answers with a twin's numbers."""
 
     def ask(case: Case, calls: Sequence[Call]) -> Performance:
-        loop = twin(case, Still(case))
-        dtype = DTYPES[case.dtype]
-        with np.errstate(all="ignore"):
-            return Performance(
-                [
-                    {name: np.array(native(case, name, runs[0]), dtype) for name, runs in spread.runs.items()}
-                    for spread in loop.spreads(calls)
-                ]
-            )
+        # Where rounding itself is the fault, a run that is perturbed stands for it.
+        noise, run = (Coarse(case, twin.coarse), 1) if twin.coarse else (Still(case), 0)
+        spreads = twin(case, noise).spreads(calls)
+        return Performance([_native(case, spread, run) for spread in spreads])
 
     return ask
 
 
-def _of_contract(name: str, check: str, kind: str, cls: type, start: float) -> Tried:
+def _native(case: Case, spread: Spread, run: int) -> dict[str, Any]:
+    dtype = DTYPES[case.dtype]
+    with np.errstate(all="ignore"):
+        return {name: np.array(native(case, name, runs[run]), dtype) for name, runs in spread.runs.items()}
+
+
+def _by_contract(name: str, kind: str, check: str, start: float) -> Tried:
+    _, cls = BROKEN[check]
     package = layers_of(cls, {"time": "layer", "nn": "module"}[kind])
     findings, _ = contract(kind, check, (), package)
-    named = findings[0].fault if findings else None
-    case = findings[0].case if findings else ""
+    case, named = (findings[0].case, findings[0].fault) if findings else ("", None)
     return Tried(name, kind, int(bool(findings)), named, case, time.monotonic() - start)

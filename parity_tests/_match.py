@@ -18,7 +18,7 @@ MOST_PAIRS = 500
 """Of twins tried together."""
 
 
-class _Coarse(Noise):
+class Coarse(Noise):
     """That of a lower precision inside."""
 
     def __init__(self, case: Case, u: float) -> None:
@@ -85,7 +85,7 @@ def holds(twin: type[Twin], samples: Iterable[Sample]) -> bool:
 def disagreement(twin: type[Twin], sample: Sample) -> frozenset[str]:
     """The tensors in which a twin is not what the subject is."""
     case = sample.case
-    loop = twin(case, _Coarse(case, twin.coarse), sample.got)
+    loop = twin(case, Coarse(case, twin.coarse), sample.got)
     mine, limits = measured(case, sample.calls, loop)
     found = any(isinstance(value, float) for value in twin.constants.values())
     different: set[str] = set()

@@ -28,6 +28,9 @@ BATCH = 50
 ENDINGS = 2
 """Cases that never return or end the process, after which a batch goes no further."""
 
+SMALL = ((1, 1, 1, 1), (1, 2, 1, 1), (1, 1, 1, 2), (1, 2, 1, 2), (2, 1, 1, 1), (2, 2, 1, 2), (2, 3, 2, 3))
+"""B, T, D, H."""
+
 OPTIONS = {
     "cases": ("N", "how many random cases to judge (default 2000)"),
     "seed": ("SEED", "of the random cases: a number (default 0) or fresh"),
@@ -179,6 +182,17 @@ class Plan:
         from parity_tests._draw import draw_case  # Hypothesis is not needed for recorded cases
 
         return [draw_case(self.seed, number, self.asker.kinds, self.without) for number in numbers]
+
+    def small_cases(self) -> list[Case]:
+        """The smallest cases of each kind that can be asked: where a failure is looked for first."""
+        cases = [
+            Case(kind=kind, B=B, T=1 if kind.endswith("cell") else T, D=D, H=H, h0=h0 or kind == "cell")
+            for kind in self.asker.kinds
+            for h0 in (False, True)
+            for B, T, D, H in SMALL
+        ]
+        cases += [replace(case, layers=2, bidirectional=True) for case in cases if case.kind == "nn"]
+        return sorted({restricted(case, self.without) for case in cases}, key=lambda case: case.size)
 
     def shrink(self, number: int, fails: Callable[[Case], bool], deadline: float) -> Case:
         """The smallest failing case that a failing one leads to, before a time of ``time.monotonic()``."""

@@ -183,12 +183,9 @@ class Controller:
         smallest.find(self.report.findings)
 
         def shows(what: str, case: Case) -> bool:
-            if case not in judged:
-                judged[case] = self.plan.judge_cases([case])
-                smallest.find(judged[case].findings)
-            return what in {finding.what for finding in judged[case].findings}
+            return what in {finding.what for finding in self._judged(case, judged, smallest)}
 
-        ends: set[Case] = set()
+        ends = {case for case in self.plan.small_cases() if self._judged(case, judged, smallest)}
         for finding in self.report.faults:
             if finding.case not in self.batch_of or any(shows(finding.what, end) for end in ends):
                 continue
@@ -197,6 +194,13 @@ class Controller:
             fails = partial(shows, finding.what)
             ends.add(self.plan.shrink(self.plan.first(batch) + number, fails, deadline))
         return smallest.findings
+
+    def _judged(self, case: Case, judged: dict[Case, Report], smallest: Report) -> list[Finding]:
+        """A case's findings; a case is judged once."""
+        if case not in judged:
+            judged[case] = self.plan.judge_cases([case])
+            smallest.find(judged[case].findings)
+        return judged[case].findings
 
     def _json(self) -> dict[str, Any]:
         report = self.report

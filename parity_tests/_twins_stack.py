@@ -147,7 +147,9 @@ class _PilesUp(Twin):
 
     def summed(self, parts: list[Array], above: Array, layer: int) -> Array:
         dy = super().summed(parts, above, layer)
-        applies = layer and above.shape[-1] == dy.shape[-1] and not (self.without_dropout and self.case.dropout)
+        applies = (
+            layer and above.shape[-1] == dy.shape[-1] and not (self.without_dropout and self.case.dropout)
+        )
         return dy + above if applies else dy
 
 
@@ -476,7 +478,10 @@ class _StateOrder(Twin):
 class _FromTheTop(_StateOrder):
     def places(self) -> list[int]:
         case = self.case
-        return [(case.layers - 1 - i // case.directions) * case.directions + i % case.directions for i in range(case.cells)]
+        return [
+            (case.layers - 1 - i // case.directions) * case.directions + i % case.directions
+            for i in range(case.cells)
+        ]
 
 
 class _ReverseStateFirst(_StateOrder):
@@ -572,7 +577,9 @@ FAULTS = [
         (),
         "All layers use weights of the first:",
         "look for the index of the layer in the name of the weights.",
-        tuple(variant(_SharedWeights, everything=e, together=t) for e in (False, True) for t in (False, True)),
+        tuple(
+            variant(_SharedWeights, everything=e, together=t) for e in (False, True) for t in (False, True)
+        ),
         STACKS,
     ),
     Fault(
@@ -581,7 +588,9 @@ FAULTS = [
         "The reverse direction uses weights of the forward direction:",
         "look for the suffix `_reverse` in the name of the weights.",
         tuple(
-            variant(_SharedWeights, over_layers=False, everything=e, together=t) for e in (True, False) for t in (True, False)
+            variant(_SharedWeights, over_layers=False, everything=e, together=t)
+            for e in (True, False)
+            for t in (True, False)
         ),
         STACKS,
     ),
@@ -683,7 +692,11 @@ FAULTS = [
         ("E1",),
         "The reverse direction reads its input from the front:",
         "look for the reversal of time that is missing.",
-        (_NotReversed, variant(_NotReversed, left=("input",)), variant(_NotReversed, left=("input", "gradient"))),
+        (
+            _NotReversed,
+            variant(_NotReversed, left=("input",)),
+            variant(_NotReversed, left=("input", "gradient")),
+        ),
         STACKS,
     ),
     Fault(
