@@ -294,6 +294,17 @@ def gradients_kept(trial: Trial) -> None:
     trial.expect(now, {name: before[name] for name in now}, "after the next forward", "unusual")
 
 
+def large_inputs(trial: Trial) -> None:
+    """Where tanh saturates the states are 1 in magnitude, and not lost."""
+    performer, layer = trial.made(trial.first)
+    large = replace(trial.first, xs=trial.first.xs * trial.first.xs.dtype.type(1e4))
+    for name, value in performer.forward(layer, large, performer.given(large)).items():
+        if not (np.abs(value) <= 1).all():
+            raise Broken(
+                f"{name} is {float(np.abs(value).max())} where inputs are large, not at most 1", name
+            )
+
+
 def checkpoints_copied(trial: Trial) -> None:
     """A state dict shares no memory with the layer, neither one given nor one taken."""
     performer, layer = trial.made(trial.first)
@@ -341,6 +352,7 @@ EVERY: dict[str, Callable[[Trial], None]] = {
     "two layers in turn": two_layers,
     "two forwards": two_forwards,
     "memory layouts": memory_layouts,
+    "large inputs": large_inputs,
     "inputs copied": inputs_copied,
     "results copied": results_copied,
     "weights copied": weights_copied,
@@ -393,6 +405,7 @@ FAULTS = {
         "array misread unless contiguous",
         "look for `reshape`, `ravel(order='K')`, `.data`, strides, and writes into inputs",
     ),
+    "large inputs": ("tanh overflows", "look for a tanh made of `exp`; use `numpy.tanh`"),
     "state copied": (
         "set_state keeps the caller's array",
         "look for `self.h = h`; write `self.h = h.copy()`",

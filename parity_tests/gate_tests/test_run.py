@@ -100,6 +100,16 @@ def test_a_wrong_layer_is_told_in_full(tmp_path: Path) -> None:
     assert finding["message"] in output
 
 
+def test_the_catalogue_is_put_in_and_told() -> None:
+    status, output = run("faults", "--workers", "0", "--", "-k", "dropped or overwritten")
+    assert status == 0, output
+    assert re.search(
+        "^upstream gradient dropped +TimeRNN +1 cases +yes +B1T1D1H1-f64-s0", output, re.MULTILINE
+    )
+    assert re.search("^input overwritten +TimeRNN +1 cases +yes ", output, re.MULTILINE)
+    assert re.search(r"^(\d+) of \1 faults caught, \1 named by this name alone$", output, re.MULTILINE)
+
+
 def test_one_case_alone(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     token = "B2T3D4H5-f32-h0-s1"

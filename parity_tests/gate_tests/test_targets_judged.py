@@ -74,6 +74,10 @@ def found(report: dict[str, Any], severity: str = "fault") -> set[tuple[str, str
     return {(f["check"], f["tensor"]) for f in report["findings"] if f["severity"] == severity}
 
 
+def faults(report: dict[str, Any]) -> set[str | None]:
+    return {f["fault"] for f in report["findings"] if f["severity"] == "fault"}
+
+
 def test_a_right_layer_of_a_file_passes(tmp_path: Path) -> None:
     target = written(tmp_path, RIGHT) + ":MyRNN"
     status, output, report = run_json(tmp_path, target, "--cases", "60", "--without", "row-bias")
@@ -93,6 +97,8 @@ def test_a_wrong_layer_stops_the_run(tmp_path: Path) -> None:
     assert report["cases"] + report["stopped"] == report["planned"] == 2000
     assert {("values", tensor) for tensor in GRADIENTS.split(",")} <= found(report)
     assert "the others were left out once a fault was found" in output
+    assert faults(report) == {"upstream gradient dropped"}
+    assert output.index("UPSTREAM GRADIENT DROPPED") < output.index("(unusual)")
 
 
 def test_a_notebook_is_judged_like_a_file(tmp_path: Path) -> None:
@@ -104,6 +110,8 @@ def test_a_notebook_is_judged_like_a_file(tmp_path: Path) -> None:
     status, output, report = run_json(tmp_path, target, "--cases", "20", "--without", "row-bias")
     assert status == 1
     assert ("values", "dWh") in found(report)
+    assert faults(report) == {"upstream gradient dropped"}
+    assert "look for `1 - h**2` not multiplied by `dh_next`" in output
     assert "ZeroDivisionError" in "".join(report["notices"])
     assert "%matplotlib" in output
 
