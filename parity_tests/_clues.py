@@ -88,8 +88,9 @@ def conditions(samples: Sequence[Sample], ask: Ask, allow: Callable[[Case], bool
             return
         if not all(holds(sample.case) for sample in wrong) or all(holds(sample.case) for sample in right):
             continue
-        other = _changed(base, change, allow)
-        if other is None or holds(other) or not take(other, ask).all_wrong:
+        # The arrays, too, are others in another case: one that is right may be so by chance.
+        others = [_changed(base, {**change, "seed": base.seed + more}, allow) for more in range(3)]
+        if all(other is None or holds(other) or not take(other, ask).all_wrong for other in others):
             stated += 1
             yield f"Only with {text}."
     first_calls_right = all(not sample.wrong[0] for sample in samples if sample.wrong)

@@ -63,7 +63,7 @@ def diagnose(
     numbers = [sample for sample in samples if sample.got]
     if any(sample.all_wrong for sample in numbers):
         result += _named(kind, ask, numbers, allow, whats)
-    return _merged(result)
+    return _merged(sorted(result, key=lambda diagnosis: diagnosis.fault is None))
 
 
 def _merged(found: list[Diagnosis]) -> list[Diagnosis]:
@@ -94,13 +94,14 @@ def _named(
     explained = frozenset(what for what in whats if what[0] in OF_NUMBERS)
     found = suspects(kind, samples)
     fits = _told_apart(kind, ask, fitting(found, samples), allow)
+    rounded = bool(fits) and all(suspect.twin.coarse for suspect in fits)
+    sign = random_sign(samples, ask) if rounded or not fits else None
+    if sign:
+        return [Diagnosis(sign.name, None, f"{sign.sentence} {_listed(wrong, samples)}", explained)]
     if fits:
         names = list(dict.fromkeys(suspect.faults[0].name for suspect in fits))
         text = " Or: ".join(dict.fromkeys(suspect.sentence for suspect in fits))
         return [Diagnosis(", or ".join(names), None, f"{text} {_listed(wrong, samples)}", explained)]
-    sign = random_sign(samples, ask)
-    if sign:
-        return [Diagnosis(sign.name, None, f"{sign.sentence} {_listed(wrong, samples)}", explained)]
     parts = partial(found, samples)
     both = together([suspect for suspect, _ in parts], found, samples)
     if both:

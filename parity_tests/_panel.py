@@ -13,6 +13,7 @@ _TIME = (
     "B3T4D2H3-f64-h0-again-s6",
     "B3T4D3H3-f64-again-s9",
     "B3T4D2H3-f64-reset-s5",
+    "B3T4D2H3-f64-h0-reset-s5",
     "B3T6D2H3-f64-h0-chunks3-s8",
     "B1T3D3H3-f64-h0-s9",
     "B3T1D3H2-f64-h0-s10",

@@ -153,7 +153,7 @@ def direct(samples: Sequence[Sample]) -> list[Seen]:
             continue
         sign = {"type": _of_types, "shape": _of_shapes, "dtype": _of_dtypes}[check](rows)
         names = frozenset(name for _, name, *_ in rows)
-        sample, name, got, want = rows[0]
+        _, name, got, want = rows[0]
         text = sign.sentence if sign else f"{name} has the {check} {got} instead of {want}."
         result.append(Seen(sign, text, check, names))
     raised = [sample for sample in samples if sample.raised]

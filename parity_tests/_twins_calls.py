@@ -58,9 +58,12 @@ class _GoesOn(Twin):
     """A call without a state goes on from the last: after a reset, or where no state is to be kept."""
 
     after: ClassVar[str] = "reset"
+    given_first = False
+    """Whether only a state that was given is gone on from: the first reset has come to pass"""
 
     def starts(self, call: Call, before: Spread | None) -> Array:
-        if before is not None and call.h_0 is None and not call.carries and self.case.calls == self.after:
+        concerned = self.case.calls == self.after and (self.case.h0 or not self.given_first)
+        if before is not None and call.h_0 is None and not call.carries and concerned:
             kept = before.runs["h_n"].swapaxes(0, 1)
             if kept.shape[2] == len(call.xs):
                 return kept
@@ -203,7 +206,7 @@ FAULTS = [
         ("D15",),
         "The call after `reset_state` goes on from the state before it:",
         "look for a reset that does nothing, or comes a call too late.",
-        (_GoesOn,),
+        (_GoesOn, variant(_GoesOn, given_first=True)),
         ("time",),
     ),
     Fault(
@@ -212,7 +215,7 @@ FAULTS = [
         "A call goes on from the state of the call before although the layer is not stateful:",
         "look for `stateful` that is not asked for.",
         (variant(_GoesOn, after="again"),),
-        ("time", "nn", "nncell"),
+        ("time", "nn"),
     ),
     Fault(
         "weights of the first call",
@@ -227,6 +230,7 @@ FAULTS = [
         "The backward uses what an earlier call's forward has left:",
         "look for a list of caches that grows and is read from its front.",
         (_FirstTape,),
+        ("time", "cell"),
     ),
     Fault(
         "parameters updated by the backward",

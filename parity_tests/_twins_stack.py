@@ -76,6 +76,8 @@ class _OneStart(Twin):
 class _OneState(_Numbered):
     """Each cell goes on from where the one before it ended."""
 
+    ended: Array
+
     def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> Tape:
         tape = super().forward(weights, x, self.ended if self.at >= 0 else h_0, running)
         self.ended = tape.h[-1]
