@@ -21,11 +21,12 @@ MOST_CONDITIONS = 3
 def random_sign(samples: Sequence[Sample], ask: Ask) -> Sign | None:
     """What random numbers stand for, if the subject gives any."""
     wrong = [sample for sample in samples if sample.all_wrong]
-    smallest = min(wrong, key=lambda sample: sample.case.size)
-    again = take(smallest.case, ask)
+    # In a large one chance does not leave all as it was.
+    first_time = max(wrong, key=lambda sample: sample.case.size)
+    again = take(first_time.case, ask)
     same = all(
         np.array_equal(value, second[name], equal_nan=True)
-        for first, second in zip(smallest.got, again.got, strict=False)
+        for first, second in zip(first_time.got, again.got, strict=False)
         for name, value in first.items()
         if name in second
     )
@@ -169,7 +170,8 @@ def _related(
         yield from _steps(tensors)
     for text, answers in without.items():
         if all(
-            _same(sample, got, answers[id(sample), number][tensor]) for sample, number, tensor, got, _ in tensors
+            _same(sample, got, answers[id(sample), number][tensor])
+            for sample, number, tensor, got, _ in tensors
         ):
             yield f"equals the right one {text}"
             return
@@ -238,7 +240,9 @@ _RELATIONS: dict[str, Callable[[Sample, Array, Array], bool]] = {
 
 def _without_bias(call: Call) -> Call:
     none = tuple(
-        replace(cell, b=None if cell.b is None else 0 * cell.b, b_hh=None if cell.b_hh is None else 0 * cell.b_hh)
+        replace(
+            cell, b=None if cell.b is None else 0 * cell.b, b_hh=None if cell.b_hh is None else 0 * cell.b_hh
+        )
         for cell in call.cells
     )
     return replace(call, cells=none)
@@ -276,17 +280,18 @@ def _without(samples: Sequence[Sample], change: Callable[[Call], Call]) -> dict[
 
 def _steps(tensors: Tensors) -> Iterator[str]:
     """In which steps it is wrong."""
-    firsts, lasts = set(), set()
+    firsts, lasts, alone = set(), set(), []
     for sample, _, _, got, right in tensors:
         loose = 1e-6 if sample.case.dtype == "f64" else 1e-2
         off = np.abs(got - right).max(axis=(0, 2)) > loose * np.abs(right).max()
         if not off.any():
             return
         places = np.flatnonzero(off)
+        if right.shape[1] > 1:
+            alone.append(places.tolist() == [0])
         firsts.add(int(places[0]))
         lasts.add(int(places[-1]) - right.shape[1])
-    longer = [right.shape[1] for *_, right in tensors]
-    if firsts == {0} and len(set(longer)) > 1 and lasts <= {t - T for T in longer for t in (0,)}:
+    if alone and all(alone):
         yield "is wrong in the first step only"
     elif len(firsts) == 1 and firsts != {0}:
         yield f"is right before step {min(firsts)}"

@@ -75,11 +75,11 @@ def _merged(found: list[Diagnosis]) -> list[Diagnosis]:
     return [replace(single[0], explains=both), *(other for other in found if other not in single)]
 
 
-def _samples(
-    kind: str, ask: Ask, findings: Sequence[Finding], allow: Callable[[Case], bool]
-) -> list[Sample]:
+def _samples(kind: str, ask: Ask, findings: Sequence[Finding], allow: Callable[[Case], bool]) -> list[Sample]:
     own = {Case.parse(finding.case) for finding in findings if finding.check in OF_NUMBERS}
-    small = sorted((case for case in own - {*PANEL[kind]} if case.T * case.cells <= LARGEST), key=lambda c: c.size)
+    small = sorted(
+        (case for case in own - {*PANEL[kind]} if case.T * case.cells <= LARGEST), key=lambda c: c.size
+    )
     return [take(case, ask) for case in (*PANEL[kind], *small[:3]) if allow(case)]
 
 
@@ -125,9 +125,7 @@ def _named(
     return [Diagnosis(None, text, text, explained)]
 
 
-def _told_apart(
-    kind: str, ask: Ask, fits: list[Suspect], allow: Callable[[Case], bool]
-) -> list[Suspect]:
+def _told_apart(kind: str, ask: Ask, fits: list[Suspect], allow: Callable[[Case], bool]) -> list[Suspect]:
     """Those that also hold on a further case in which they differ."""
     fits = _once(fits)
     for case in FURTHER[kind]:
@@ -137,7 +135,12 @@ def _told_apart(
             continue
         sample = take(case, ask)
         texts = {
-            str([{name: value.tobytes() for name, value in answer.items()} for answer in answers(s.twin, sample)])
+            str(
+                [
+                    {name: value.tobytes() for name, value in answer.items()}
+                    for answer in answers(s.twin, sample)
+                ]
+            )
             for s in fits
         }
         if len(texts) > 1 and sample.got:

@@ -117,9 +117,11 @@ def _summed(sample: Sample, name: str, got: list[int], want: list[int]) -> bool:
 
 
 def _cut(sample: Sample, name: str, got: list[int], want: list[int]) -> bool:
-    longest = max(int(call.lengths.max()) for call in sample.calls if call.lengths is not None) if any(
-        call.lengths is not None for call in sample.calls
-    ) else 0
+    longest = (
+        max(int(call.lengths.max()) for call in sample.calls if call.lengths is not None)
+        if any(call.lengths is not None for call in sample.calls)
+        else 0
+    )
     differing = [mine for mine, right in zip(got, want, strict=False) if mine != right]
     return name in ("hs", "dx") and len(got) == len(want) and differing == [longest]
 

@@ -31,7 +31,9 @@ class _Stays(Twin):
     def start_gradient(self, tape: Tape, carry: Array) -> Array:
         if self.knows < 2:
             return carry
-        return sum((super(_Stays, self).carry(tape, t, dz) for t, dz in enumerate(tape.dz)), np.zeros_like(carry))
+        return sum(
+            (super(_Stays, self).carry(tape, t, dz) for t, dz in enumerate(tape.dz)), np.zeros_like(carry)
+        )
 
 
 class _ZeroEachStep(Twin):
@@ -141,7 +143,13 @@ class _StartConstant(Twin):
     def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
         for sample in precise(samples):
             case, call = sample.case, sample.calls[0]
-            if call.h_0 is None and case.cells == 1 and not case.relu and sample.got and "hs" in sample.got[0]:
+            if (
+                call.h_0 is None
+                and case.cells == 1
+                and not case.relu
+                and sample.got
+                and "hs" in sample.got[0]
+            ):
                 x, got = np.asarray(call.xs[:, 0], np.float64), sample.got[0]["hs"][:, 0]
                 cell = call.cells[0]
                 bias = sum(np.asarray(b, np.float64) for b in (cell.b, cell.b_hh) if b is not None)
@@ -448,7 +456,9 @@ class _Reshaped(Twin):
             array = getattr(call, name)
             if array is not None and self.applies():
                 B, T, width = array.shape
-                changes: dict[str, Any] = {name: np.ascontiguousarray(array).reshape(T, B, width).swapaxes(0, 1)}
+                changes: dict[str, Any] = {
+                    name: np.ascontiguousarray(array).reshape(T, B, width).swapaxes(0, 1)
+                }
                 call = replace(call, **changes)
         return call
 
@@ -688,7 +698,11 @@ FAULTS = [
         (),
         "The bias is missing at the first step, or at all others:",
         "look for a first step that is written apart.",
-        tuple(variant(_BiasAtSomeSteps, at_first=first, own=own) for first in (False, True) for own in (False, True)),
+        tuple(
+            variant(_BiasAtSomeSteps, at_first=first, own=own)
+            for first in (False, True)
+            for own in (False, True)
+        ),
         SEQUENCES,
     ),
     Fault(
@@ -829,7 +843,15 @@ FAULTS = [
         "look for `ravel(order='K')`, a raw buffer, or strides that are not asked for.",
         tuple(
             variant(_MemoryOrder, of=of)
-            for of in (("xs",), ("dhs",), ("h_0",), ("weights",), ("xs", "dhs"), ("xs", "dhs", "h_0"), ("xs", "dhs", "h_0", "weights"))
+            for of in (
+                ("xs",),
+                ("dhs",),
+                ("h_0",),
+                ("weights",),
+                ("xs", "dhs"),
+                ("xs", "dhs", "h_0"),
+                ("xs", "dhs", "h_0", "weights"),
+            )
         ),
     ),
     Fault(

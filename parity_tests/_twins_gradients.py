@@ -35,7 +35,6 @@ class _OneStep(Changed):
         one = tape.dz - rest
         return self.parameter_gradients(tape, one)[PARAMETERS.index(name)]
 
-
     @classmethod
     def choices(cls, samples: Sequence[Sample]) -> list[frozenset[str]]:
         # db alone is a fault of its own.
@@ -454,7 +453,9 @@ class _Momentum(_Accumulated):
         for sample in precise(samples):
             for name in sample.truths[0]:
                 if family(name) in families and len(sample.got) > 1 and name in sample.got[1]:
-                    rows.append(np.stack([sample.got[0][name].ravel(), sample.truths[1][name].ravel()], axis=1))
+                    rows.append(
+                        np.stack([sample.got[0][name].ravel(), sample.truths[1][name].ravel()], axis=1)
+                    )
                     values.append(sample.got[1][name].ravel())
                     right = sample.truths[0][name].ravel()
                     ratios.append(float(sample.got[0][name].ravel() @ right / (right @ right)))
@@ -464,10 +465,17 @@ class _Momentum(_Accumulated):
         if not np.isfinite(value).all() or not np.isfinite(matrix).all():
             return
         (old, new), *_ = np.linalg.lstsq(matrix, value, rcond=None)
-        if abs(old) > 1e-3 and (abs(old - 1) > 1e-3 or abs(new - 1) > 1e-3) and np.allclose(matrix @ [old, new], value, rtol=1e-3, atol=1e-4):
+        if (
+            abs(old) > 1e-3
+            and (abs(old - 1) > 1e-3 or abs(new - 1) > 1e-3)
+            and np.allclose(matrix @ [old, new], value, rtol=1e-3, atol=1e-4)
+        ):
             within = max(1e-7, tolerance(precise(samples)))
             yield cls.having(
-                old=nice(float(old), within), new=nice(float(new), within), first=nice(ratios[0], within), families=families
+                old=nice(float(old), within),
+                new=nice(float(new), within),
+                first=nice(ratios[0], within),
+                families=families,
             )
 
 

@@ -157,7 +157,13 @@ class _Epsilon(_Slope):
     def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
         for sample in precise(samples):
             case, call = sample.case, sample.calls[0]
-            if case.T == 1 and case.cells == 1 and not case.relu and call.dhs is not None and case.D >= case.H:
+            if (
+                case.T == 1
+                and case.cells == 1
+                and not case.relu
+                and call.dhs is not None
+                and case.D >= case.H
+            ):
                 # One step: dx is dz Wx^T, and dz is d times the slope.
                 d = call.dhs[:, 0] + (0 if call.dh_n is None else call.dh_n[0])
                 dz = solved(sample)
@@ -298,9 +304,7 @@ class _ArcTangent(_Activation):
 
 def _tanh_states(samples: Sequence[Sample]) -> list[Array]:
     """The final states that were got where there is no relu."""
-    return [
-        got["h_n"] for sample in samples if not sample.case.relu for got in sample.got if "h_n" in got
-    ]
+    return [got["h_n"] for sample in samples if not sample.case.relu for got in sample.got if "h_n" in got]
 
 
 class _ClippedPreactivation(_Activation):

@@ -151,7 +151,9 @@ class _PilesUp(Twin):
 
     def summed(self, parts: list[Array], above: Array, layer: int) -> Array:
         dy = super().summed(parts, above, layer)
-        applies = layer and above.shape[-1] == dy.shape[-1] and not (self.without_dropout and self.case.dropout)
+        applies = (
+            layer and above.shape[-1] == dy.shape[-1] and not (self.without_dropout and self.case.dropout)
+        )
         return dy + above if applies else dy
 
 
@@ -514,7 +516,10 @@ class _StateOrder(Twin):
 class _FromTheTop(_StateOrder):
     def places(self) -> list[int]:
         case = self.case
-        return [(case.layers - 1 - i // case.directions) * case.directions + i % case.directions for i in range(case.cells)]
+        return [
+            (case.layers - 1 - i // case.directions) * case.directions + i % case.directions
+            for i in range(case.cells)
+        ]
 
 
 class _ReverseStateFirst(_StateOrder):
@@ -610,7 +615,9 @@ FAULTS = [
         (),
         "All layers use weights of the first:",
         "look for the index of the layer in the name of the weights.",
-        tuple(variant(_SharedWeights, everything=e, together=t) for e in (False, True) for t in (False, True)),
+        tuple(
+            variant(_SharedWeights, everything=e, together=t) for e in (False, True) for t in (False, True)
+        ),
         STACKS,
     ),
     Fault(
@@ -619,7 +626,9 @@ FAULTS = [
         "The reverse direction uses weights of the forward direction:",
         "look for the suffix `_reverse` in the name of the weights.",
         tuple(
-            variant(_SharedWeights, over_layers=False, everything=e, together=t) for e in (True, False) for t in (True, False)
+            variant(_SharedWeights, over_layers=False, everything=e, together=t)
+            for e in (True, False)
+            for t in (True, False)
         ),
         STACKS,
     ),
@@ -721,7 +730,11 @@ FAULTS = [
         ("E1",),
         "The reverse direction reads its input from the front:",
         "look for the reversal of time that is missing.",
-        (_NotReversed, variant(_NotReversed, left=("input",)), variant(_NotReversed, left=("input", "gradient"))),
+        (
+            _NotReversed,
+            variant(_NotReversed, left=("input",)),
+            variant(_NotReversed, left=("input", "gradient")),
+        ),
         STACKS,
     ),
     Fault(
@@ -756,7 +769,11 @@ FAULTS = [
         ("E5",),
         "With unequal lengths the reverse direction starts at the end of the padded row:",
         "look for a reversal of the whole row where each is to be turned within its length.",
-        tuple(variant(_TurnedWhole, zeroed=zeroed, clean=clean) for zeroed in (False, True) for clean in (True, False)),
+        tuple(
+            variant(_TurnedWhole, zeroed=zeroed, clean=clean)
+            for zeroed in (False, True)
+            for clean in (True, False)
+        ),
         STACKS,
     ),
     Fault(

@@ -379,7 +379,8 @@ class _CommonNorm(Twin):
     def filed(self, gradients: list[Gradients]) -> list[Gradients]:
         both = 1 if self.case.kind in ("time", "cell") else 2
         squares = [
-            (getattr(found, name).reshape(self.noise.runs, -1) ** 2).sum(axis=1) * (both if name == "db" else 1)
+            (getattr(found, name).reshape(self.noise.runs, -1) ** 2).sum(axis=1)
+            * (both if name == "db" else 1)
             for found in gradients
             for name in PARAMETERS
         ]
@@ -402,7 +403,9 @@ class _CommonNorm(Twin):
             (cls.norm(got, names), cls.norm(truth, names))
             for sample in chosen
             for got, truth in zip(sample.got, sample.truths, strict=False)
-            for names in cls.groups([name for name in got if name.startswith("d") and name not in ("dx", "dh_0")])
+            for names in cls.groups(
+                [name for name in got if name.startswith("d") and name not in ("dx", "dh_0")]
+            )
         ]
         most = max((norm for norm, _ in norms), default=0.0)
         scaled = [(norm, right) for norm, right in norms if norm > 0.9 * most and right > 1.001 * norm]

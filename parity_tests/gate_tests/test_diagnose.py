@@ -234,13 +234,18 @@ def of_twin(twin: type[Twin]) -> Ask:
 
     def ask(case: Case) -> Performance:
         spreads = twin(case, Still(case)).spreads(calls_of(case))
-        return Performance([answer(case, {n: rounded(r[0], twin) for n, r in s.runs.items()}) for s in spreads])
+        return Performance(
+            [answer(case, {n: rounded(r[0], twin) for n, r in s.runs.items()}) for s in spreads]
+        )
 
     return ask
 
 
 def answer(case: Case, canonical: Answer) -> Answer:
-    return {name: native(case, name, value).astype(DTYPES[case.dtype]) for name, value in canonical.items()}
+    with np.errstate(over="ignore"):
+        return {
+            name: native(case, name, value).astype(DTYPES[case.dtype]) for name, value in canonical.items()
+        }
 
 
 def rounded(value: Array, twin: type[Twin]) -> Array:
@@ -258,9 +263,13 @@ def test_names_are_unique() -> None:
 
 
 def test_every_row_of_values_is_in_the_catalogue() -> None:
-    rows = {row for entry in (*FAULTS, *SIGNS) for row in entry.rows}
-    survey = "A1 A3 A5 A7 A9 A11 B1 B3 B5 B7 B9 B11 B13 B15 C1 C3 C5 C7 C9 C11 C13 C15 C17 C19 C21 D1 D3 D5 D9"
-    survey += " D11 D13 D15 D17 D19 D21 D23 D25 D27 D29 D31 D33 D35 D37 D39 E1 E3 E5 E7 E9 E11 E15 E17 E19 F3 F5"
+    rows = {row for fault in FAULTS for row in fault.rows} | {row for sign in SIGNS for row in sign.rows}
+    survey = (
+        "A1 A3 A5 A7 A9 A11 B1 B3 B5 B7 B9 B11 B13 B15 C1 C3 C5 C7 C9 C11 C13 C15 C17 C19 C21 D1 D3 D5 D9"
+    )
+    survey += (
+        " D11 D13 D15 D17 D19 D21 D23 D25 D27 D29 D31 D33 D35 D37 D39 E1 E3 E5 E7 E9 E11 E15 E17 E19 F3 F5"
+    )
     assert {*survey.split()} <= rows
 
 
@@ -356,7 +365,7 @@ def test_what_is_left_is_said() -> None:
     findings = [Finding("values", name, "B1T1D1H1-f64-s0", "off") for name in ("dx", "dWh")]
     first, second = diagnose("time", altered(change), findings)
     assert (first.fault, second.fault) == ("dWh transposed", None)
-    assert (first.explains, second.explains) == ({("values", "dWh")}, {("values", "dx")})
+    assert [*first.explains, *second.explains] == [("values", "dWh"), ("values", "dx")]
 
 
 def test_a_clue_says_where() -> None:
