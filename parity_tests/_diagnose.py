@@ -1,18 +1,20 @@
 """The diagnosis: the name of the fault behind a subject's findings, or what the numbers tell of it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from parity_tests._answer import TENSORS, family
 from parity_tests._case import Case
-from parity_tests._clues import clues, direct
+from parity_tests._clues import clues, random_sign
 from parity_tests._evidence import Ask, Sample, take
 from parity_tests._match import Suspect, answers, fitting, holds, partial, suspects, together
 from parity_tests._panel import FURTHER, PANEL
 from parity_tests._report import Finding
+from parity_tests._signs import SINGLE, direct
 
 OF_NUMBERS = ("values", "non-finite values")
 """The checks whose findings twins can explain."""
+SINGLE_INSIDE = "float32 inside"
 LARGEST = 400
 """Steps of all cells of a finding's own case, if it is to join the panel."""
 
@@ -53,14 +55,24 @@ def diagnose(
     """
     samples = _samples(kind, ask, findings, allow)
     whats = {(finding.check, finding.tensor) for finding in findings}
-    result = [
-        Diagnosis(fault, None if fault else message, message, frozenset(explains(whats)))
-        for fault, message, explains in direct(samples)
-    ]
+    result = []
+    for seen in direct(samples):
+        explains = frozenset(w for w in whats if w[0] == seen.check and w[1] in seen.tensors)
+        name = seen.sign.name if seen.sign else None
+        result.append(Diagnosis(name, None if name else seen.text, seen.text, explains))
     numbers = [sample for sample in samples if sample.got]
     if any(sample.all_wrong for sample in numbers):
         result += _named(kind, ask, numbers, allow, whats)
-    return result
+    return _merged(sorted(result, key=lambda diagnosis: diagnosis.fault is None))
+
+
+def _merged(found: list[Diagnosis]) -> list[Diagnosis]:
+    """Results that are float32 have the errors of float32: one fault."""
+    single = [diagnosis for diagnosis in found if diagnosis.fault in (SINGLE.name, SINGLE_INSIDE)]
+    if len(single) < 2:
+        return found
+    both = single[0].explains | single[1].explains
+    return [replace(single[0], explains=both), *(other for other in found if other not in single)]
 
 
 def _samples(kind: str, ask: Ask, findings: Sequence[Finding], allow: Callable[[Case], bool]) -> list[Sample]:
@@ -82,18 +94,20 @@ def _named(
     explained = frozenset(what for what in whats if what[0] in OF_NUMBERS)
     found = suspects(kind, samples)
     fits = _told_apart(kind, ask, fitting(found, samples), allow)
+    rounded = bool(fits) and all(suspect.twin.coarse for suspect in fits)
+    sign = random_sign(samples, ask) if rounded or not fits else None
+    if sign:
+        return [Diagnosis(sign.name, None, f"{sign.sentence} {_listed(wrong, samples)}", explained)]
     if fits:
         names = list(dict.fromkeys(suspect.faults[0].name for suspect in fits))
         text = " Or: ".join(dict.fromkeys(suspect.sentence for suspect in fits))
         return [Diagnosis(", or ".join(names), None, f"{text} {_listed(wrong, samples)}", explained)]
-    unrepeatable, text = clues(samples, ask, allow)
-    if unrepeatable:
-        return [Diagnosis(unrepeatable, None, f"{text} {_listed(wrong, samples)}", explained)]
     parts = partial(found, samples)
     both = together([suspect for suspect, _ in parts], found, samples)
     if both:
         name = ", and ".join(fault.name for fault in both[0].faults)
         return [Diagnosis(name, None, f"Two faults. {both[0].sentence} {_listed(wrong, samples)}", explained)]
+    text = clues(samples, ask, allow)
     if parts:
         suspect, tensors = parts[0]
         families = frozenset(map(family, tensors))

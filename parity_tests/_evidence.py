@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -80,14 +81,18 @@ def measured(
     return answers, allowed
 
 
+@lru_cache(maxsize=256)
+def _right(case: Case) -> tuple[tuple[Call, ...], list[Answer], list[dict[str, Allowance]]]:
+    calls = calls_of(case)
+    return calls, *measured(case, calls, Loop(case, Noise(case)))
+
+
 def take(case: Case, ask: Ask) -> Sample:
     """Ask the subject about a case."""
-    calls = calls_of(case)
-    truths, allowed = measured(case, calls, Loop(case, Noise(case)))
-    sample = Sample(case, calls, truths, allowed)
+    sample = Sample(case, *_right(case))
     performance = ask(case)
     sample.raised = next((f.message for f in performance.findings if f.check == "raises"), "")
-    for answer, truth, limits in zip(performance.answers, truths, allowed, strict=False):
+    for answer, truth, limits in zip(performance.answers, sample.truths, sample.allowed, strict=False):
         got: Answer = {}
         for name, want in truth.items():
             value = answer.get(name)

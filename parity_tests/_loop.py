@@ -107,7 +107,7 @@ class Loop:
                 x = self.dropped(x, masks[layer])
         hs = x
 
-        tapes = self.recalled(tapes)
+        kept_tapes = self.recalled(tapes)
         dy = self.upstream(call, valid, hs.shape)
         gradients: list[Gradients] = []
         for layer in reversed(range(case.layers)):
@@ -116,7 +116,7 @@ class Loop:
                 i = layer * case.directions + direction
                 part = self.part(dy, direction)
                 own = self.flipped(part, flips, "upstream") if direction else part
-                gradients.append(found := self.backward(tapes[i], own, self.final_gradient(call, i)))
+                gradients.append(found := self.backward(kept_tapes[i], own, self.final_gradient(call, i)))
                 parts.append(self.flipped(found.dx, flips, "gradient") if direction else found.dx)
             dy = self.summed(parts, dy, layer)
             if layer and masks:

@@ -91,6 +91,8 @@ def disagreement(twin: type[Twin], sample: Sample) -> frozenset[str]:
     different: set[str] = set()
     for got, answer, allowed in zip(sample.got, mine, limits, strict=False):
         for name, value in got.items():
+            if twin.rough and not np.isfinite(value).all():
+                continue
             # A constant found from the numbers is as exact as they are.
             if not compare(answer[name], value, allowed[name]).equal and not (
                 found and case.dtype == "f64" and _near(value, answer[name], 1e-8)
@@ -111,12 +113,12 @@ def fitting(found: Sequence[Suspect], samples: Sequence[Sample]) -> list[Suspect
 
 
 def screening(samples: Sequence[Sample]) -> list[Sample]:
-    """Two cheap samples that show much of what is wrong."""
+    """Two samples to begin with: the cheapest that is wrong, and one that shows much of what is."""
     wrong = [sample for sample in samples if sample.all_wrong]
-    precise = [sample for sample in wrong if sample.case.dtype == "f64"] or wrong
-    order = sorted(precise, key=lambda sample: (-min(len(sample.all_wrong), 8), sample.cost))
-    second = [sample for sample in order[1:] if sample.case.cells != order[0].case.cells] or order[1:]
-    return [order[0], *second[:1]]
+    chosen = [sample for sample in wrong if sample.case.dtype == "f64"] or wrong
+    cheapest = min(chosen, key=lambda sample: (sample.cost, -len(sample.all_wrong)))
+    fullest = max(chosen, key=lambda sample: (min(len(sample.all_wrong), 8), -sample.cost))
+    return [cheapest] if cheapest is fullest else [cheapest, fullest]
 
 
 def partial(found: Sequence[Suspect], samples: Sequence[Sample]) -> list[tuple[Suspect, frozenset[str]]]:
@@ -124,7 +126,7 @@ def partial(found: Sequence[Suspect], samples: Sequence[Sample]) -> list[tuple[S
 
     What a suspect explains are those tensors in which it holds on every sample.
     """
-    screen = screening(samples)[0]
+    screen = screening(samples)[-1]
     kept = []
     for suspect in found:
         explained = alike(suspect.twin, screen) & screen.all_wrong
@@ -145,7 +147,7 @@ def together(
     leading: Sequence[Suspect], found: Sequence[Suspect], samples: Sequence[Sample]
 ) -> list[Suspect]:
     """Two faults at once: what suspects become that share a layer with another."""
-    screen = screening(samples)[0]
+    screen = screening(samples)[-1]
     everything = frozenset().union(*(got.keys() for got in screen.got))
     tried = 0
     for first in leading:

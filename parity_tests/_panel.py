@@ -13,6 +13,7 @@ _TIME = (
     "B3T4D2H3-f64-h0-again-s6",
     "B3T4D3H3-f64-again-s9",
     "B3T4D2H3-f64-reset-s5",
+    "B3T4D2H3-f64-h0-reset-s5",
     "B3T6D2H3-f64-h0-chunks3-s8",
     "B1T3D3H3-f64-h0-s9",
     "B3T1D3H2-f64-h0-s10",
@@ -56,7 +57,7 @@ _NN = (
     "nn-B2T20D3H3-bi-f64-h0-both-s15",
     "nn-B2T20D3H3-f64-last-s16",
     "nn-B12T4D4H4-f64-h0-both-s17",
-    "nn-B3T3D3H3L2-f64-again-s37",
+    "nn-B3T3D3H3L2-f64-again-s0",
     "nn-B3T4D3H3-bi-f64-h0-transposed-packed-unsorted-s19",
     "nn-B1T1D3H3-f64-h0-s20",
 )

@@ -58,9 +58,12 @@ class _GoesOn(Twin):
     """A call without a state goes on from the last: after a reset, or where no state is to be kept."""
 
     after: ClassVar[str] = "reset"
+    given_first = False
+    """Whether only a state that was given is gone on from: the first reset has come to pass"""
 
     def starts(self, call: Call, before: Spread | None) -> Array:
-        if before is not None and call.h_0 is None and not call.carries and self.case.calls == self.after:
+        concerned = self.case.calls == self.after and (self.case.h0 or not self.given_first)
+        if before is not None and call.h_0 is None and not call.carries and concerned:
             kept = before.runs["h_n"].swapaxes(0, 1)
             if kept.shape[2] == len(call.xs):
                 return kept
@@ -89,23 +92,38 @@ class _OldWeights(Twin):
 class _FirstTape(Twin):
     """The backward of a later call reads what the first calls have left."""
 
-    first: list[Tape] | None = None
+    first: Tape | None = None
+    second: Tape | None = None
 
     def recalled(self, tapes: list[Tape]) -> list[Tape]:
-        if self.first is None:
-            self.first = tapes
+        if self.case.cells > 1:
             return tapes
-        result = []
-        for old, new in zip(self.first, tapes, strict=True):
-            T = len(new.z)
-            if old.h.shape[2] != new.h.shape[2]:
-                result.append(new)
-                continue
-            x = np.concatenate([old.x, new.x])[:T]
-            z = np.concatenate([old.z, new.z])[:T]
-            h = np.concatenate([old.h, new.h[1:]])[: T + 1]
-            result.append(Tape(old.weights, x, z, h, new.running))
-        return result
+        old, new = self.first, tapes[0]
+        self.first, self.second = old or new, None
+        if old is None or old.h.shape[2] != new.h.shape[2]:
+            return tapes
+        T, self.second = len(new.z), new
+        x, z, h = (
+            np.concatenate([getattr(old, name)[start:], getattr(new, name)[start:]])[:T]
+            for name, start in (("x", 0), ("z", 0), ("h", 1))
+        )
+        return [Tape(old.weights, x, z, np.concatenate([old.h[:1], h]), new.running)]
+
+    def befores(self, tape: Tape) -> Array:
+        if self.first is None or self.second is None:
+            return super().befores(tape)
+        return np.concatenate([self.first.h[:-1], self.second.h[:-1]])[: len(tape.z)]
+
+    def carry(self, tape: Tape, t: int, dz: Array) -> Array:
+        late = self.first is not None and self.second is not None and t >= len(self.first.z)
+        return super().carry(self.second if late and self.second else tape, t, dz)
+
+    def input_gradient(self, tape: Tape, dz: Array) -> Array:
+        if self.first is None or self.second is None:
+            return super().input_gradient(tape, dz)
+        border = len(self.first.z)
+        early, late = super().input_gradient(tape, dz[:border]), dz[border:]
+        return np.concatenate([early, super().input_gradient(self.second, late)]) if len(late) else early
 
 
 class _Updates(Twin):
@@ -188,7 +206,7 @@ FAULTS = [
         ("D15",),
         "The call after `reset_state` goes on from the state before it:",
         "look for a reset that does nothing, or comes a call too late.",
-        (_GoesOn,),
+        (_GoesOn, variant(_GoesOn, given_first=True)),
         ("time",),
     ),
     Fault(
@@ -197,7 +215,7 @@ FAULTS = [
         "A call goes on from the state of the call before although the layer is not stateful:",
         "look for `stateful` that is not asked for.",
         (variant(_GoesOn, after="again"),),
-        ("time", "nn", "nncell"),
+        ("time", "nn"),
     ),
     Fault(
         "weights of the first call",
@@ -212,6 +230,7 @@ FAULTS = [
         "The backward uses what an earlier call's forward has left:",
         "look for a list of caches that grows and is read from its front.",
         (_FirstTape,),
+        ("time", "cell"),
     ),
     Fault(
         "parameters updated by the backward",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -456,8 +456,10 @@ class _Reshaped(Twin):
             array = getattr(call, name)
             if array is not None and self.applies():
                 B, T, width = array.shape
-                misread = np.ascontiguousarray(array).reshape(T, B, width).swapaxes(0, 1)
-                call = replace(call, **{name: misread})
+                changes: dict[str, Any] = {
+                    name: np.ascontiguousarray(array).reshape(T, B, width).swapaxes(0, 1)
+                }
+                call = replace(call, **changes)
         return call
 
     def given(self, call: Call, runs: Answer) -> Answer:
@@ -482,7 +484,8 @@ class _MemoryOrder(Twin):
                 if self.case.is_cell and name == "dhs":
                     tensor = "dx"
                 read = self.read(native(self.case, tensor, getattr(call, name)))
-                call = replace(call, **{name: canonical(self.case, tensor, read)})
+                changes: dict[str, Any] = {name: canonical(self.case, tensor, read)}
+                call = replace(call, **changes)
         return super().call(call, before)
 
     def cells(self, call: Call) -> Sequence[Weights]:
@@ -585,16 +588,27 @@ class _DropoutOnOutput(Twin):
             yield cls.having(rate=nice(float(np.median(rates)), max(1e-9, tolerance(chosen))))
 
 
+class _DropoutAfterLast(_DropoutOnOutput):
+    """After the last layer, too, in training."""
+
+    def kept(self, hs: Array) -> Array:
+        if not self.case.masked:
+            return np.ones((1, 1, 1, 1))
+        return super().kept(hs) * (1 - self.rate) / (1 - self.case.dropout)
+
+    @classmethod
+    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+        wrong = [sample for sample in samples if sample.all_wrong]
+        if wrong and all(sample.case.masked for sample in wrong):
+            yield cls.having(rate=wrong[0].case.dropout)
+
+
 class _Single(Twin):
     coarse = 2.0**-24
 
 
 class _Half(Twin):
     coarse = 2.0**-11
-
-
-class _Brain(Twin):
-    coarse = 2.0**-8
 
 
 FAULTS = [
@@ -861,7 +875,7 @@ FAULTS = [
         ("D33",),
         "The outputs of the last layer are dropped at random, with probability {rate:g}:",
         "look for dropout after every layer instead of between layers, and for its `training` flag.",
-        (_DropoutOnOutput,),
+        (_DropoutAfterLast, _DropoutOnOutput),
         SEQUENCES,
     ),
     Fault(
@@ -874,8 +888,8 @@ FAULTS = [
     Fault(
         "half precision inside",
         (),
-        "The errors are those of half precision (float16 or bfloat16):",
+        "The errors are those of half precision:",
         "look for `np.float16` buffers.",
-        (_Half, _Brain),
+        (_Half,),
     ),
 ]

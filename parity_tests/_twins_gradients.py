@@ -382,6 +382,7 @@ class _Decay(Changed):
         chosen = precise(samples)
         for roles in cls.choices(samples)[:1]:
             excess, weights = [np.zeros(0)], [np.zeros(0)]
+            value: Array | None
             for wanted in roles:
                 for sample, call, got, truth, name in pairs(chosen, wanted):
                     if sample.case.kind in ("time", "cell"):
@@ -704,6 +705,7 @@ FAULTS = [
         "dWh leaves out the first step's part, that of h_0:",
         "look for `if t > 0`, or for zeros where h_0 is due.",
         (_NoStart,),
+        SEQUENCES,
     ),
     Fault(
         "dWh with another step's state",

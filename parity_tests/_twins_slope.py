@@ -302,6 +302,11 @@ class _ArcTangent(_Activation):
         return 1 / (1 + z * z)
 
 
+def _tanh_states(samples: Sequence[Sample]) -> list[Array]:
+    """The final states that were got where there is no relu."""
+    return [got["h_n"] for sample in samples if not sample.case.relu for got in sample.got if "h_n" in got]
+
+
 class _ClippedPreactivation(_Activation):
     limit: ClassVar[float] = 1.0
 
@@ -314,11 +319,26 @@ class _ClippedPreactivation(_Activation):
     @classmethod
     def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
         chosen = precise(samples)
-        most = max(
-            (np.abs(got["h_n"]).max() for sample in chosen for got in sample.got if "h_n" in got), default=1
-        )
+        most = max((np.abs(h).max() for h in _tanh_states(chosen)), default=1)
         if 0 < most < 1:
             yield cls.having(limit=nice(float(np.arctanh(most)), max(1e-7, tolerance(chosen))))
+
+
+class _Overflowing(_Activation):
+    """A tanh of exponentials, NaN where these overflow."""
+
+    def bent(self, z: Array) -> Array:
+        most = 88.7 if self.case.dtype == "f32" else 709.7
+        return np.where(self.overflows(z, most), np.nan, np.tanh(z))
+
+    def overflows(self, z: Array, most: float) -> Array:
+        """Where infinity is divided by infinity."""
+        return np.abs(z) > most
+
+
+class _OverflowingSquare(_Overflowing):
+    def overflows(self, z: Array, most: float) -> Array:
+        return 2 * z > most
 
 
 class _RoundedStates(_Activation):
@@ -330,7 +350,7 @@ class _RoundedStates(_Activation):
     @classmethod
     def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
         chosen = precise(samples)
-        states = [got["h_n"].ravel() for sample in chosen for got in sample.got if "h_n" in got]
+        states = _tanh_states(chosen)
         for decimals in range(1, 9 if chosen[0].case.dtype == "f64" else 5):
             if states and all(np.allclose(h, np.round(h, decimals), rtol=0, atol=1e-12) for h in states):
                 yield cls.having(decimals=decimals)
@@ -614,6 +634,13 @@ FAULTS = [
         "The states are those of a function that only resembles tanh (rational, hard, softsign, arctan or tan):",
         "look for the approximation: it is `np.tanh`.",
         (*_both(_Pade), *_both(_HardTanh), *_both(_SoftSign), *_both(_Tangent), *_both(_ArcTangent)),
+    ),
+    Fault(
+        "tanh overflows",
+        (),
+        "The states are NaN where the pre-activation is large:",
+        "look for a tanh made of exponentials: it is `np.tanh`.",
+        (_Overflowing, _OverflowingSquare),
     ),
     Fault(
         "pre-activation clipped",

@@ -76,6 +76,8 @@ class _OneStart(Twin):
 class _OneState(_Numbered):
     """Each cell goes on from where the one before it ended."""
 
+    ended: Array
+
     def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> Tape:
         tape = super().forward(weights, x, self.ended if self.at >= 0 else h_0, running)
         self.ended = tape.h[-1]
@@ -113,8 +115,10 @@ class _SharedWeights(Twin):
                 other = gradients[self.source(i)]
                 if other is not found:
                     for name in PARAMETERS if self.everything else ("dWh",):
-                        setattr(other, name, getattr(other, name) + getattr(found, name))
-                        setattr(found, name, 0 * getattr(found, name))
+                        mine, theirs = getattr(found, name), getattr(other, name)
+                        if mine.shape == theirs.shape:
+                            setattr(other, name, theirs + mine)
+                            setattr(found, name, 0 * mine)
         return gradients
 
 
@@ -271,6 +275,13 @@ class _TurnedWhole(_Numbered):
     """The reverse direction starts at the end of the padded row, as it is or zeroed."""
 
     zeroed = False
+    clean = True
+    """Whether gradients of the padding are dropped between layers"""
+
+    def part(self, values: Array, direction: int) -> Array:
+        part = super().part(values, direction)
+        valid = self.valid(self.now)
+        return part if valid is None or not self.clean else np.where(valid.T[:, None, :, None], part, 0.0)
 
     def inputs(self, call: Call, valid: Array | None) -> Array:
         return super().inputs(call, valid) if self.zeroed else time_major(call.xs, None)[:, None]
@@ -350,18 +361,45 @@ class _ReverseFirst(_Interleaved):
         return np.roll(values, self.case.H, axis=-1)
 
 
-class _CutInPadding(Twin):
+class _InPadding(_Numbered):
+    """Something happens to the gradient of a state that is held in the padding.
+
+    ``turned``: the reverse direction has its rows turned within their lengths, so that its padding,
+    too, comes behind the row; otherwise it comes before it, and only dh_0 is concerned.
+    """
+
+    turned = True
+
+    def backward(self, tape: Tape, dhs: Array, dh_n: Array | None) -> Gradients:
+        self.before_row = self.reverse(tape) and not self.turned and tape.running is not None
+        if not self.before_row:
+            return super().backward(tape, dhs, dh_n)
+        assert tape.running is not None  # there is padding
+        padding = ~tape.running[:, None, :, None]
+        found = super().backward(tape, np.where(padding, 0.0, dhs), dh_n)
+        found.dh_0 = self.at_padding(found.dh_0, np.where(padding, dhs, 0.0).sum(axis=0), padding[-1])
+        return found
+
     def held(self, carry: Array, dhs: Array) -> Array:
-        return np.zeros_like(carry)
+        return carry if self.before_row else self.at_padding(carry, dhs, np.asarray(True))
+
+    def at_padding(self, carry: Array, dhs: Array, where: Array) -> Array:
+        """What goes on from there."""
+        raise NotImplementedError
 
 
-class _PaddingLeaks(Twin):
-    """Upstream gradients of the padding reach the state held there, and with it the row."""
+class _CutInPadding(_InPadding):
+    def at_padding(self, carry: Array, dhs: Array, where: Array) -> Array:
+        return np.where(where, 0.0, carry)
+
+
+class _PaddingLeaks(_InPadding):
+    """Upstream gradients of the padding reach the state held there."""
 
     def upstream(self, call: Call, valid: Array | None, shape: Sequence[int]) -> Array:
         return super().upstream(call, None, shape)
 
-    def held(self, carry: Array, dhs: Array) -> Array:
+    def at_padding(self, carry: Array, dhs: Array, where: Array) -> Array:
         return carry + dhs
 
 
@@ -731,7 +769,11 @@ FAULTS = [
         ("E5",),
         "With unequal lengths the reverse direction starts at the end of the padded row:",
         "look for a reversal of the whole row where each is to be turned within its length.",
-        (_TurnedWhole, variant(_TurnedWhole, zeroed=True)),
+        tuple(
+            variant(_TurnedWhole, zeroed=zeroed, clean=clean)
+            for zeroed in (False, True)
+            for clean in (True, False)
+        ),
         STACKS,
     ),
     Fault(
@@ -771,7 +813,7 @@ FAULTS = [
         ("E15",),
         "Gradients do not go through the padding, so that d_h_n of short rows is lost:",
         "look for a carry multiplied by the mask, which is to be kept where the mask is 0.",
-        (_CutInPadding,),
+        (_CutInPadding, variant(_CutInPadding, turned=False)),
         STACKS,
     ),
     Fault(
@@ -779,7 +821,7 @@ FAULTS = [
         (),
         "The upstream gradients of padded steps reach the rows:",
         "look for `d_output` that is added to a state held behind a row's end.",
-        (_PaddingLeaks,),
+        (_PaddingLeaks, variant(_PaddingLeaks, turned=False)),
         STACKS,
     ),
     Fault(

@@ -478,7 +478,7 @@ FAULTS = [
         "A backward starts from what the backward before it has handed back:",
         "look for a carry kept in the object, which a backward does not set to zero.",
         (_LeftOver,),
-        SEQUENCES,
+        ("time",),
     ),
     Fault(
         "clipped gradients",
@@ -493,6 +493,7 @@ FAULTS = [
         "What goes back from step to step is clipped to +-{limit:g}:",
         "look for `np.clip` on `dh_prev`.",
         (_ClippedCarry,),
+        SEQUENCES,
     ),
     Fault(
         "clipped dz",
@@ -521,6 +522,7 @@ FAULTS = [
         "What goes back from step to step counts twice:",
         "look for `dh_prev` that is added in two places.",
         (_ScaledCarry, variant(_ScaledCarry, for_start=False)),
+        SEQUENCES,
     ),
     Fault(
         "carry with the wrong sign",
@@ -528,6 +530,7 @@ FAULTS = [
         "What goes back from step to step is subtracted:",
         "look for a minus sign at `dz @ Wh.T`.",
         (_MinusCarry, variant(_MinusCarry, for_start=False)),
+        SEQUENCES,
     ),
     Fault(
         "carry times a constant",
@@ -535,6 +538,7 @@ FAULTS = [
         "What goes back from step to step is multiplied by {factor:g}:",
         "look for a factor at `dz @ Wh.T`.",
         (_OtherCarry,),
+        SEQUENCES,
     ),
     Fault(
         "carry through the diagonal of Wh",
@@ -570,6 +574,7 @@ FAULTS = [
         "What a step hands back is added to what the later steps did, instead of taking its place:",
         "look for `dh += ...` where `dh = ...` is due.",
         (_AddedUp, _Through),
+        SEQUENCES,
     ),
     Fault(
         "first step never taken back",
@@ -632,6 +637,7 @@ FAULTS = [
         "The upstream gradients of the outputs have no effect:",
         "look for `dhs` that is never added.",
         (_Ignored,),
+        ("nn",),
     ),
     Fault(
         "upstream gradients summed into the last step",
