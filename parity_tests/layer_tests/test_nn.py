@@ -828,6 +828,7 @@ def test_gradients_of_another_packing_are_refused() -> None:
 
 
 no: Any = "no"
+none: Any = None
 PACKING: list[tuple[Callable[[Any], object], type[Exception], str]] = [
     (lambda x: packing.pack_padded_sequence(x, LENGTHS), ValueError, "lengths: expected none to be above"),
     (lambda x: packing.pack_padded_sequence(x, [5, 2, 4]), ValueError, "lengths: expected none to be above"),
@@ -861,7 +862,12 @@ PACKING: list[tuple[Callable[[Any], object], type[Exception], str]] = [
     (lambda x: packing.unpack_sequence(x), TypeError, "packed_sequences: expected a PackedSequence, got ndarray"),
     (lambda x: packing.pack_sequence([x[:2, 0], x[:, 0]]), ValueError, "pass enforce_sorted=False"),
     (lambda x: packing.PackedSequence(x, np.array([2, 1])), ValueError, "PackedSequence.data: expected"),
-    (lambda x: packing.PackedSequence(x, np.array([1, 4])), ValueError, "PackedSequence.batch_sizes: expected"),
+    *((lambda x, sizes=sizes: packing.PackedSequence(x, np.array(sizes)), ValueError,
+       "PackedSequence.batch_sizes: expected sizes of at least 1, never rising") for sizes in ([1, 4], [2, 1, 2], [5, 0])),
+    (lambda x: packing.PackedSequence(x, np.array([], int)), ValueError, "PackedSequence.batch_sizes: expected sizes of at least 1"),
+    (lambda x: packing.PackedSequence(x, none), TypeError, "PackedSequence.batch_sizes: expected a numpy.ndarray, got NoneType"),
+    (lambda x: packing.PackedSequence(x, np.array([5]), None, no), TypeError,
+     "PackedSequence.unsorted_indices: expected a numpy.ndarray, got str"),
     (lambda x: packing.PackedSequence(x, np.array([5.0])), TypeError, "PackedSequence.batch_sizes: expected whole numbers"),
     (lambda x: packing.PackedSequence(x, np.array([[5]])), ValueError, "PackedSequence.batch_sizes: expected shape [T]"),
     (lambda x: packing.PackedSequence(no, np.array([5])), TypeError, "PackedSequence.data: expected a numpy.ndarray, got str"),
