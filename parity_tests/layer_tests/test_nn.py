@@ -208,11 +208,14 @@ def test_overflow_and_what_it_leads_to_are_not_warned_of(form: str) -> None:
     for _, param in rnn.named_parameters():
         param *= 1e200
     huge = float(np.finfo(np.float64).max)
-    rnn.bias_ih_l0[...] = rnn.bias_hh_l0[...] = huge
+    cell = make_cell()
+    for bias in (rnn.bias_ih_l0, rnn.bias_hh_l0, cell.bias_ih, cell.bias_hh):
+        bias[...] = huge
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         output, _ = rnn(huge * numbers(T, B, D), lengths=LENGTHS if form == "lengths" else None)
         d_input, _ = rnn.backward(huge * numbers(T, B, 2 * H))
+        assert (cell(numbers(B, D)) == 1).all()
     assert not np.isfinite(output).all()
     assert not np.isfinite(d_input).all()
 
