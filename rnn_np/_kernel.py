@@ -90,7 +90,7 @@ def forward(
     with np.errstate(all="ignore"):
         np.matmul(x, Wx, out=states)
         if b is not None:
-            states += b.reshape(H)
+            states += b
         every = steps(h, (B, *sizes))
         from_before = _first([np.empty((B, H), x.dtype)] * len(sizes), sizes)
         dot, add = _step_product(H), np.add

@@ -28,8 +28,8 @@ class _Layer:
 
     def __init__(self, Wx: Array, Wh: Array, b: Array) -> None:
         self.params = list(check_parameters(Wx, Wh, b))
-        # C order whatever the parameter's, because the kernel's products write straight into them.
-        self.grads = [np.zeros_like(param, order="C") for param in self.params]
+        # In C order whatever the parameter's, because the kernel's products write straight into them.
+        self.grads = [np.zeros(param.shape, param.dtype) for param in self.params]
         self._own_grads = tuple(self.grads)
         self._tape: Tape | None = None
 
@@ -198,7 +198,7 @@ class TimeRNN(_Layer):
             Wx = self._weights()[0]
             h = check_array("h", h, "B H", {"H": Wx.shape[1]})
             check_dtype("h", h, Wx.dtype)
-            h = np.array(h, order="C")
+            h = np.array(h)
         self._h = h
 
     def reset_state(self) -> None:
@@ -229,7 +229,7 @@ class TimeRNN(_Layer):
         self._tape = _kernel.forward(x, (B,) * T, h_0, Wx, Wh, b)
         hs = self._tape.states.reshape(T, B, len(Wh))
         self._h = hs[-1]
-        return np.array(hs.transpose(1, 0, 2), order="C")
+        return hs.transpose(1, 0, 2).copy()
 
     def backward(self, dhs: Array) -> Array:
         """Return ``dxs`` [B, T, D] from ``dhs`` [B, T, H], the gradient of ``hs``; fill ``grads``
@@ -247,4 +247,4 @@ class TimeRNN(_Layer):
         dhs = check_array("dhs", dhs, "B T H", {"B": B, "T": T, "H": H})
         check_dtype("dhs", dhs, tape.h.dtype)
         dx, self._dh = self._backward(tape, dhs.transpose(1, 0, 2))
-        return np.array(dx.reshape(T, B, D).transpose(1, 0, 2), order="C")
+        return dx.reshape(T, B, D).transpose(1, 0, 2).copy()

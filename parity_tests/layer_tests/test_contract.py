@@ -5,6 +5,7 @@ import pickle
 import threading
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -186,7 +187,7 @@ def test_arguments_are_not_kept_by_reference() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(play(False), play(True), strict=True))
 
 
-@pytest.mark.parametrize("sizes", [(B, T, D, H), (1, 1, D, H), (1, T, 1, 1), (B, 1, D, D)])
+@pytest.mark.parametrize("sizes", [(B, T, D, H), (1, 1, D, H), (1, T, 1, 1), (B, 1, D, D), (2, 1, 9, 1)])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_memory_layouts(layout: str, dtype: type, sizes: tuple[int, ...]) -> None:
@@ -207,10 +208,22 @@ def test_memory_layouts(layout: str, dtype: type, sizes: tuple[int, ...]) -> Non
     plain = play([*weights, *given])
     other = [laid_out(array, layout) for array in (*weights, *given)]
     for left, right in zip(plain, play(other), strict=True):
-        np.testing.assert_allclose(left, right, rtol=0, atol=50 * float(np.finfo(dtype).eps))
+        assert np.array_equal(left, right)
         assert right.flags.c_contiguous
     assert all(np.array_equal(a, b) for a, b in zip([*weights, *given], kept, strict=True))
     assert all(np.array_equal(a, b) for a, b in zip(other, kept, strict=True))
+
+
+def test_memory_mapped_files_are_arrays(tmp_path: Path) -> None:
+    def mapped(*shape: int) -> Array:
+        np.save(tmp_path / "array.npy", numbers(*shape))
+        return np.load(tmp_path / "array.npy", mmap_mode="c")
+
+    Wx, Wh, b, xs, dhs = mapped(D, H), mapped(H, H), mapped(H), mapped(B, T, D), mapped(B, T, H)
+    layer, plain = TimeRNN(Wx, Wh, b), TimeRNN(np.array(Wx), np.array(Wh), np.array(b))
+    results = layer.forward(xs), layer.backward(dhs), *layer.grads
+    assert same(list(results), [plain.forward(np.array(xs)), plain.backward(np.array(dhs)), *plain.grads])
+    assert {type(result) for result in results} == {np.ndarray}
 
 
 def test_backward_belongs_to_the_last_forward() -> None:
@@ -253,6 +266,7 @@ def test_stateful_carries_the_state_over_and_stops_the_gradient() -> None:
 def test_set_state_and_reset_state() -> None:
     layer, xs, h_0 = make(stateful=True), numbers(B, T, D), numbers(B, H)
     assert layer.h is None
+    assert layer.dh is None
     zeros = layer.forward(xs)
     layer.set_state(h_0)
     assert np.array_equal(np.asarray(layer.h), h_0)

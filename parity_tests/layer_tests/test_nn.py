@@ -202,6 +202,24 @@ def test_non_finite_values_are_where_torch_has_them(nonlinearity: str, place: st
         assert np.array_equal(np.isfinite(ours), np.isfinite(theirs.detach().numpy()))
 
 
+@pytest.mark.parametrize("form", ["padded", "lengths"])
+def test_overflow_and_what_it_leads_to_are_not_warned_of(form: str) -> None:
+    rnn = make(3, "relu", dropout=0.5, bidirectional=True)
+    for _, param in rnn.named_parameters():
+        param *= 1e200
+    huge = float(np.finfo(np.float64).max)
+    cell = make_cell()
+    for bias in (rnn.bias_ih_l0, rnn.bias_hh_l0, cell.bias_ih, cell.bias_hh):
+        bias[...] = huge
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        output, _ = rnn(huge * numbers(T, B, D), lengths=LENGTHS if form == "lengths" else None)
+        d_input, _ = rnn.backward(huge * numbers(T, B, 2 * H))
+        assert (cell(numbers(B, D)) == 1).all()
+    assert not np.isfinite(output).all()
+    assert not np.isfinite(d_input).all()
+
+
 def test_the_derivative_of_relu_at_zero_is_zero() -> None:
     rnn = make(1, "relu")
     rnn.load_state_dict({name: np.zeros_like(param) for name, param in rnn.named_parameters()})
@@ -266,17 +284,30 @@ def test_dropout_is_for_training_alone() -> None:
     kept(x)
     assert not kept.dropout_masks[0].any()
     assert not kept.backward(numbers(T, B, H))[0].any()
+    kept(x, dropout_masks=[np.ones((T, B, H), bool)])
+    assert not kept.backward(numbers(T, B, H))[0].any()
 
 
 def test_about_the_right_share_is_dropped() -> None:
     rnn = nn.RNN(1, 50, 2, dropout=0.2, rng=np.random.default_rng(0))
-    rnn(np.zeros((20, 20, 1), np.float32))
+    rnn(x := np.zeros((20, 20, 1), np.float32))
     assert abs(rnn.dropout_masks[0].mean() - 0.8) < 0.02
+    # A number in [0, 1) is below p with probability p.
+    drawn = np.random.default_rng(1).random((20, 20, 50), np.float32)
+    rnn.rng, rnn.dropout = np.random.default_rng(1), float(drawn[0, 0, 0])
+    rnn(x)
+    assert rnn.dropout_masks[0][0, 0, 0]
 
 
 def test_dropout_with_one_layer_is_warned_of() -> None:
     with pytest.warns(UserWarning, match=r"no effect with one: got dropout=0\.5 and num_layers=1"):
         nn.RNN(D, H, dropout=0.5)
+
+
+def test_a_warning_is_of_the_line_that_makes_the_layer() -> None:
+    with pytest.warns(UserWarning, match="no effect") as caught:
+        nn.RNN(D, H, dropout=0.5)
+    assert caught[0].filename == __file__
 
 
 def test_weights_are_drawn_from_torchs_range() -> None:
@@ -349,21 +380,49 @@ def test_results_are_the_callers_own_and_arguments_not_kept(form: str) -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("form", ["padded", "lengths"])
-def test_memory_layouts(layout: str, form: str) -> None:
-    rnn = make(2, batch_first=True, bidirectional=True)
+@pytest.mark.parametrize("sizes", [(B, T, D, H), (B, 1, 9, 1)])
+def test_memory_layouts(layout: str, form: str, sizes: tuple[int, ...]) -> None:
+    B, T, D, H = sizes
+    options: dict[str, Any] = {"dtype": np.float64, "rng": np.random.default_rng(1)}
+    rnn = nn.RNN(D, H, 2, batch_first=True, bidirectional=True, **options)
+    cell = nn.RNNCell(D, H, **options)
     given = [numbers(B, T, D), numbers(4, B, H), numbers(B, T, 2 * H), numbers(4, B, H)]
     other = [laid_out(array, layout) for array in given]
 
     def play(x: Array, hx: Array, d_output: Array, d_h_n: Array) -> list[Array]:
-        results = [*rnn(x, hx, lengths=LENGTHS if form == "lengths" else None)]
+        results = [*rnn(x, hx, lengths=np.minimum(LENGTHS, T) if form == "lengths" else None)]
         results += rnn.backward(d_output, d_h_n)
-        return [*results, *copy.deepcopy(list(rnn.grads.values()))]
+        results += [cell(x[:, 0], hx[0]), *cell.backward(d_h_n[0])]
+        return [*results, *copy.deepcopy([*rnn.grads.values(), *cell.grads.values()])]
 
     kept = copy.deepcopy(given)
     for left, right in zip(play(*given), play(*other), strict=True):
-        np.testing.assert_allclose(left, right, rtol=0, atol=1e-14)
+        assert np.array_equal(left, right)
         assert right.flags.c_contiguous
     assert same([*given, *other], [*kept, *kept])
+
+
+@pytest.mark.parametrize("form", FORMS[:3])
+def test_memory_mapped_files_are_arrays(tmp_path: Path, form: str) -> None:
+    rnn, plain = make(2, bidirectional=True), make(2, bidirectional=True)
+    given: list[Any] = []
+    for number, shape in enumerate([(T, B, D), (4, B, H), (T, B, 2 * H), (4, B, H)]):
+        np.save(tmp_path / f"{number}.npy", numbers(*shape))
+        given.append(np.load(tmp_path / f"{number}.npy", mmap_mode="r"))
+
+    def play(layer: nn.RNN, x: Any, hx: Array, d_output: Any, d_h_n: Array) -> list[Any]:
+        if form == "packed":
+            x, d_output = (packing.pack_padded_sequence(a, LENGTHS, False, False) for a in (x, d_output))
+        output, h_n = layer(x, hx, lengths=LENGTHS if form == "lengths" else None)
+        d_input, d_hx = layer.backward(d_output, d_h_n)
+        if form == "packed":
+            output, d_input = output.data, d_input.data
+        return [output, h_n, d_input, d_hx]
+
+    results = play(rnn, *given)
+    assert same(results, play(plain, *map(np.array, given)))
+    assert same(rnn.grads.values(), plain.grads.values())
+    assert {type(result) for result in results} == {np.ndarray}
 
 
 def test_backward_uses_the_weights_and_the_mode_of_its_forward() -> None:
@@ -384,6 +443,8 @@ def test_parameters_are_attributes_and_live() -> None:
     assert not any(np.shares_memory(getattr(rnn, n), copied) for n, copied in rnn.state_dict().items())
     rnn.weight_hh_l0[...] = 0
     assert not np.array_equal(rnn(x)[0], before)
+    rnn.weight_ih_l0 = np.asfortranarray(rnn.weight_ih_l0)
+    assert rnn.state_dict()["weight_ih_l0"].flags.c_contiguous
     setattr(rnn, "weight_hh_l0", numbers(H, D))  # noqa: B010, mypy takes it for a method
     with pytest.raises(ValueError, match=r"weight_hh_l0: expected shape \[6, 6\], got shape \[6, 4\]"):
         rnn(x)
@@ -516,6 +577,11 @@ def test_options_that_may_change_take_effect_and_others_cannot() -> None:
         with pytest.raises(AttributeError, match=f"{name}: expected .*, as when the layer was made, got"):
             setattr(rnn, name, value)
         setattr(rnn, name, getattr(rnn, name))
+    shown = repr(rnn)
+    for equal in (np.float64, "float64", np.dtype(np.float64)):
+        setattr(rnn, "dtype", equal)  # noqa: B010, mypy knows what it is declared to be
+        assert rnn.dtype is np.dtype(np.float64)
+    assert repr(rnn) == shown
     for name, value in {"dropout": "no", "batch_first": 1, "training": 0, "rng": None}.items():
         with pytest.raises(TypeError, match=f"{name}: expected"):
             setattr(rnn, name, value)
@@ -590,6 +656,7 @@ CALLS: list[tuple[Callable[[Any], object], type[Exception], str]] = [
     (lambda rnn: rnn(numbers(T, D), lengths=[3]), ValueError, "lengths: expected None for an unbatched input"),
     (lambda rnn: rnn(PACKED, lengths=LENGTHS), ValueError, "lengths: expected None"),
     (lambda rnn: rnn(np.empty((T, 0, D)), lengths=[]), ValueError, "lengths: expected at least one row"),
+    (lambda rnn: rnn(PACKED._replace(batch_sizes=np.array([3, 2]))), ValueError, "input.data: expected sum(batch_sizes) = 5 rows"),
     (lambda rnn: rnn(packing.pack_sequence([numbers(3, D + 1)])), ValueError, "input.data: expected shape [N, D]"),
     (lambda rnn: rnn(numbers(T, B, D), dropout_masks=[]), ValueError, "dropout_masks: expected 1"),
     (lambda rnn: rnn(numbers(T, B, D), dropout_masks=3), TypeError, "dropout_masks: expected a list"),
@@ -644,7 +711,12 @@ def test_calls_of_a_cell_are_refused(call: Callable[[nn.RNNCell], object], messa
     with pytest.raises(ValueError, match="expected") as refusal:
         call(cell)
     assert message in str(refusal.value)
+    with pytest.raises(TypeError, match=r"input: expected a numpy\.ndarray, got list"):
+        cell([[0.0] * D])  # type: ignore[arg-type]
     assert same(cell.backward(d), before)
+    cell(numbers(D))
+    with pytest.raises(ValueError, match=r"d_h_next: expected shape \[H\] with H = 6, got shape \[3, 6\]"):
+        cell.backward(d)
 
 
 def test_all_that_is_wrong_with_a_checkpoint_is_in_one_error() -> None:
@@ -669,6 +741,9 @@ def test_all_that_is_wrong_with_a_checkpoint_is_in_one_error() -> None:
         assert message in str(refusal.value)
     assert "other" not in str(refusal.value)
     assert all(np.array_equal(before[name], param) for name, param in rnn.named_parameters())
+    del wrong["p.weight_ih_l0"]
+    with pytest.raises(ValueError, match=r"missing: p\.weight_ih_l0; .*; p\.weight_hh_l0: expected float64"):
+        rnn.load_state_dict(wrong, "p.")
     rnn.load_state_dict(before | {"bias_ih_l0": rnn.bias_hh_l0, "bias_hh_l0": rnn.bias_ih_l0})
     assert np.array_equal(rnn.bias_ih_l0, before["bias_hh_l0"])
     assert np.array_equal(rnn.bias_hh_l0, before["bias_ih_l0"])
@@ -717,6 +792,35 @@ def test_a_packed_sequence_that_is_sorted_runs_without_indices() -> None:
     assert np.array_equal(h_n, expected[1])
 
 
+def test_sequences_of_one_length_are_put_in_the_order_of_the_indices() -> None:
+    torch = pytest.importorskip("torch")
+    rnn, data, order, hx = make(bidirectional=True), numbers(2 * B, D), np.array([2, 0, 1]), numbers(2, B, H)
+    theirs = torch.nn.utils.rnn.PackedSequence(
+        torch.tensor(data), torch.tensor([B, B]), torch.tensor(order), torch.tensor(np.argsort(order))
+    )
+    output, h_n = rnn(packing.PackedSequence(data, np.array([B, B]), order), hx)
+    (layer,) = chain(rnn, torch)
+    expected, t_h_n = layer(theirs, torch.tensor(hx))
+    close(output.data, expected.data)
+    close(h_n, t_h_n)
+
+
+def test_equal_lengths_keep_their_order() -> None:
+    lengths = [1 + i % 3 for i in range(60)]
+    packed = packing.pack_padded_sequence(numbers(3, 60), lengths, enforce_sorted=False)
+    assert packed.sorted_indices is not None
+    assert packed.sorted_indices.tolist() == sorted(range(60), key=lambda i: -lengths[i])
+
+
+def test_sequences_are_padded_with_zeros_and_unpadded_to_arrays_of_their_own() -> None:
+    parts = [numbers(length, 2) for length in (2, 4)]
+    padded = np.asfortranarray(packing.pad_sequence(parts))
+    assert not padded[2:, 0].any()
+    again = packing.unpad_sequence(padded, [2, 4])
+    assert same(again, parts)
+    assert all(part.flags.c_contiguous and part.flags.owndata for part in again)
+
+
 def test_gradients_of_another_packing_are_refused() -> None:
     rnn = make()
     output, _ = rnn(PACKED)
@@ -727,8 +831,10 @@ def test_gradients_of_another_packing_are_refused() -> None:
 
 
 no: Any = "no"
+none: Any = None
 PACKING: list[tuple[Callable[[Any], object], type[Exception], str]] = [
     (lambda x: packing.pack_padded_sequence(x, LENGTHS), ValueError, "lengths: expected none to be above"),
+    (lambda x: packing.pack_padded_sequence(x, [5, 2, 4]), ValueError, "lengths: expected none to be above"),
     (lambda x: packing.pack_padded_sequence(x, [5, 4]), ValueError, "lengths: expected whole numbers"),
     (lambda x: packing.pack_padded_sequence(x, [5, 4, 0]), ValueError, "lengths: expected whole numbers"),
     (lambda x: packing.pack_padded_sequence(x[0, 0], [1]), ValueError, "input: expected shape [T, B, ...]"),
@@ -736,19 +842,43 @@ PACKING: list[tuple[Callable[[Any], object], type[Exception], str]] = [
     (lambda x: packing.pack_padded_sequence(x, LENGTHS, True, no), TypeError, "enforce_sorted: expected"),
     (lambda x: packing.pack_padded_sequence(x[:, :0], []), ValueError, "input: expected at least one element"),
     (lambda x: packing.pad_packed_sequence(x), TypeError, "sequence: expected a PackedSequence, got ndarray"),
+    (lambda x: packing.pad_packed_sequence(PACKED, no), TypeError, "batch_first: expected True or False"),
     (lambda x: packing.pad_packed_sequence(PACKED, total_length=4), ValueError, "total_length: expected at least 5"),
+    *((lambda x, total=total: packing.pad_packed_sequence(PACKED, total_length=total), error,
+       "total_length: expected a whole number of at least 1, or None") for total, error in ((0, ValueError), (True, TypeError), (7.0, TypeError))),
     (lambda x: packing.pad_packed_sequence(PACKED, padding_value=no), TypeError, "padding_value: expected a number"),
+    (lambda x: packing.pad_packed_sequence(packing.pack_sequence([np.arange(3)]), padding_value=0.5), ValueError,
+     "padding_value: expected a value of int64"),
     (lambda x: packing.pad_sequence([np.arange(3)], padding_value=0.5), ValueError, "padding_value: expected a value of int64"),
     *((lambda x, kind=kind: packing.pad_sequence([x.astype(kind)], padding_value=1e300), ValueError,
        f"padding_value: expected a value of {kind}") for kind in ("float32", "float16", "uint8")),
     (lambda x: packing.pad_sequence([]), ValueError, "sequences: expected at least one array"),
+    *((lambda x, given=given: packing.pad_sequence(given), TypeError, "sequences: expected arrays [length, ...], got " + type(given).__name__)
+      for given in (3, "35", b"35")),
+    (lambda x: packing.pad_sequence([x, x[0, 0, 0]]), TypeError, "sequences[1]: expected a numpy.ndarray, got float64"),
+    (lambda x: packing.pad_sequence([np.array(1.0)]), ValueError, "sequences[0]: expected shape [length, ...], got shape []"),
+    (lambda x: packing.pad_sequence([x], no), TypeError, "batch_first: expected True or False"),
     (lambda x: packing.pad_sequence([x, x[..., 0]]), ValueError, "sequences[1]: expected [length, ...]"),
     (lambda x: packing.pad_sequence([x], padding_side="up"), ValueError, "padding_side: expected 'left' or 'right'"),
     (lambda x: packing.unpad_sequence(x, [6, 1, 1]), ValueError, "lengths: expected whole numbers in 0 to T = 5"),
+    (lambda x: packing.unpad_sequence(x[0, 0], [1]), ValueError, "padded_sequences: expected shape [T, B, ...], got shape [4]"),
+    (lambda x: packing.unpack_sequence(x), TypeError, "packed_sequences: expected a PackedSequence, got ndarray"),
     (lambda x: packing.pack_sequence([x[:2, 0], x[:, 0]]), ValueError, "pass enforce_sorted=False"),
     (lambda x: packing.PackedSequence(x, np.array([2, 1])), ValueError, "PackedSequence.data: expected"),
-    (lambda x: packing.PackedSequence(x, np.array([1, 4])), ValueError, "PackedSequence.batch_sizes: expected"),
-    (lambda x: packing.PackedSequence(x, np.array([5.0])), TypeError, "PackedSequence.batch_sizes: expected"),
+    *((lambda x, sizes=sizes: packing.PackedSequence(x, np.array(sizes)), ValueError,
+       "PackedSequence.batch_sizes: expected sizes of at least 1, never rising") for sizes in ([1, 4], [2, 1, 2], [5, 0])),
+    (lambda x: packing.PackedSequence(x, np.array([], int)), ValueError, "PackedSequence.batch_sizes: expected sizes of at least 1"),
+    (lambda x: packing.PackedSequence(x, none), TypeError, "PackedSequence.batch_sizes: expected a numpy.ndarray, got NoneType"),
+    (lambda x: packing.PackedSequence(x, np.array([5]), None, no), TypeError,
+     "PackedSequence.unsorted_indices: expected a numpy.ndarray, got str"),
+    (lambda x: packing.PackedSequence(x, np.array([5.0])), TypeError, "PackedSequence.batch_sizes: expected whole numbers"),
+    (lambda x: packing.PackedSequence(x, np.array([[5]])), ValueError, "PackedSequence.batch_sizes: expected shape [T]"),
+    (lambda x: packing.PackedSequence(no, np.array([5])), TypeError, "PackedSequence.data: expected a numpy.ndarray, got str"),
+    (lambda x: packing.PackedSequence(np.array(1.0), np.array([1])), ValueError, "PackedSequence.data: expected shape [N, ...]"),
+    (lambda x: packing.PackedSequence(x, np.array([5]), np.arange(5.0)), TypeError, "PackedSequence.sorted_indices: expected whole numbers"),
+    (lambda x: packing.PackedSequence(x, np.array([5]), np.arange(5)[None]), ValueError, "PackedSequence.sorted_indices: expected shape [B]"),
+    (lambda x: packing.PackedSequence(x, np.array([5]), np.arange(5), np.arange(5.0)), TypeError,
+     "PackedSequence.unsorted_indices: expected whole numbers"),
     (lambda x: packing.PackedSequence(x, np.array([3, 2]), np.array([0, 1, 1])), ValueError,
      "PackedSequence.sorted_indices: expected each of 0 to 2 once"),
     (lambda x: packing.PackedSequence(x, np.array([3, 2]), np.array([1, 2, 0]), np.array([1, 2, 0])), ValueError,

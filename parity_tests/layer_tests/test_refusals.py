@@ -28,6 +28,7 @@ single = np.float32
         (numbers(D, H), numbers(H, H), numbers(D), ValueError, "b: expected shape [H] with H = 6, got shape [4]"),
         (numbers(D, H), numbers(H, H), numbers(H, 1), ValueError, "b: expected shape [1, H] with H = 6, got shape [6, 1]"),
         (numbers(D, H), numbers(H, H), numbers(1, 1), ValueError, "b: expected shape [1, H]"),
+        (numbers(D, H), numbers(H, H), numbers(2, H), ValueError, "b: expected shape [1, H]"),
         (numbers(0, H), numbers(H, H), numbers(H), ValueError, "Wx: expected shape [D, H] with D and H at least 1"),
         (numbers(D, H, dtype=single), numbers(H, H), numbers(H), ValueError,
          "Wh: expected float32, the dtype of Wx, got float64; convert with Wh.astype(numpy.float32)"),
@@ -51,7 +52,8 @@ def test_stateful_is_a_bool(stateful: Any) -> None:
 
 
 CALLS: list[tuple[Callable[[TimeRNN], object], type[Exception], str]] = [
-    (lambda layer: layer.forward([[[0.0] * D]]), TypeError, "xs: expected a numpy.ndarray, got list"),  # type: ignore[arg-type]
+    (lambda layer: layer.forward([[[0.0] * D]]), TypeError,  # type: ignore[arg-type]
+     "xs: expected a numpy.ndarray, got list; convert with numpy.asarray(xs, dtype=...)"),
     (lambda layer: layer.forward(numbers(B, D)), ValueError, "xs: expected shape [B, T, D] with D = 4, got shape [3, 4]"),
     (lambda layer: layer.forward(numbers(B, T, D + 1)), ValueError, "with D = 4, got shape [3, 5, 5]"),
     (lambda layer: layer.forward(numbers(B, T, 1)), ValueError, "with D = 4, got shape [3, 5, 1]"),
@@ -130,8 +132,17 @@ def test_parameters_replaced_by_others_of_another_kind_are_refused() -> None:
     layer.params[0] = numbers(D, H)
     assert layer.forward(numbers(B, T, D)).shape == (B, T, H)
     layer.params[:] = numbers(D + 1, H), numbers(H, H), numbers(H)
-    with pytest.raises(ValueError, match=r"Wx: expected shape .* as when the layer was made"):
+    with pytest.raises(ValueError, match=r"^Wx: expected shape .* as when the layer was made"):
         layer.forward(numbers(B, T, D + 1))
+    layer.params[:] = numbers(D, H + 1), numbers(H + 1, H + 1), numbers(H + 1)
+    with pytest.raises(ValueError, match=r"^Wx: expected shape .* as when the layer was made"):
+        layer.forward(numbers(B, T, D))
+    layer.params[:] = make(dtype=single).params
+    with pytest.raises(ValueError, match=r"^Wx: expected .* dtype float64 as when the layer was made"):
+        layer.forward(numbers(B, T, D, dtype=single))
+    layer.params[:] = numbers(D, H), numbers(H, H), numbers(1, H)
+    with pytest.raises(ValueError, match=r"^b: expected shape \[6\] .* as when the layer was made"):
+        layer.forward(numbers(B, T, D))
 
 
 def test_params_and_grads_are_kept_whole() -> None:
@@ -171,6 +182,8 @@ STATE = {
 def test_from_torch_transposes_and_adds_the_biases() -> None:
     layer = TimeRNN.from_torch(OrderedDict(STATE), stateful=True)
     assert layer.stateful
+    assert not TimeRNN.from_torch(STATE).stateful
+    assert all(param.flags.c_contiguous for param in layer.params)
     Wx, Wh, b = layer.params
     assert np.array_equal(Wx, STATE["weight_ih_l0"].T)
     assert np.array_equal(Wh, STATE["weight_hh_l0"].T)
@@ -205,6 +218,9 @@ def test_from_torch_is_torchs_layer(dtype: str) -> None:
         ({**STATE, "bias_hh_l0": numbers(D)}, ValueError, "bias_hh_l0: expected shape [H] with H = 6, got shape [4]"),
         ({**STATE, "weight_hh_l0": numbers(H, D)}, ValueError, "weight_hh_l0: expected shape [H, H] with H = 6"),
         ({**STATE, "weight_ih_l0": numbers(D, H)}, ValueError, "weight_hh_l0: expected shape [H, H] with H = 4"),
+        ({**STATE, "bias_ih_l0": numbers(D)}, ValueError, "bias_ih_l0: expected shape [H] with H = 6, got shape [4]"),
+        ({**STATE, "weight_ih_l0": numbers(H)}, ValueError, "weight_ih_l0: expected shape [H, D] with H = 6, got shape [6]"),
+        ({**STATE, "weight_ih_l0": np.array(1.0)}, ValueError, "weight_ih_l0: expected shape [H, D], got shape []"),
         ({**STATE, "weight_ih_l0": np.float64(1)}, TypeError, "weight_ih_l0: expected a numpy.ndarray, got float64"),
         ({**STATE, "bias_ih_l0": [0.0] * H}, TypeError, "bias_ih_l0: expected a numpy.ndarray, got list"),
         ({**STATE, "bias_ih_l0": numbers(H, dtype=single)}, ValueError, "bias_ih_l0: expected float64"),

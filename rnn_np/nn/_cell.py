@@ -68,8 +68,7 @@ class RNNCell(Module):
         batched = getattr(input, "ndim", 2) != 1
         x = check_input("input", input, "B D" if batched else "D", {"D": D}, self.dtype)
         if hx is not None:
-            sizes = {"B": len(x), "H": H} if batched else {"H": H}
-            hx = check_input("hx", hx, "B H" if batched else "H", sizes, self.dtype)
+            hx = check_input("hx", hx, "B H" if batched else "H", {"B": len(x), "H": H}, self.dtype)
         x = np.array(x, order="C").reshape(-1, D)
         tape = _kernel.forward(x, (len(x),), hx, *weights, self.nonlinearity == "relu")
         self._played = tape, batched
@@ -92,7 +91,7 @@ class RNNCell(Module):
             raise RuntimeError("backward: there is no forward to go back through; call the layer first")
         tape, batched = self._played
         B, H = tape.states.shape
-        sizes = {"B": B, "H": H} if batched else {"H": H}
-        d_h_next = check_input("d_h_next", d_h_next, "B H" if batched else "H", sizes, tape.h.dtype)
+        axes = "B H" if batched else "H"
+        d_h_next = check_input("d_h_next", d_h_next, axes, {"B": B, "H": H}, tape.h.dtype)
         d_input, d_hx = kernel_backward(tape, [d_h_next.reshape(B, H)], None, *self._gradients())
         return (d_input, d_hx) if batched else (d_input[0], d_hx[0])

@@ -11,12 +11,10 @@ from rnn_np._kernel import Array, Tape
 from rnn_np.nn._options import RULES, check_options, check_state_dict
 
 
-def kernel_weights(
-    weight_ih: Array, weight_hh: Array, bias_ih: Array | None = None, bias_hh: Array | None = None
-) -> tuple[Array, Array, Array | None]:
-    """The kernel's ``Wx``, ``Wh`` and ``b`` of torch's parameters."""
+def kernel_weights(weight_ih: Array, weight_hh: Array, *biases: Array) -> tuple[Array, Array, Array | None]:
+    """The kernel's ``Wx``, ``Wh`` and ``b`` of torch's parameters, ``biases`` both or none."""
     with np.errstate(all="ignore"):
-        b = None if bias_ih is None or bias_hh is None else bias_ih + bias_hh
+        b = biases[0] + biases[1] if biases else None
     return weight_ih.T, weight_hh.T, b
 
 
@@ -26,13 +24,13 @@ def kernel_backward(
     dh_n: Array | None,
     weight_ih: Array,
     weight_hh: Array,
-    bias_ih: Array | None = None,
-    bias_hh: Array | None = None,
+    *biases: Array,
 ) -> tuple[Array, Array]:
-    """The kernel's backward into the gradients of torch's parameters."""
-    results = _kernel.backward(tape, dhs, weight_ih.T, weight_hh.T, bias_ih, dh_n)
-    if bias_ih is not None and bias_hh is not None:
-        bias_hh[...] = bias_ih
+    """The kernel's backward into the gradients of torch's parameters, ``biases`` both or none."""
+    db = biases[0] if biases else None
+    results = _kernel.backward(tape, dhs, weight_ih.T, weight_hh.T, db, dh_n)
+    if biases:
+        biases[1][...] = biases[0]
     return results
 
 
@@ -66,11 +64,13 @@ class Module:
         """An option keeps its rule and, if the parameters or the passes are made for it, its value."""
         if name in RULES and name in self.__dict__:
             check_options(**{name: value})
-            if name not in ("batch_first", "dropout", "training", "rng") and value != getattr(self, name):
-                raise AttributeError(
-                    f"{name}: expected {getattr(self, name)!r}, as when the layer was made, got {value!r}; "
-                    "make a new layer"
-                )
+            if name not in ("batch_first", "dropout", "training", "rng"):
+                if value != getattr(self, name):
+                    raise AttributeError(
+                        f"{name}: expected {getattr(self, name)!r}, as when the layer was made, "
+                        f"got {value!r}; make a new layer"
+                    )
+                return  # What is equal may be of another kind, such as "float32".
         super().__setattr__(name, value)
 
     def _make_parameters(self, shapes: dict[str, tuple[int, ...]]) -> None:

@@ -47,7 +47,7 @@ class _Form(NamedTuple):
     def give(self, rows: Array) -> Array | PackedSequence:
         """New arrays of this form from the kernel's ``rows``."""
         if self.packed is not None:
-            data = np.array(rows, order="C").reshape(self.rows.N, rows.shape[-1])
+            data = rows.copy().reshape(self.rows.N, rows.shape[-1])
             return PackedSequence(data, *(None if field is None else field.copy() for field in self.packed))  # type: ignore[arg-type]
         padded = self.rows.unpack(rows, self.axes == "B T")
         return padded[:, 0] if self.axes == "T" else padded

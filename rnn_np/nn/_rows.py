@@ -54,10 +54,10 @@ class Rows:
         step, sequence, *_ = self._index
         return padded[step, sequence]
 
-    def unpack(self, rows: Array, batch_first: bool = False, filled: float = 0.0) -> Array:
+    def unpack(self, rows: Array, batch_first: bool, filled: float = 0.0) -> Array:
         """A new array [T, B, ...] or, ``batch_first``, [B, T, ...], ``filled`` in the padding."""
         if self.order is None:
-            return np.array(rows.swapaxes(0, 1) if batch_first else rows, order="C")
+            return (rows.swapaxes(0, 1) if batch_first else rows).copy()
         shape = (self.B, self.T) if batch_first else (self.T, self.B)
         padded = np.full((*shape, *rows.shape[1:]), filled, rows.dtype)
         step, sequence, *_ = self._index
