@@ -12,7 +12,7 @@ from parity_tests._compare import Allowance, allowance, compare
 from parity_tests._inputs import DTYPES, Array, Call, calls_of
 from parity_tests._loop import Loop
 from parity_tests._noise import Noise, unit_roundoff
-from parity_tests._subject import Performance
+from parity_tests._performer import Performance
 
 Ask = Callable[[Case], Performance]
 """Runs the subject in a case."""
@@ -100,7 +100,7 @@ def take(case: Case, ask: Ask) -> Sample:
             if reason:
                 sample.unfit.append((name, *reason))
             if not reason or reason[0] == "dtype":
-                assert value is not None  # it has a dtype
+                assert isinstance(value, np.ndarray)  # it has a dtype
                 got[name] = np.asarray(canonical(case, name, value), np.float64)
         sample.got.append(got)
         sample.wrong.append(

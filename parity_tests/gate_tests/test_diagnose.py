@@ -13,9 +13,10 @@ from parity_tests._catalogue import FAULTS
 from parity_tests._diagnose import Diagnosis, diagnose
 from parity_tests._evidence import Ask
 from parity_tests._inputs import DTYPES, Array, calls_of
+from parity_tests._performer import NotArray, Performance
 from parity_tests._report import Finding
 from parity_tests._signs import SIGNS
-from parity_tests._subject import Performance, perform
+from parity_tests._subject import perform
 from parity_tests._twins import Fault, Still, Twin
 from parity_tests.gate_tests.people import CELLS, LAYERS, MODULES, RIGHT_LAYERS, RIGHT_MODULES
 
@@ -241,7 +242,7 @@ def of_twin(twin: type[Twin]) -> Ask:
     return ask
 
 
-def answer(case: Case, canonical: Answer) -> Answer:
+def answer(case: Case, canonical: Answer) -> dict[str, Array | NotArray]:
     with np.errstate(over="ignore"):
         return {
             name: native(case, name, value).astype(DTYPES[case.dtype]) for name, value in canonical.items()
