@@ -42,7 +42,9 @@ def random_sign(samples: Sequence[Sample], ask: Ask) -> Sign | None:
 
 def clues(samples: Sequence[Sample], ask: Ask, allow: Callable[[Case], bool]) -> str:
     """All that can be said: where it is wrong, and how."""
-    return " ".join([*conditions(samples, ask, allow), *relations(samples)])
+    wrong = [sample for sample in samples if sample.all_wrong]
+    where = f"Wrong in {len(wrong)} of {len(samples)} cases."
+    return " ".join([where, *conditions(samples, ask, allow), *relations(samples)])
 
 
 # Where.

@@ -90,8 +90,10 @@ def disagreement(twin: type[Twin], sample: Sample) -> frozenset[str]:
     found = any(isinstance(value, float) for value in twin.constants.values())
     different: set[str] = set()
     for got, answer, allowed in zip(sample.got, mine, limits, strict=False):
+        # What rounding decides may be infinite in the one and not in the other.
+        shaky = twin.rough and any(limit.inconclusive.any() for limit in allowed.values())
         for name, value in got.items():
-            if twin.rough and not np.isfinite(value).all():
+            if shaky and not np.isfinite(value).all():
                 continue
             # A constant found from the numbers is as exact as they are.
             if not compare(answer[name], value, allowed[name]).equal and not (
@@ -134,11 +136,14 @@ def partial(found: Sequence[Suspect], samples: Sequence[Sample]) -> list[tuple[S
             kept.append((suspect, explained))
     kept.sort(key=lambda pair: -len(pair[1]))
     result = []
+    output = "h_n" if screen.case.is_cell else "hs"
+    states = {output} & {name for sample in samples for name in sample.all_wrong}
     for suspect, _ in kept[:12]:
         wrong: frozenset[str] = frozenset().union(*(sample.all_wrong for sample in samples))
         for sample in samples:
             wrong -= disagreement(suspect.twin, sample)
-        if wrong:
+        # Gradients of wrong states say nothing by themselves.
+        if wrong and not (states - wrong):
             result.append((suspect, wrong))
     return sorted(result, key=lambda pair: -len(pair[1]))
 
@@ -159,15 +164,15 @@ def together(
                 return []
             for order in ((first, second), (second, first)):
                 pair = _joined(*order)
-                if pair and _fits(pair, screen, everything) and holds(pair, samples):
+                if pair and _fits(pair, screen, everything, samples):
                     return [Suspect((first.faults[0], second.faults[0]), pair)]
     return []
 
 
-def _fits(pair: type[Twin], screen: Sample, everything: frozenset[str]) -> bool:
+def _fits(pair: type[Twin], screen: Sample, everything: frozenset[str], samples: Sequence[Sample]) -> bool:
     try:
-        return alike(pair, screen) == everything
-    except (ValueError, TypeError, IndexError, AttributeError):
+        return alike(pair, screen) == everything and holds(pair, samples)
+    except (ValueError, TypeError, IndexError, AttributeError, NotImplementedError):
         return False  # pieces that were not made for one another
 
 

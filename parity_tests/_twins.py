@@ -163,7 +163,7 @@ def largest(samples: Sequence[Sample], role: str) -> float:
     """The largest magnitude in a tensor, to few digits."""
     chosen = precise(samples)
     most = max((np.abs(got[name]).max(initial=0) for *_, got, _, name in pairs(chosen, role)), default=0.0)
-    return nice(float(most), tolerance(chosen))
+    return nice(float(most), tolerance(chosen)) if np.isfinite(most) else 0.0
 
 
 def ratio(samples: Sequence[Sample], select: Callable[[str], bool]) -> float | None:

@@ -604,10 +604,24 @@ class _DropoutAfterLast(_DropoutOnOutput):
 
 
 class _Single(Twin):
+    """Its errors are mostly some roundoffs of the lower precision, no more and not much less."""
+
     coarse = 2.0**-24
 
+    @classmethod
+    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+        errors = [
+            np.abs(got[name] / truth[name] - 1)[truth[name] != 0]
+            for sample in precise(samples)
+            for got, truth, wrong in zip(sample.got, sample.truths, sample.wrong, strict=False)
+            for name in sorted(wrong)
+        ]
+        typical = float(np.median(np.concatenate(errors))) if errors else 0.0
+        if cls.coarse / 1000 < typical < 16 * cls.coarse:
+            yield cls
 
-class _Half(Twin):
+
+class _Half(_Single):
     coarse = 2.0**-11
 
 

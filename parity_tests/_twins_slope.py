@@ -163,6 +163,7 @@ class _Epsilon(_Slope):
                 and not case.relu
                 and call.dhs is not None
                 and case.D >= case.H
+                and np.isfinite(sample.got[0].get("dx", np.nan)).all()
             ):
                 # One step: dx is dz Wx^T, and dz is d times the slope.
                 d = call.dhs[:, 0] + (0 if call.dh_n is None else call.dh_n[0])
