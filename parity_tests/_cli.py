@@ -1,25 +1,27 @@
 """``rnn-parity``: a door to the gate. It turns its options into pytest's and runs pytest."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
 from parity_tests._case import CALLS, LAYOUTS, PLANTS, UPSTREAMS
-from parity_tests._plan import default_reference
-
-HERE = Path(__file__).parent
+from parity_tests._doors import HERE, Watcher, plain_pytest
+from parity_tests._features import FEATURES
+from parity_tests._kind import KINDS
+from parity_tests._plan import OPTIONS, default_reference
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Judge the layers; return 0 if all is equal, 1 at a difference, 2 if it could not be judged."""
-    options = options_parser().parse_args(arguments)
-    # Only what this run needs: a plugin or option of the caller's own project may reorder or skip.
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    os.environ.pop("PYTEST_ADDOPTS", None)
+    """Judge the layers; return 0 if all is equal, 1 at a difference, 2 if it could not be judged.
+
+    ``faults`` as the target runs the gate over its own catalogue instead: 0 if every fault is caught.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    own = given[: given.index("--")] if "--" in given else given
+    to_pytest = given[len(own) + 1 :]
+    options = options_parser().parse_args(own)
     if options.workers not in (None, "auto") and not options.workers.isdecimal():
         print(
             f"rnn-parity: workers: expected a whole number or auto, got {options.workers!r}", file=sys.stderr
@@ -28,24 +30,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     alone = options.case is not None or (options.reference or default_reference()) == "recorded"
     workers = options.workers or ("0" if alone else "auto")
     command = ["-c", str(HERE / "gate.ini"), "--rootdir", str(HERE), "-n", workers]
-    command += [
-        "-p",
-        "parity_tests._plugin",
-        "-p",
-        "xdist",
-        "-p",
-        "no:cacheprovider",
-        "--dist",
-        "worksteal",
-        "--tb",
-        "no",
-        "-rN",
-    ]
-    for name in ("cases", "seed", "reference", "case", "json"):
+    for plugin in ("parity_tests._plugin", "xdist", "no:cacheprovider"):
+        command += ["-p", plugin]
+    command += ["--dist", "worksteal", "--tb", "no", "-rN"]
+    if options.target == "faults":
+        with plain_pytest():
+            return int(pytest.main([*command, *to_pytest, str(HERE / "test_faults.py")]))
+    for name in (*OPTIONS, "json"):
         if getattr(options, name) is not None:
-            command += [f"--parity-{name}", getattr(options, name)]
-    watcher = _Watcher()
-    status = pytest.main([*command, *options.to_pytest, str(HERE / "test_gate.py")], plugins=[watcher])
+            command += [f"--parity-{name}={getattr(options, name)}"]
+    watcher = Watcher()
+    with plain_pytest():
+        status = pytest.main([*command, *to_pytest, str(HERE / "test_gate.py")], plugins=[watcher])
     if watcher.report is None:
         return 2
     code = watcher.report.exit_code
@@ -53,29 +49,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 2 if stopped and code == 0 else code
 
 
-class _Watcher:
-    """Sees the report that the run's controller has added up."""
-
-    report = None
-
-    def pytest_unconfigure(self, config: pytest.Config) -> None:
-        controller = config.pluginmanager.get_plugin("parity-controller")
-        if controller is not None and controller.report.planned:
-            self.report = controller.report
-
-
 def options_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = argparse.ArgumentParser(
         prog="rnn-parity",
-        description="Judge the NumPy layers of rnn_np against torch.nn.RNN. "
+        description="Judge a recurrent layer in NumPy, yours or those of rnn_np, against torch.nn.RNN. "
         "Exit status: 0 all equal, 1 a difference, 2 could not judge.",
+        usage="%(prog)s [TARGET] [options] [-- options of pytest]",
         epilog="A case's token: sizes B T D H; f32 or f64; g, the recurrent gain; h0, an initial state; "
         f"upstream gradient {', '.join(UPSTREAMS)}; memory layout {', '.join(LAYOUTS)}; calls "
         f"{', '.join(CALLS)}; row, a bias [1, H]; a value planted, such as {PLANTS[1]}; s, the seed. "
         "What has its default (the first of each) is left out.",
         allow_abbrev=False,
     )
+    parser.add_argument(
+        "target",
+        nargs="?",
+        metavar="TARGET",
+        help="package.module:Name, path/to/file.py:Name or path/to/notebook.ipynb:Name (default: rnn_np); "
+        "or faults: the gate over its own catalogue",
+    )
+    parser.add_argument(
+        "--as",
+        dest="kind",
+        choices=KINDS,
+        help="its interface, where it is not recognised: layer (TimeRNN's), cell (RNN's), module "
+        "(nn.RNN's), adapter (a function of a case), package (a module of layers)",
+    )
+    parser.add_argument(
+        "--without",
+        metavar="NAMES",
+        help=f"what it lacks, separated by commas: {', '.join(FEATURES)}; tensors; or checks",
+    )
+    parser.add_argument(
+        "--known", metavar="FILE", help="what it is known to fail: lines such as 'values of dx: reason'"
+    )
+    parser.add_argument("--timeout", metavar="SECONDS", help="that it may take for a case (default 10)")
     parser.add_argument("--cases", metavar="N", help="how many random cases (default 2000)")
     parser.add_argument("--seed", metavar="SEED", help="of the random cases: a number (default 0) or fresh")
     parser.add_argument("--workers", metavar="N", help="processes: a number or auto (default: one a core)")
@@ -84,5 +93,4 @@ def options_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--case", metavar="TOKEN", help="judge one case alone")
     parser.add_argument("--json", metavar="FILE", help="write the report to FILE")
-    parser.add_argument("to_pytest", nargs="*", metavar="-- OPTION", help="options for pytest")
     return parser

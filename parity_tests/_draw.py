@@ -31,6 +31,7 @@ from parity_tests._case import (
     UPSTREAMS,
     Case,
 )
+from parity_tests._features import restricted
 
 MAX_STEPS = 300
 MAX_HIDDEN = 128
@@ -64,7 +65,7 @@ def _log_uniform(draw: DrawFn, most: int) -> int:
 
 @cache
 @st.composite
-def _cases(draw: DrawFn, kinds: tuple[str, ...]) -> Case:
+def _cases(draw: DrawFn, kinds: tuple[str, ...], without: tuple[str, ...]) -> Case:
     """What is drawn first is made simple first when a case is shrunk: one call before small sizes.
 
     Everything is drawn, used or not: a case that grows simpler must not need more draws.
@@ -130,7 +131,7 @@ def _cases(draw: DrawFn, kinds: tuple[str, ...]) -> Case:
     rows = min(rows, area // T)
     B = draw(_log_uniform(rows))
     B = T if as_long and rows >= T else B
-    return Case(
+    case = Case(
         kind=kind,
         B=B,
         T=T,
@@ -147,6 +148,7 @@ def _cases(draw: DrawFn, kinds: tuple[str, ...]) -> Case:
         seed=draw(_whole(0, 2**20 - 1)),
         **options,
     )
+    return restricted(case, without)
 
 
 def _may_be_planted(plant: str, options: dict[str, Any]) -> bool:
@@ -166,10 +168,13 @@ def _rarely(times: int) -> SearchStrategy[bool]:
     return st.integers(0, times - 1).map(lambda number: number == times - 1)
 
 
-def draw_case(run_seed: int, number: int, kinds: tuple[str, ...] = KINDS) -> Case:
-    """Return case ``number`` of the run with this seed over these kinds; it depends on nothing else."""
+def draw_case(
+    run_seed: int, number: int, kinds: tuple[str, ...] = KINDS, without: tuple[str, ...] = ()
+) -> Case:
+    """Return case ``number`` of the run with this seed over these kinds, without these features; it
+    depends on nothing else."""
     _drawn.clear()
-    _drawing(kinds).hypothesis.fuzz_one_input(_bytes(run_seed, number))
+    _drawing(kinds, without).hypothesis.fuzz_one_input(_bytes(run_seed, number))
     (case,) = _drawn
     return case
 
@@ -180,6 +185,7 @@ def shrink(
     fails: Callable[[Case], bool],
     deadline: float,
     kinds: tuple[str, ...] = KINDS,
+    without: tuple[str, ...] = (),
 ) -> Case:
     """Return the smallest failing case that Hypothesis comes to from a failing one.
 
@@ -189,8 +195,9 @@ def shrink(
         fails: whether a case shows the failure.
         deadline: of ``time.monotonic()``; later, no further case is tried.
         kinds: of layers that the run judges.
+        without: features that its cases do not have.
     """
-    start = draw_case(run_seed, number, kinds)
+    start = draw_case(run_seed, number, kinds, without)
     known = {start: True}
     failing = [start]
 
@@ -201,7 +208,7 @@ def shrink(
             failing.append(case)
             raise _Failing
 
-    test = _test(check, kinds)
+    test = _test(check, kinds, without)
     for run in (lambda: test.hypothesis.fuzz_one_input(_bytes(run_seed, number)), test):
         with contextlib.suppress(_Failing):
             run()
@@ -212,7 +219,7 @@ class _Failing(Exception):
     """Tells Hypothesis that a case shows the failure."""
 
 
-def _test(body: Callable[[Case], None], kinds: tuple[str, ...]) -> Any:
+def _test(body: Callable[[Case], None], kinds: tuple[str, ...], without: tuple[str, ...]) -> Any:
     """A Hypothesis test that replays the failure it was fed, and shrinks it."""
     return settings(
         database=InMemoryExampleDatabase(),
@@ -221,7 +228,7 @@ def _test(body: Callable[[Case], None], kinds: tuple[str, ...]) -> Any:
         derandomize=False,
         print_blob=False,
         suppress_health_check=list(HealthCheck),
-    )(given(_cases(kinds))(lambda case: body(case)))
+    )(given(_cases(kinds, without))(lambda case: body(case)))
 
 
 def _bytes(run_seed: int, number: int) -> bytes:
@@ -233,5 +240,5 @@ _drawn: list[Case] = []
 
 
 @cache
-def _drawing(kinds: tuple[str, ...]) -> Any:
-    return _test(_drawn.append, kinds)
+def _drawing(kinds: tuple[str, ...], without: tuple[str, ...]) -> Any:
+    return _test(_drawn.append, kinds, without)

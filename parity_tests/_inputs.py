@@ -189,7 +189,8 @@ class _Maker:
             # Half of the time the batch size stays, a quarter T too, so that what is left of a call
             # fits the next.
             same, B, T = (int(bits) for bits in self.bits.random_raw(3) % np.array([4, 3, 16], np.uint64))
-            B = case.B if same % 2 or case.form == "unbatched" else 1 + B
+            # A case of one sequence stays one: some layers know no batches.
+            B = case.B if same % 2 or case.B == 1 else 1 + B
             T = case.T if case.is_cell or same == 3 else min(1 + T, case.T) if case.whole else 1 + T
             other = "full"
             if case.kind == "nn" and case.form != "unbatched":

@@ -1,7 +1,6 @@
 """One case judged: the reference's answer, the subject's, the comparison, the report."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Container, Sequence
 
 import numpy as np
 
@@ -11,8 +10,9 @@ from parity_tests._compare import Allowance, Comparison, allowance, compare, exa
 from parity_tests._inputs import DTYPES, Array, Call, calls_of
 from parity_tests._loop import Loop
 from parity_tests._noise import Magnitudes, Noise, unit_roundoff
+from parity_tests._performer import NotArray
 from parity_tests._report import Finding, Report, Tally
-from parity_tests._subject import perform, place
+from parity_tests._subject import Ask, place
 
 Reference = Callable[[Case, Sequence[Call]], list[Answer]]
 """Gives the true answers, in float64, to the calls of a case."""
@@ -22,15 +22,21 @@ class ReferenceFault(Exception):
     """The two references differ by more than their rounding: nothing can be judged by them."""
 
 
-def judge(case: Case, reference: Reference, layers: Any) -> Report:
-    """Judge ``layers``, which has classes like those of ``rnn_np``, in one case.
+def judge(case: Case, reference: Reference, ask: Ask, without: Container[str] = ()) -> Report:
+    """Judge one case.
+
+    Args:
+        case: what to judge.
+        reference: gives the truth.
+        ask: gives the subject's answers.
+        without: tensors that are not compared.
 
     Raises:
         ReferenceFault: torch and the plain float64 loop disagree about the case.
     """
     calls = calls_of(case)
     truths = reference(case, calls)
-    performance = perform(case, calls, layers)
+    performance = ask(case, calls)
     report = Report(planned=1, cases=1)
     findings = list(performance.findings)
     for number, (truth, allowances) in enumerate(
@@ -40,11 +46,13 @@ def judge(case: Case, reference: Reference, layers: Any) -> Report:
             continue  # the layer raised, which is a finding
         where = place(calls, calls[number])
         for name, allowed in allowances.items():
-            got = performance.answers[number][name]
+            if name in without or family(name) in without:
+                continue
+            got = performance.answers[number].get(name)
             want = native(case, name, truth[name])
             unfit = _unfit(case, name, got, want)
-            if unfit:
-                findings.append(unfit)
+            if unfit or not isinstance(got, np.ndarray):
+                findings += [unfit] if unfit else []
                 continue
             allowed = Allowance(
                 native(case, name, allowed.allow),
@@ -102,11 +110,13 @@ def _agreed(case: Case, truth: Answer, allowances: dict[str, Allowance]) -> dict
     return allowances
 
 
-def _unfit(case: Case, name: str, got: object, want: Array) -> Finding | None:
-    """What keeps a tensor from being compared at all: its type, shape or dtype."""
+def _unfit(case: Case, name: str, got: Array | NotArray | None, want: Array) -> Finding | None:
+    """What keeps a tensor from being compared at all: it is absent, or its type, shape or dtype."""
     token, dtype = str(case), DTYPES[case.dtype]
-    if type(got) is not np.ndarray:
-        return Finding("type", name, token, f"{name} is {type(got).__name__}, not a numpy.ndarray")
+    if got is None:
+        return Finding("type", name, token, f"{name} is not among the tensors answered")
+    if isinstance(got, NotArray):
+        return Finding("type", name, token, f"{name} is {got.what}, not a numpy.ndarray")
     if got.shape != want.shape:
         message = f"{name} has shape {list(got.shape)}, not {list(want.shape)} ({TENSORS[family(name)]})"
         return Finding("shape", name, token, message)

@@ -38,7 +38,7 @@ class Noise:
         self.u = unit_roundoff(case.dtype)
         self.limit = float(np.finfo(DTYPES[case.dtype]).max) * OVERFLOW_MARGIN
         """What a gradient or a state of relu must stay below."""
-        self.relative_pool, self.absolute_pool = _pools(self.u)
+        self.relative_pool, self.absolute_pool = pools(self.u)
         self.position = case.seed * 7919
 
     def _next(self, pool: Array, size: int) -> Array:
@@ -131,7 +131,7 @@ _HALVES = [
 
 
 @cache
-def _pools(u: float) -> tuple[Array, Array]:
+def pools(u: float) -> tuple[Array, Array]:
     """A stretch of 1 + 2u r and one of 2u r; cases read them from anywhere.
 
     r is uniform in (-1, -1/2) and (1/2, 1): never so small that float64, where 2u is a step or two,

@@ -1,23 +1,54 @@
-"""The plan of a run: which cases, against which reference, and whose layers."""
+"""The plan of a run: what is judged, in which cases, against which reference."""
 
-import importlib
 import importlib.metadata
 import importlib.util
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+from parity_tests._asker import IMPLIED, Asker, InChild, InProcess
 from parity_tests._case import Case
+from parity_tests._contract import CHECKS, checks_of
+from parity_tests._features import described, parse, restricted
 from parity_tests._judge import Reference, ReferenceFault, judge
+from parity_tests._kind import TargetError
+from parity_tests._known import read_known
 from parity_tests._recorded import Recorded, RecordedError, default_folder, read
 from parity_tests._report import Report
-from parity_tests._subject import CLASSES, kinds_of
+from parity_tests._target import Target
 
+OURS = "rnn_np"
 DEFAULT_CASES = 2000
+DEFAULT_TIMEOUT = 10.0
 BATCH = 50
 """Cases judged by one test: the unit that is shared out among workers."""
+ENDINGS = 2
+"""Cases that never return or end the process, after which a batch goes no further."""
+
+SMALL = ((1, 1, 1, 1), (1, 2, 1, 1), (1, 1, 1, 2), (1, 2, 1, 2), (2, 1, 1, 1), (2, 2, 1, 2), (2, 3, 2, 3))
+"""B, T, D, H."""
+
+OPTIONS = {
+    "cases": ("N", "how many random cases to judge (default 2000)"),
+    "seed": ("SEED", "of the random cases: a number (default 0) or fresh"),
+    "reference": ("torch|recorded", "the reference (default: torch if it is installed)"),
+    "case": ("TOKEN", "judge this case alone"),
+    "target": (
+        "TARGET",
+        "what to judge: package.module:Name, file.py:Name or notebook.ipynb:Name (default: rnn_np)",
+    ),
+    "kind": ("KIND", "of the target: layer, cell, module, adapter or package (default: recognised)"),
+    "without": ("NAMES", "what the target lacks, separated by commas: features, tensors, checks"),
+    "known": ("FILE", "what the target is known to fail, with reasons"),
+    "timeout": ("SECONDS", "that the target may take for a case (default 10)"),
+}
+"""What a run can be told, with what stands for its value and what it means."""
+
+LOCAL: dict[str, tuple[Any, str]] = {}
+"""Objects of this process that can be judged, with their kind, by the spec that stands for them."""
 
 
 class PlanError(Exception):
@@ -38,56 +69,94 @@ class Plan:
         seed: of the random cases.
         number: how many cases.
         case: the token of the only case, or None.
-        layers: module that holds the layers judged.
+        target: what is judged, as in ``_target``.
+        forced: its kind, where it is not to be recognised.
+        without: what it is declared to lack, as in ``_features``.
+        known: the reasons of what it is known to fail.
+        timeout: seconds that it may take for a case.
+        stops: whether cases are left out once a fault was found.
     """
 
     reference: str
     seed: int
     number: int
     case: str | None
-    layers: str
+    target: str = OURS
+    forced: str | None = None
+    without: tuple[str, ...] = ()
+    known: Mapping[str, str] = field(default_factory=dict)
+    timeout: float = DEFAULT_TIMEOUT
+    stops: bool = False
 
     @classmethod
     def make(
         cls,
         reference: str | None = None,
         seed: str | None = None,
-        number: str | None = None,
+        cases: str | None = None,
         case: str | None = None,
-        layers: str = "rnn_np",
+        target: str | None = None,
+        kind: str | None = None,
+        without: str | None = None,
+        known: str | None = None,
+        timeout: str | None = None,
     ) -> "Plan":
         """Resolve options as given, None where they are not.
 
         Raises:
-            PlanError: an option is bad, or there is no such reference.
+            PlanError: an option is bad, there is no such reference, or the target cannot be loaded.
         """
         if reference not in (None, "torch", "recorded"):
             raise PlanError(f"reference: expected torch or recorded, got {reference!r}")
         if reference == "torch" and default_reference() != "torch":
             raise PlanError("reference: torch is not installed; install rnn-np[parity]")
-        reference = reference or default_reference()
-        kinds = kinds_of(_layers(layers))
-        fresh = {"seed": seed, "cases": number}
+        try:
+            every = {name for checks in CHECKS.values() for name in checks}
+            plan = cls(
+                reference or default_reference(),
+                0,
+                1,
+                None,
+                target or OURS,
+                kind,
+                parse(without or "", every),
+                read_known(Path(known)) if known else {},
+                _seconds(timeout),
+            )
+            implied = IMPLIED.get(plan.asker.kind, ())
+        except (ValueError, TargetError) as error:
+            raise PlanError(str(error)) from error
+        plan = replace(plan, without=tuple(sorted({*plan.without, *implied})))
+        return plan._with_cases({"seed": seed, "cases": cases}, case)
+
+    def _with_cases(self, fresh: dict[str, str | None], case: str | None) -> "Plan":
+        if not self.asker.kinds:
+            raise PlanError(f"{self.target}: there is nothing to judge in it")
         if case is not None:
             try:
-                Case.parse(case)
+                parsed = Case.parse(case)
             except ValueError as error:
                 raise PlanError(f"case: {case!r} is no case: {error}") from error
             _refuse(fresh, "the one case given is judged")
-            if Case.parse(case).kind not in kinds:
-                raise PlanError(f"case: {case} is of kind {Case.parse(case).kind}, {layers} has only {kinds}")
-            if reference == "recorded" and Case.parse(case) not in _recorded().cases:
+            if not self.judges(parsed):
+                raise PlanError(f"case: {case} asks for what {self.target} has not, or is declared to lack")
+            if self.reference == "recorded" and parsed not in _recorded().cases:
                 raise PlanError(f"case: {case} is not recorded; it needs torch, rnn-np[parity]")
-            return cls(reference, 0, 1, case, layers)
-        if reference == "recorded":
+            return replace(self, case=case)
+        if self.reference == "recorded":
             _refuse(fresh, "fresh cases need torch, rnn-np[parity]; the recorded cases are fixed")
-            return cls(reference, 0, len(_recorded_cases(kinds)), None, layers)
-        return cls(reference, _seed(seed), _number(number), None, layers)
+            return replace(self, number=len(self._recorded_cases()))
+        stops = self.target != OURS and fresh["cases"] is None
+        return replace(self, seed=_seed(fresh["seed"]), number=_number(fresh["cases"]), stops=stops)
 
     @property
-    def kinds(self) -> tuple[str, ...]:
-        """The kinds of layers that can be judged."""
-        return kinds_of(_layers(self.layers))
+    def asker(self) -> Asker:
+        """Puts the questions to the target; made once in a process."""
+        return _asker(self.target, self.forced, self.timeout)
+
+    def judges(self, case: Case) -> bool:
+        """Whether the target can be asked a case."""
+        return case.kind in self.asker.kinds and restricted(case, self.without) == case
 
     @property
     def batches(self) -> int:
@@ -108,20 +177,85 @@ class Plan:
         if self.case is not None:
             return [Case.parse(self.case)]
         if self.reference == "recorded":
-            return [_recorded_cases(self.kinds)[number] for number in numbers]
+            kept = self._recorded_cases()
+            return [kept[number] for number in numbers]
         from parity_tests._draw import draw_case  # Hypothesis is not needed for recorded cases
 
-        return [draw_case(self.seed, number, self.kinds) for number in numbers]
+        return [draw_case(self.seed, number, self.asker.kinds, self.without) for number in numbers]
+
+    def small_cases(self) -> list[Case]:
+        """The smallest cases of each kind that can be asked: where a failure is looked for first."""
+        cases = [
+            Case(kind=kind, B=B, T=1 if kind.endswith("cell") else T, D=D, H=H, h0=h0 or kind == "cell")
+            for kind in self.asker.kinds
+            for h0 in (False, True)
+            for B, T, D, H in SMALL
+        ]
+        cases += [replace(case, layers=2, bidirectional=True) for case in cases if case.kind == "nn"]
+        return sorted({restricted(case, self.without) for case in cases}, key=lambda case: case.size)
+
+    def shrink(self, number: int, fails: Callable[[Case], bool], deadline: float) -> Case:
+        """The smallest failing case that a failing one leads to, before a time of ``time.monotonic()``."""
+        from parity_tests._draw import shrink
+
+        return shrink(self.seed, number, fails, deadline, self.asker.kinds, self.without)
+
+    def _recorded_cases(self) -> list[Case]:
+        return [case for case in _recorded().cases if self.judges(case)]
+
+    @property
+    def checks(self) -> list[tuple[str, str]]:
+        """Kind and name of every check of the contract; none where one case alone is judged."""
+        if self.case is not None or self.asker.kind == "adapter":
+            return []
+        return checks_of(self.asker.kinds, self.without)
+
+    @property
+    def declared(self) -> list[str]:
+        """What the target is declared to lack beyond what its kind implies."""
+        return [name for name in self.without if name not in IMPLIED.get(self.asker.kind, ())]
+
+    @property
+    def not_asked(self) -> list[str]:
+        """What the target is declared to lack, in words."""
+        return [described(name) for name in self.without]
 
     def judge_cases(self, cases: Sequence[Case]) -> Report:
-        """Judge every case, whatever is found; what cannot be judged is said in the report."""
+        """Judge cases, whatever is found; what cannot be judged is said in the report."""
         report = Report(planned=len(cases))
-        for case in cases:
+        endings = 0
+        for number, case in enumerate(cases):
+            if self.stops and endings >= ENDINGS:
+                report.stopped = len(cases) - number
+                break
             try:
-                report.add(judge(case, _reference(self.reference), _layers(self.layers)))
-            except (ReferenceFault, RecordedError) as fault:
+                part = judge(case, _reference(self.reference), self.asker.ask, self.without)
+            except (ReferenceFault, RecordedError, TargetError) as fault:
                 report.unjudged.append(str(fault))
+                continue
+            report.add(part.excused(self.known))
+            endings += any(f.check in ("returns in time", "process goes on") for f in part.findings)
         return report
+
+    def judge_batch(self, batch: int) -> Report:
+        """Judge the cases of a batch, or none of them where the run stops at a fault."""
+        asker, size = self.asker, self.size(batch)
+        if self.stops and asker.found:
+            return Report(planned=size, stopped=size)
+        report = self.judge_cases(self.cases(batch))
+        asker.found |= bool(report.faults)
+        return report
+
+    def judge_contract(self, kind: str, name: str) -> Report:
+        """Run a check of the contract."""
+        report = Report(planned=0, checks=1)
+        try:
+            findings, reason = self.asker.check(kind, name, self.without)
+        except TargetError as error:
+            findings, reason = [], f"{name}: {error}"
+        report.find([finding for finding in findings if finding.tensor not in self.without])
+        report.unjudged += [reason] if reason else []
+        return report.excused(self.known)
 
     def versions(self) -> dict[str, str]:
         """The versions that the verdict rests on."""
@@ -164,13 +298,19 @@ def _number(text: str | None) -> int:
     return number
 
 
+def _seconds(text: str | None) -> float:
+    try:
+        seconds = DEFAULT_TIMEOUT if text is None else float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise PlanError(f"timeout: expected a number of seconds above 0, got {text!r}")
+    return seconds
+
+
 @cache
 def _recorded() -> Recorded:
     return read(default_folder())
-
-
-def _recorded_cases(kinds: tuple[str, ...]) -> list[Case]:
-    return [case for case in _recorded().cases if case.kind in kinds]
 
 
 @cache
@@ -186,11 +326,17 @@ def _reference(name: str) -> Reference:
 
 
 @cache
-def _layers(name: str) -> Any:
-    try:
-        module = importlib.import_module(name)
-    except (Exception, SystemExit) as error:
-        raise PlanError(f"layers: cannot import {name}: {type(error).__name__}: {error}") from error
-    if not kinds_of(module):
-        raise PlanError(f"layers: {name} has none of {', '.join(CLASSES.values())}")
-    return module
+def _asker(target: str, kind: str | None, timeout: float) -> Asker:
+    if target in LOCAL:
+        return InProcess(*LOCAL[target])
+    if target == OURS and kind is None:
+        import rnn_np
+
+        return InProcess(rnn_np, "package")
+    return InChild(Target(target, kind), timeout)
+
+
+def close_askers(plan: Plan) -> None:
+    """End the child process of a plan, if it has one."""
+    plan.asker.close()
+    _asker.cache_clear()

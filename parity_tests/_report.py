@@ -1,7 +1,7 @@
 """Findings, tallies, and the report they add up to."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from parity_tests._answer import TENSORS, family
@@ -17,7 +17,8 @@ class Finding:
         tensor: the tensor concerned, or ``""`` where it is not about one.
         case: the token of the case.
         message: all of it in words and numbers.
-        severity: ``fault``, or ``unusual`` where it is no ground for a red build.
+        severity: ``fault``; ``unusual`` where it is no ground for a red build; ``known`` where it was
+            declared before.
         fault: the name of the fault, if known.
         clue: what the numbers say about it, if anything.
     """
@@ -68,7 +69,10 @@ class Report:
         tensors: a tally for each tensor compared.
         findings: the findings, smallest case first; of one check of one tensor, one.
         failed: the tokens of the cases in which anything was found.
-        unjudged: reasons why cases could not be judged.
+        unjudged: reasons why cases or checks could not be judged.
+        stopped: how many cases were left out because a fault had been found.
+        checks: how many checks of the contract were run.
+        text: all of it in words, at the end of a run.
     """
 
     planned: int
@@ -77,10 +81,15 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     unjudged: list[str] = field(default_factory=list)
+    stopped: int = 0
+    checks: int = 0
+    text: str = ""
 
     def add(self, other: "Report") -> None:
         """Take in what another run of other cases obtained."""
         self.cases += other.cases
+        self.stopped += other.stopped
+        self.checks += other.checks
         for name, tally in other.tensors.items():
             self.tensors.setdefault(name, Tally()).add(tally)
         self.failed += other.failed
@@ -110,12 +119,13 @@ class Report:
     def not_judged(self) -> list[str]:
         """Why the run does not amount to a verdict; empty if it does."""
         reasons = list(self.unjudged)
-        if self.cases < self.planned:
-            reasons.append(f"{self.planned - self.cases} of {self.planned} cases were not run")
+        missing = self.planned - self.cases - self.stopped
+        if missing > 0:
+            reasons.append(f"{missing} of {self.planned} cases were not run")
         for name, tally in self.tensors.items():
             if tally.slices == tally.inconclusive:
                 reasons.append(f"{name}: every slice compared was inconclusive")
-        if not self.tensors and not self.findings:
+        if self.planned and not self.tensors and not self.findings:
             reasons.append("no tensor was compared")
         return reasons
 
@@ -128,6 +138,15 @@ class Report:
     def exit_code(self) -> int:
         """0 all equal, 1 a difference, 2 could not judge."""
         return 1 if self.faults else 0 if self.ok else 2
+
+    def excused(self, known: Mapping[str, str]) -> "Report":
+        """The same, where what is ``known`` to fail counts as no fault."""
+        findings = [replace(f, severity="known") if f.what in known else f for f in self.findings]
+        failed = self.failed if any(finding.severity == "fault" for finding in findings) else []
+        return replace(self, findings=findings, failed=failed)
+
+    def __str__(self) -> str:
+        return self.text or repr(self)
 
     def to_json(self) -> dict[str, Any]:
         """All of it in JSON's types."""

@@ -2,6 +2,8 @@
 
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +22,25 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README.read_text("utf-8"), re.MULTILINE | re.DOTALL)
 
 
-def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def example(part: str) -> str:
+    """The example in Python that holds ``part``."""
+    (found,) = (block for block in blocks("python") if part in block)
+    return found
+
+
+def run(part: str) -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": "readme"}
+    exec(example(part), names)
+    return names
+
+
+def test_the_layers_are_used_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(blocks("python")) == 6
     monkeypatch.chdir(tmp_path)
     trained: dict[str, Any] = nn.RNN(8, 16, 2, bidirectional=True).state_dict("rnn.")
     head: dict[str, Any] = {"head.weight": np.ones((7, 32), np.float32), "head.bias": np.ones(7, np.float32)}
     np.savez("model.npz", **trained, **head)
-    seen: list[dict[str, Any]] = [{}, {}, {}]
-    for example, names in zip(blocks("python"), seen, strict=True):
-        exec(example, names)
-    first, training, moved = seen
+    first, training, moved = run("from_torch"), run("losses"), run("model.npz")
     for names in (first, training):
         assert names["hs"].shape == (names["B"], names["T"], names["H"])
     assert len(training["losses"]) == 200
@@ -39,17 +51,50 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert all(grad.any() for grad in moved["rnn"].grads.values())
 
 
+def test_the_gate_is_called_as_shown() -> None:
+    pytest.importorskip("torch", reason="fresh cases need torch")
+    names = run("parity_tests.check")
+    assert names["report"].ok
+    assert names["report"].cases == 100
+    assert names["test_my_layer"].pytestmark[0].args[0] == "check"
+
+
+def test_the_wrong_layer_gets_the_name_shown(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="fresh cases need torch")
+    (tmp_path / "my_rnn.py").write_text(example("dt = 1 - h_next**2"), "utf-8")
+    status, output = command(tmp_path, "my_rnn.py:RNN")
+    assert status == 1
+    (shown,) = (block for block in blocks("text") if "my_rnn.py:RNN" in block)
+    for line in shown.splitlines():
+        if line.startswith((" ", "1.")) and "got" not in line:
+            assert line in output
+
+
+def test_the_adapter_passes(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="fresh cases need torch")
+    (tmp_path / "adapter.py").write_text(example("def answer(case)"), "utf-8")
+    status, output = command(
+        tmp_path, "adapter.py:answer", "--without", "dx,dh_0,dWx,dWh,db", "--cases", "50"
+    )
+    assert status == 0, output
+
+
+def command(folder: Path, *arguments: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "parity_tests", *arguments], capture_output=True, text=True, cwd=folder
+    )
+    return done.returncode, done.stdout
+
+
 def test_what_torch_writes_is_what_the_example_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
     monkeypatch.chdir(tmp_path)
     model = torch.nn.ModuleDict(
         {"rnn": torch.nn.RNN(8, 16, 2, bidirectional=True), "head": torch.nn.Linear(32, 7)}
     )
-    (example,) = (block for block in blocks("python") if "model.npz" in block)
-    (line,) = re.findall(r"# saved by torch's side: (.*)", example)
+    (line,) = re.findall(r"# saved by torch's side: (.*)", example("model.npz"))
     exec(line, {"np": np, "model": model})
-    names: dict[str, Any] = {}
-    exec(example, names)
+    names = run("model.npz")
     assert names["scores"].shape == (5, 3, 7)
 
 
@@ -70,8 +115,8 @@ def test_the_options_exist(pytestconfig: pytest.Config) -> None:
 
     text = README.read_text("utf-8")
     ours = set(re.findall(r"`(--[a-z]+)(?![-a-z])", text))
-    assert len(ours) == 6, ours
+    assert len(ours) == 10, ours
     assert ours <= {option for action in options_parser()._actions for option in action.option_strings}
     theirs = set(re.findall(r"--parity-[a-z]+", text))
-    assert len(theirs) == 6
+    assert len(theirs) == 10
     assert all(hasattr(pytestconfig.option, name[2:].replace("-", "_")) for name in theirs)

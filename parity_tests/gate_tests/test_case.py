@@ -152,14 +152,14 @@ def test_layouts_hold_the_same_values(layout: str, shape: tuple[int, ...]) -> No
 
 def test_the_run_draws_what_it_says() -> None:
     pytest.importorskip("torch")
-    plan = Plan.make(number="120", seed="3")
+    plan = Plan.make(cases="120", seed="3")
     assert [plan.size(batch) for batch in range(plan.batches)] == [50, 50, 20]
     cases = [case for batch in range(plan.batches) for case in plan.cases(batch)]
     assert len(set(cases)) == 120
     # A longer run starts with the same cases; another seed has others.
-    longer = Plan.make(number="500", seed="3")
+    longer = Plan.make(cases="500", seed="3")
     assert longer.cases(1) == plan.cases(1)
-    assert not set(Plan.make(number="120", seed="4").cases(0)) & set(cases)
+    assert not set(Plan.make(cases="120", seed="4").cases(0)) & set(cases)
 
 
 def test_the_draw_reaches_every_kind() -> None:

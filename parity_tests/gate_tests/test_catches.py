@@ -10,7 +10,7 @@ from parity_tests._draw import draw_case
 from parity_tests._inputs import calls_of
 from parity_tests._judge import judge
 from parity_tests._report import Report
-from parity_tests._subject import kinds_of
+from parity_tests._subject import asked, kinds_of
 from parity_tests._torch import torch_answers
 from parity_tests.gate_tests.right import RIGHT
 from parity_tests.gate_tests.wrong import WRONG, one_tensor_off
@@ -22,7 +22,7 @@ NOTEBOOK = tuple(name for name in TENSORS if "_ih" not in name and "_hh" not in 
 def _report(layers: object, number: int = CASES, seed: int = 11) -> Report:
     report = Report(planned=number)
     for index in range(number):
-        report.add(judge(draw_case(seed, index, kinds_of(layers)), torch_answers, layers))
+        report.add(judge(draw_case(seed, index, kinds_of(layers)), torch_answers, asked(layers)))
     return report
 
 
@@ -50,15 +50,15 @@ def test_broken_layers_are_caught(name: str) -> None:
 @pytest.mark.parametrize(("dtype", "off"), [("f64", 1e-12), ("f32", 2e-4)])
 def test_one_element_a_little_off_is_caught_in_its_tensor_alone(tensor: str, dtype: str, off: float) -> None:
     case = Case(B=3, T=5, D=4, H=6, dtype=dtype, h0=True)
-    report = judge(case, torch_answers, one_tensor_off(tensor, lambda array: off))
+    report = judge(case, torch_answers, asked(one_tensor_off(tensor, lambda array: off)))
     assert [(f.check, f.tensor) for f in report.findings] == [("values", tensor)]
-    assert judge(case, torch_answers, one_tensor_off(tensor, lambda array: 0.0)).ok
+    assert judge(case, torch_answers, asked(one_tensor_off(tensor, lambda array: 0.0))).ok
 
 
 def test_the_message_needs_no_debugger() -> None:
     case = Case(B=2, T=5, D=3, H=4)
     layers, _, _ = WRONG["carry dropped"]
-    finding = next(f for f in judge(case, torch_answers, layers).findings if f.tensor == "dx")
+    finding = next(f for f in judge(case, torch_answers, asked(layers)).findings if f.tensor == "dx")
     truth = torch_answers(case, calls := calls_of(case))[0]["dx"]
     layer = layers.TimeRNN(calls[0].Wx, calls[0].Wh, calls[0].b)
     layer.forward(calls[0].xs)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from parity_tests._case import Case
-from parity_tests._compare import BLIND, K, allowance, compare
+from parity_tests._compare import BLIND, Allowance, K, allowance, compare
 from parity_tests._inputs import Call, calls_of
+from parity_tests._judge import allowances_of
 from parity_tests._loop import Loop, Spread
-from parity_tests._noise import PERTURBED, RUNS, Noise, unit_roundoff
+from parity_tests._noise import PERTURBED, RUNS, Magnitudes, Noise, unit_roundoff
 from parity_tests._report import Finding, Report, Tally
 
 U = 2.0**-53
@@ -18,6 +19,11 @@ SURE = np.asarray(False)
 
 def spreads(case: Case, calls: Sequence[Call]) -> list[Spread]:
     return Loop(case, Noise(case)).spreads(calls)
+
+
+def allowance_of(case: Case, spread: Spread, name: str) -> Allowance:
+    runs = spread.runs[name]
+    return allowance(runs[0], runs, unit_roundoff(case.dtype), 1e-38, spread.unsure[name])
 
 
 def test_the_allowance_of_a_slice() -> None:
@@ -121,6 +127,50 @@ def test_a_lost_state_stays_lost_and_takes_its_gradients_along() -> None:
     assert spread.unsure["db"].all()
     calm = Case(B=1, T=300, D=2, H=12, gain=0.7, dtype="f32")
     assert not any(unsure.any() for unsure in spreads(calm, calls_of(calm))[0].unsure.values())
+
+
+def test_relu_near_zero_may_fall_on_either_side() -> None:
+    case = Case(kind="nn", B=1, T=2, D=1, H=3, relu=True, dtype="f32")
+    (call,) = calls_of(case)
+    weights = call.cells[0]
+    assert weights.b is not None
+    assert weights.b_hh is not None
+    far = spreads(case, (call,))[0]
+    assert not any(allowance_of(case, far, name).inconclusive.any() for name in far.runs)
+    # Of the second step, the first unit alone is within its rounding of 0.
+    (tape_state,) = far.runs["hs"][0][:, 0]
+    product = call.xs[0, 1] @ weights.Wx + tape_state @ weights.Wh
+    weights.b[0] = -product[0] - weights.b_hh[0]
+    near = spreads(case, (call,))[0]
+    sides = near.runs["dx"][1:, 0, 1, 0] - near.runs["dx"][0, 0, 1, 0]
+    assert np.sum(np.abs(sides) > 1e-3) == PERTURBED // 2
+    assert allowance_of(case, near, "dx").inconclusive[0, 1]
+    # Its output is as near to 0 on one side as on the other.
+    assert not allowance_of(case, near, "h_n").inconclusive.any()
+
+
+def test_whole_numbers_are_compared_bit_for_bit() -> None:
+    pytest.importorskip("hypothesis")
+    from parity_tests._draw import draw_case
+
+    drawn = [case for case in (draw_case(1, number, ("nn", "nncell")) for number in range(600)) if case.whole]
+    assert len(drawn) > 10
+    for case in drawn:
+        calls = calls_of(case)
+        magnitudes = Magnitudes(case)
+        truths = [spread.runs for spread in Loop(case, magnitudes).spreads(calls)]
+        assert 0 < magnitudes.largest < 2.0**22, case
+        # Multiples of 1/2 that float32 holds: no order of operations rounds.
+        for runs in truths:
+            for tensor in runs.values():
+                assert np.array_equal(2 * tensor, np.round(2 * tensor))
+        answers = [{name: tensor[0] for name, tensor in runs.items()} for runs in truths]
+        for truth, allowed in zip(answers, allowances_of(case, calls, answers), strict=True):
+            for name in truth:
+                off = truth[name].copy()
+                off.reshape(-1)[-1] += 0.5
+                assert compare(truth[name], truth[name], allowed[name]).equal
+                assert not compare(truth[name], off, allowed[name]).equal
 
 
 def test_a_report_keeps_the_smallest_case_of_each_finding() -> None:

@@ -15,7 +15,7 @@ from parity_tests._inputs import calls_of
 from parity_tests._judge import ReferenceFault, allowances_of, judge
 from parity_tests._recorded import MANIFEST, RecordedError, default_folder, read
 from parity_tests._report import Report
-from parity_tests._subject import kinds_of
+from parity_tests._subject import asked, kinds_of
 from parity_tests.gate_tests.right import RIGHT
 from parity_tests.gate_tests.wrong import WRONG
 
@@ -91,14 +91,14 @@ def test_references_that_disagree_judge_nothing() -> None:
     for name in answers[0]:
         altered = [{**answer, name: answer[name] * (1 + 1e-9)} for answer in answers]
         with pytest.raises(ReferenceFault, match="two references differ in"):
-            judge(case, lambda *_, altered=altered: altered, rnn_np)
+            judge(case, lambda *_, altered=altered: altered, asked(rnn_np))
 
 
 def _report(layers: object) -> Report:
     cases = [case for case in RECORDED.cases if case.kind in kinds_of(layers)]
     report = Report(planned=len(cases))
     for case in cases:
-        report.add(judge(case, RECORDED, layers))
+        report.add(judge(case, RECORDED, asked(layers)))
     return report
 
 

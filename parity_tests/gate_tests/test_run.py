@@ -75,8 +75,7 @@ def test_the_cases_do_not_depend_on_the_workers(tmp_path: Path) -> None:
 
 def test_a_wrong_layer_is_told_in_full(tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    point = ("--", "--parity-layers", WRONG)
-    status, output, report = run_json(tmp_path, "--cases", "120", "--workers", "2", *point)
+    status, output, report = run_json(tmp_path, WRONG, "--cases", "120", "--workers", "2")
     assert status == 1
     # All cases ran, though nearly all of them fail.
     assert 90 < report["failed"] < report["cases"] == 120
@@ -94,11 +93,21 @@ def test_a_wrong_layer_is_told_in_full(tmp_path: Path) -> None:
     )
     again = re.search(r"run it alone: rnn-parity (.*)", output)
     assert again
-    assert again[1].split() == ["--case", str(smallest), *point]
+    assert again[1].split() == [WRONG, "--case", str(smallest)]
     # The command it names runs that case alone, and fails alike.
     status, output, report = run_json(tmp_path, *again[1].split())
     assert (status, report["cases"]) == (1, 1)
     assert finding["message"] in output
+
+
+def test_the_catalogue_is_put_in_and_told() -> None:
+    status, output = run("faults", "--workers", "0", "--", "-k", "dropped or overwritten")
+    assert status == 0, output
+    assert re.search(
+        "^upstream gradient dropped +TimeRNN +1 cases +yes +B1T1D1H1-f64-s0", output, re.MULTILINE
+    )
+    assert re.search("^input overwritten +TimeRNN +1 cases +yes ", output, re.MULTILINE)
+    assert re.search(r"^(\d+) of \1 faults caught, \1 named by this name alone$", output, re.MULTILINE)
 
 
 def test_one_case_alone(tmp_path: Path) -> None:
@@ -141,10 +150,10 @@ def test_one_case_alone(tmp_path: Path) -> None:
         (["--no-such-option"], "unrecognized arguments: --no-such-option"),
         (["--", "--no-such-option"], "unrecognized arguments: --no-such-option"),
         (
-            ["--", "--parity-layers", "no_such_module"],
-            "layers: cannot import no_such_module: ModuleNotFoundError",
+            ["no_such_module"],
+            "no_such_module",
         ),
-        (["--", "--parity-layers", "json"], "layers: json has none of TimeRNN, RNN, nn.RNN, nn.RNNCell"),
+        (["json"], "json: a module without RNN, TimeRNN or nn"),
         (["--reference", "recorded", "--", "-k", "nothing"], "deselected"),
     ],
 )
@@ -165,9 +174,9 @@ def test_recorded_answers_judge_without_torch_and_fast(tmp_path: Path) -> None:
     assert "parity: 160 recorded cases; reference: answers recorded from torch" in output
     assert "recorded torch 2.13.0" in output
     assert "EQUAL: every tensor of every case, within its measured rounding; 160 of 160 cases" in output
-    status, output = run("--reference", "recorded", "--", "--parity-layers", WRONG)
+    status, output = run(WRONG, "--reference", "recorded")
     assert status == 1
-    assert "run it alone: rnn-parity --case " in output
+    assert f"run it alone: rnn-parity {WRONG} --case " in output
     status, output = run("--reference", "torch", code=NO_TORCH.format(hidden={"torch"}))
     assert status == 2
     assert "reference: torch is not installed; install rnn-np[parity]" in output
@@ -206,7 +215,7 @@ def test_the_pytest_door(tmp_path: Path) -> None:
         "parity_tests.test_gate",
     ]
     for layers, expected in (("rnn_np", 0), (WRONG, 1)):
-        options = ["-n", "2", "--parity-cases", "60", "--parity-layers", layers]
+        options = ["-n", "2", "--parity-cases", "60", "--parity-target", layers]
         done = subprocess.run([*door, *options], capture_output=True, text=True, cwd=tmp_path)
         assert done.returncode == expected, done.stdout
         assert "60 of 60 cases judged" in done.stdout
@@ -224,6 +233,6 @@ def test_a_worker_that_dies_is_no_pass(tmp_path: Path) -> None:
         "    def backward(self, dhs):\n        os._exit(0)\n"
     )
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nfrom parity_tests.__main__ import main; sys.exit(main())"
-    status, output = run("--cases", "100", "--workers", "2", "--", "--parity-layers", "deadly", code=code)
-    assert status == 2, output
-    assert "not judged: 100 of 100 cases were not run" in output
+    status, output = run("deadly", "--cases", "100", "--workers", "2", code=code)
+    assert status == 1, output
+    assert "its process ended" in output
