@@ -116,7 +116,8 @@ class Controller:
         return lines
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self._plan_batches(item.nodeid for item in session.items)
+        if not session.config.option.collectonly:  # a list of tests is no verdict
+            self._plan_batches(item.nodeid for item in session.items)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
