@@ -40,11 +40,11 @@ def random_sign(samples: Sequence[Sample], ask: Ask) -> Sign | None:
     return RANDOM
 
 
-def clues(samples: Sequence[Sample], ask: Ask, allow: Callable[[Case], bool]) -> str:
+def clues(samples: Sequence[Sample], ask: Ask, fit: Callable[[Case], Case]) -> str:
     """All that can be said: where it is wrong, and how."""
     wrong = [sample for sample in samples if sample.all_wrong]
     where = f"Wrong in {len(wrong)} of {len(samples)} cases."
-    return " ".join([where, *conditions(samples, ask, allow), *relations(samples)])
+    return " ".join([where, *conditions(samples, ask, fit), *relations(samples)])
 
 
 # Where.
@@ -76,7 +76,7 @@ _CONDITIONS: tuple[Condition, ...] = (
 )
 
 
-def conditions(samples: Sequence[Sample], ask: Ask, allow: Callable[[Case], bool]) -> Iterator[str]:
+def conditions(samples: Sequence[Sample], ask: Ask, fit: Callable[[Case], Case]) -> Iterator[str]:
     """Without which nothing is wrong, each tried on a case that differs from a wrong one in it alone."""
     wrong = [sample for sample in samples if sample.all_wrong]
     right = [sample for sample in samples if not sample.all_wrong and not sample.raised]
@@ -92,7 +92,7 @@ def conditions(samples: Sequence[Sample], ask: Ask, allow: Callable[[Case], bool
         if not all(holds(sample.case) for sample in wrong) or all(holds(sample.case) for sample in right):
             continue
         # The arrays, too, are others in another case: one that is right may be so by chance.
-        others = [_changed(base, {**change, "seed": base.seed + more}, allow) for more in range(3)]
+        others = [_changed(base, {**change, "seed": base.seed + more}, fit) for more in range(3)]
         if all(other is None or holds(other) or not take(other, ask).all_wrong for other in others):
             stated += 1
             yield f"Only with {text}."
@@ -100,18 +100,18 @@ def conditions(samples: Sequence[Sample], ask: Ask, allow: Callable[[Case], bool
     if first_calls_right and any(len(sample.wrong) > 1 for sample in wrong):
         yield "Never in the first call."
     if not base.is_cell:
-        yield from _length(wrong, right, ask, allow)
+        yield from _length(wrong, right, ask, fit)
 
 
 def _length(
-    wrong: Sequence[Sample], right: Sequence[Sample], ask: Ask, allow: Callable[[Case], bool]
+    wrong: Sequence[Sample], right: Sequence[Sample], ask: Ask, fit: Callable[[Case], Case]
 ) -> Iterator[str]:
     """From how many steps on it is wrong."""
     shortest = min(wrong, key=lambda sample: sample.case.T).case
     least, most = 0, shortest.T
     while most - least > 1:
         middle = (least + most) // 2
-        case = _changed(shortest, {"T": middle}, allow)
+        case = _changed(shortest, {"T": middle}, fit)
         if case is None:
             return
         if take(case, ask).all_wrong:
@@ -122,12 +122,12 @@ def _length(
         yield f"Only with T > {least}."
 
 
-def _changed(case: Case, change: dict[str, Any], allow: Callable[[Case], bool]) -> Case | None:
+def _changed(case: Case, change: dict[str, Any], fit: Callable[[Case], Case]) -> Case | None:
     try:
         other = replace(case, **change)
     except ValueError:
         return None
-    return other if allow(other) else None
+    return other if fit(other) == other else None
 
 
 # How.

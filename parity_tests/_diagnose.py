@@ -15,6 +15,7 @@ from parity_tests._signs import SINGLE, direct
 OF_NUMBERS = ("values", "non-finite values")
 """The checks whose findings twins can explain."""
 SINGLE_INSIDE = "float32 inside"
+Fit = Callable[[Case], Case]
 LARGEST = 400
 """Steps of all cells of a finding's own case, if it is to join the panel."""
 
@@ -37,32 +38,30 @@ class Diagnosis:
     explains: frozenset[tuple[str, str]]
 
 
-def always(case: Case) -> bool:
-    """Allow every case."""
-    return True
+def whole(case: Case) -> Case:
+    """Ask about every case as it is."""
+    return case
 
 
-def diagnose(
-    kind: str, ask: Ask, findings: Sequence[Finding], allow: Callable[[Case], bool] = always
-) -> list[Diagnosis]:
+def diagnose(kind: str, ask: Ask, findings: Sequence[Finding], fit: Fit = whole) -> list[Diagnosis]:
     """Name the fault of a subject.
 
     Args:
         kind: one of ``KINDS``.
         ask: runs the subject in a case.
         findings: what was found in it.
-        allow: whether the subject is to be asked about a case.
+        fit: makes of a case what the subject can be asked.
     """
-    samples = _samples(kind, ask, findings, allow)
+    samples = _samples(kind, ask, findings, fit)
     whats = {(finding.check, finding.tensor) for finding in findings}
     result = []
     for seen in direct(samples):
         explains = frozenset(w for w in whats if w[0] == seen.check and w[1] in seen.tensors)
         name = seen.sign.name if seen.sign else None
         result.append(Diagnosis(name, None if name else seen.text, seen.text, explains))
-    numbers = [sample for sample in samples if sample.got]
+    numbers = [sample for sample in samples if sample.got and sample.case.plant == "none"]
     if any(sample.all_wrong for sample in numbers):
-        result += _named(kind, ask, numbers, allow, whats)
+        result += _named(kind, ask, numbers, fit, whats)
     return _merged(sorted(result, key=lambda diagnosis: diagnosis.fault is None))
 
 
@@ -75,25 +74,27 @@ def _merged(found: list[Diagnosis]) -> list[Diagnosis]:
     return [replace(single[0], explains=both), *(other for other in found if other not in single)]
 
 
-def _samples(kind: str, ask: Ask, findings: Sequence[Finding], allow: Callable[[Case], bool]) -> list[Sample]:
+def _samples(kind: str, ask: Ask, findings: Sequence[Finding], fit: Fit) -> list[Sample]:
     own = {Case.parse(finding.case) for finding in findings if finding.check in OF_NUMBERS}
+    # How far NaN and infinity get depends on more than the fault.
+    own = {case for case in own if case.plant == "none"}
     small = sorted(
         (case for case in own - {*PANEL[kind]} if case.T * case.cells <= LARGEST), key=lambda c: c.size
     )
-    return [take(case, ask) for case in (*PANEL[kind], *small[:3]) if allow(case)]
+    return [take(case, ask) for case in dict.fromkeys(map(fit, (*PANEL[kind], *small[:3])))]
 
 
 def _named(
     kind: str,
     ask: Ask,
     samples: list[Sample],
-    allow: Callable[[Case], bool],
+    fit: Fit,
     whats: set[tuple[str, str]],
 ) -> list[Diagnosis]:
     wrong = frozenset(family(name) for sample in samples for name in sample.all_wrong)
     explained = frozenset(what for what in whats if what[0] in OF_NUMBERS)
     found = suspects(kind, samples)
-    fits = _told_apart(kind, ask, fitting(found, samples), allow)
+    fits = _told_apart(kind, ask, fitting(found, samples), fit)
     rounded = bool(fits) and all(suspect.twin.coarse for suspect in fits)
     sign = random_sign(samples, ask) if rounded or not fits else None
     if sign:
@@ -107,7 +108,7 @@ def _named(
     if both:
         name = ", and ".join(fault.name for fault in both[0].faults)
         return [Diagnosis(name, None, f"Two faults. {both[0].sentence} {_listed(wrong, samples)}", explained)]
-    text = clues(samples, ask, allow)
+    text = clues(samples, ask, fit)
     if parts:
         suspect, tensors = parts[0]
         families = frozenset(map(family, tensors))
@@ -117,23 +118,21 @@ def _named(
             first = Diagnosis(
                 suspect.faults[0].name,
                 None,
-                f"{suspect.sentence} That explains {_words(families)}; {_words(rest)} is wrong in another way.",
+                f"{suspect.sentence} That explains {_words(families)}; {_words(rest)} {_are(rest)} wrong in another way.",
                 mine,
             )
-            message = f"{_words(rest)}: wrong in a way that has no name here. {text}".rstrip()
+            message = f"{_words(rest)} {_are(rest)} wrong in a way that has no name here. {text}".rstrip()
             return [first, Diagnosis(None, text, message, explained - mine)]
     return [Diagnosis(None, text, text, explained)]
 
 
-def _told_apart(kind: str, ask: Ask, fits: list[Suspect], allow: Callable[[Case], bool]) -> list[Suspect]:
+def _told_apart(kind: str, ask: Ask, fits: list[Suspect], fit: Fit) -> list[Suspect]:
     """Those that also hold on a further case in which they differ."""
     fits = _once(fits)
     for case in FURTHER[kind]:
         if len(fits) < 2:
             break
-        if not allow(case):
-            continue
-        sample = take(case, ask)
+        sample = take(fit(case), ask)
         texts = {
             str(
                 [
@@ -161,6 +160,10 @@ def _listed(wrong: frozenset[str], samples: Sequence[Sample]) -> str:
     seen = frozenset(family(name) for sample in samples for got in sample.got for name in got)
     right = f"; right: {_words(seen - wrong)}" if seen - wrong else ""
     return f"(Wrong: {_words(wrong)}{right}.)"
+
+
+def _are(families: frozenset[str]) -> str:
+    return "is" if len(families) == 1 else "are"
 
 
 def _words(families: frozenset[str]) -> str:

@@ -99,7 +99,8 @@ def take(case: Case, ask: Ask) -> Sample:
             reason = _unfit(value, native(case, name, want), DTYPES[case.dtype])
             if reason:
                 sample.unfit.append((name, *reason))
-            if value is not None and (not reason or (reason[0] == "dtype" and value.dtype.kind == "f")):
+            comparable = not reason or reason[0] == "dtype"
+            if isinstance(value, np.ndarray) and comparable and value.dtype.kind == "f":
                 got[name] = np.asarray(canonical(case, name, value), np.float64)
         sample.got.append(got)
         sample.wrong.append(

@@ -66,6 +66,10 @@ FEATURES: dict[str, tuple[str, Callable[[Case], dict[str, Any]]]] = {
         },
     ),
     "dropout": ("dropout", _without_dropout),
+    "dense-gradient": (
+        "a gradient of every output: of the last step's alone",
+        lambda case: {} if case.is_cell or case.given == "final" else {"upstream": "last"},
+    ),
     "final-gradient": ("a gradient of h_n", lambda case: {"given": "output"}),
 }
 """Name, what it is, and what a case becomes without it."""

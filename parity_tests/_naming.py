@@ -26,11 +26,11 @@ def named(plan: Plan, findings: Sequence[Finding]) -> list[Finding]:
         ]
         if not own:
             continue
-        for diagnosis in diagnose(kind, ask, own, plan.judges):
+        for diagnosis in diagnose(kind, ask, own, plan.fitted):
             for index, finding in enumerate(result):
                 explained = (finding.check, finding.tensor) in diagnosis.explains and finding in own
                 if explained and not finding.fault and not finding.clue:
-                    message = f"{diagnosis.message} {finding.message}"
+                    message = f"{diagnosis.message} {finding.message}".strip()
                     result[index] = replace(
                         finding, fault=diagnosis.fault, clue=diagnosis.clue, message=message
                     )

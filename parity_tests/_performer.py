@@ -206,7 +206,10 @@ class _Notebook(Performer):
         return dict(zip(self.names, self.params, strict=True))
 
     def gradients(self, layer: Any) -> Answer:
-        return {f"d{name}": grad for name, grad in zip(self.names, layer.grads, strict=True)}
+        grads = list(layer.grads)
+        if len(grads) != len(self.names):
+            raise TypeError(f"grads: expected 3 arrays, of Wx, Wh and b, got {len(grads)}")
+        return {f"d{name}": grad for name, grad in zip(self.names, grads, strict=True)}
 
 
 class _TimeRNN(_Notebook):

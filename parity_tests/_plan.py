@@ -154,9 +154,13 @@ class Plan:
         """Puts the questions to the target; made once in a process."""
         return _asker(self.target, self.forced, self.timeout)
 
+    def fitted(self, case: Case) -> Case:
+        """What the target can be asked of a case."""
+        return restricted(case, self.without)
+
     def judges(self, case: Case) -> bool:
         """Whether the target can be asked a case."""
-        return case.kind in self.asker.kinds and restricted(case, self.without) == case
+        return case.kind in self.asker.kinds and self.fitted(case) == case
 
     @property
     def batches(self) -> int:
@@ -218,7 +222,7 @@ class Plan:
     @property
     def not_asked(self) -> list[str]:
         """What the target is declared to lack, in words."""
-        return [described(name) for name in self.without]
+        return [described(name) for name in self.declared]
 
     def judge_cases(self, cases: Sequence[Case]) -> Report:
         """Judge cases, whatever is found; what cannot be judged is said in the report."""

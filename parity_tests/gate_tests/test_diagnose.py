@@ -12,6 +12,7 @@ from parity_tests._case import Case
 from parity_tests._catalogue import FAULTS
 from parity_tests._diagnose import Diagnosis, diagnose
 from parity_tests._evidence import Ask
+from parity_tests._features import restricted
 from parity_tests._inputs import DTYPES, Array, calls_of
 from parity_tests._performer import NotArray, Performance
 from parity_tests._report import Finding
@@ -226,8 +227,8 @@ def of_class(kind: str, cls: Any) -> list[Diagnosis]:
     return diagnose(kind, lambda case: perform(case, calls_of(case), subject), [], unpacked)
 
 
-def unpacked(case: Case) -> bool:
-    return case.form != "packed"
+def unpacked(case: Case) -> Case:
+    return restricted(case, ("packed",))
 
 
 def of_twin(twin: type[Twin]) -> Ask:
@@ -315,9 +316,45 @@ def test_without_float64_the_name_is_the_same() -> None:
     (tag, _, cls) = LAYERS[0]
     subject = layers("time", cls)
     single = diagnose(
-        "time", lambda case: perform(case, calls_of(case), subject), [], lambda case: case.dtype == "f32"
+        "time",
+        lambda case: perform(case, calls_of(case), subject),
+        [],
+        lambda case: restricted(case, ["float64"]),
     )
     assert single[0].fault in NAMES[tag]
+
+
+def test_what_a_target_lacks_costs_no_name() -> None:
+    """Many-to-one code without an initial state, its gradient or that of the input, as in tutorials."""
+    lacking = ("initial-state", "dense-gradient", "non-finite", "state", "second-call")
+    for name in ("CarryNotTransposed", "AssignsInsteadOfAdds", "ClipTenth"):
+        tag, cls = next((tag, cls) for tag, _, cls in LAYERS if cls.__name__ == name)
+        subject = layers("time", cls)
+
+        def ask(case: Case, subject: Any = subject) -> Performance:
+            performance = perform(case, calls_of(case), subject)
+            for tensors in performance.answers:
+                del tensors["dx"], tensors["dh_0"]
+            return performance
+
+        finding = Finding("values", "dWh", "B1T2D1H1-f64-last-s0", "off")
+        found = diagnose("time", ask, [finding], lambda case: restricted(case, lacking))
+        (explained,) = (diagnosis for diagnosis in found if ("values", "dWh") in diagnosis.explains)
+        assert explained.fault in NAMES[tag], name
+
+
+def test_half_precision_is_no_name_for_everything() -> None:
+    """Two faults at once have a name each, or none; their numbers are off by far more."""
+    cls = next(cls for _, _, cls in LAYERS if cls.__name__ == "CarryNotTransposed")
+
+    class Both(cls):  # type: ignore[misc, valid-type]
+        def backward(self, dhs: Array) -> Array:
+            dxs: Array = super().backward(np.sin(3 * dhs))
+            return dxs
+
+    found = diagnose("time", lambda case: perform(case, calls_of(case), layers("time", Both)), [])
+    assert not any("precision" in (diagnosis.fault or "") for diagnosis in found)
+    assert all(diagnosis.message.strip() == diagnosis.message != "" for diagnosis in found)
 
 
 def test_what_a_diagnosis_explains_and_says() -> None:
