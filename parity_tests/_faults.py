@@ -3,11 +3,13 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
 
-from parity_tests._answer import native
+from parity_tests._answer import Answer, native
 from parity_tests._broken import BROKEN
 from parity_tests._case import Case
 from parity_tests._catalogue import FAULTS
@@ -15,17 +17,16 @@ from parity_tests._contract import FAULTS as CONTRACT
 from parity_tests._contract import contract
 from parity_tests._diagnose import diagnose
 from parity_tests._draw import draw_case, shrink
-from parity_tests._inputs import DTYPES, Call, calls_of
+from parity_tests._inputs import DTYPES, Array, Call, calls_of
 from parity_tests._judge import judge
-from parity_tests._loop import Loop, Spread
-from parity_tests._match import Coarse
-from parity_tests._performer import CLASSES, Performance
+from parity_tests._loop import Loop
+from parity_tests._performer import CLASSES, NotArray, Performance
 from parity_tests._report import Finding
 from parity_tests._subject import Ask, layers_of
 from parity_tests._twins import Still, Twin
 
-MOST = 1000
-"""Cases that are tried."""
+MOST = 60
+"""Cases that are tried of each kind."""
 SHRINK_SECONDS = 0.5
 
 
@@ -50,31 +51,40 @@ class Tried:
     seconds: float
 
 
-def every_fault() -> list[tuple[str, str, str]]:
-    """Name of each fault in the catalogue, the first kind of layer that it can stand in, and the check
-    of the contract that names it, or ``""`` where the numbers do."""
-    numbers = [(fault.name, next(kind for kind in CLASSES if kind in fault.kinds), "") for fault in FAULTS]
-    return numbers + [(CONTRACT[check][0], kind, check) for check, (kind, _) in BROKEN.items()]
+def every_fault() -> list[tuple[str, str]]:
+    """Name of each fault in the catalogue, and the check of the contract that names it, or ``""``
+    where the numbers do."""
+    by_contract = {CONTRACT[check][0]: check for check in BROKEN}
+    numbers = [(fault.name, "") for fault in FAULTS if fault.name not in by_contract]
+    return [*numbers, *by_contract.items()]
 
 
-def tried(name: str, kind: str, check: str) -> Tried:
+def tried(name: str, check: str) -> Tried:
     """Put a fault in, and see what the gate makes of it."""
     start = time.monotonic()
     if check:
-        return _by_contract(name, kind, check, start)
+        return _by_contract(name, check, start)
     (fault,) = (fault for fault in FAULTS if fault.name == name)
-    ask = answering(fault.twins[0])
-    for number in range(MOST):
-        findings = _findings(ask, draw_case(0, number, (kind,)))
-        if findings:
-            break
-    else:
-        return Tried(name, kind, 0, None, "", time.monotonic() - start)
-    deadline = time.monotonic() + SHRINK_SECONDS
-    smallest = shrink(0, number, lambda case: bool(_findings(ask, case)), deadline, (kind,))
-    diagnoses = diagnose(kind, lambda case: ask(case, calls_of(case)), findings)
-    named = "; ".join(found.fault for found in diagnoses if found.fault) or None
-    return Tried(name, kind, number + 1, named, str(smallest), time.monotonic() - start)
+    # The first kind of layer, and the first twin, in which it shows.
+    for kind, twin in product((kind for kind in CLASSES if kind in fault.kinds), fault.twins):
+        ask = answering(twin)
+        for number in range(MOST):
+            findings = _findings(ask, draw_case(0, number, (kind,)))
+            if findings:
+                deadline = time.monotonic() + SHRINK_SECONDS
+                smallest = shrink(0, number, partial(_fails, ask), deadline, (kind,))
+                diagnoses = diagnose(kind, partial(_asked, ask), findings)
+                named = "; ".join(found.fault for found in diagnoses if found.fault) or None
+                return Tried(name, kind, number + 1, named, str(smallest), time.monotonic() - start)
+    return Tried(name, "", 0, None, "", time.monotonic() - start)
+
+
+def _fails(ask: Ask, case: Case) -> bool:
+    return bool(_findings(ask, case))
+
+
+def _asked(ask: Ask, case: Case) -> Performance:
+    return ask(case, calls_of(case))
 
 
 def _findings(ask: Ask, case: Case) -> list[Finding]:
@@ -89,25 +99,39 @@ def truth(case: Case, calls: Sequence[Call]) -> list[dict[str, Any]]:
 
 
 def answering(twin: type[Twin]) -> Ask:
-    """A subject that answers with a twin's numbers."""
+    """A subject that answers with a twin's numbers, in the case's dtype."""
 
     def ask(case: Case, calls: Sequence[Call]) -> Performance:
-        # Where rounding itself is the fault, a run that is perturbed stands for it.
-        noise, run = (Coarse(case, twin.coarse), 1) if twin.coarse else (Still(case), 0)
-        spreads = twin(case, noise).spreads(calls)
-        return Performance([_native(case, spread, run) for spread in spreads])
+        spreads = twin(case, Still(case)).spreads(calls)
+        return Performance(
+            [
+                natives(case, {name: _rounded(runs[0], twin) for name, runs in spread.runs.items()})
+                for spread in spreads
+            ]
+        )
 
     return ask
 
 
-def _native(case: Case, spread: Spread, run: int) -> dict[str, Any]:
-    dtype = DTYPES[case.dtype]
-    with np.errstate(all="ignore"):
-        return {name: np.array(native(case, name, runs[run]), dtype) for name, runs in spread.runs.items()}
+def natives(case: Case, canonical: Answer) -> dict[str, Array | NotArray]:
+    """A call's tensors as the layer judged has them."""
+    with np.errstate(over="ignore"):
+        return {
+            name: native(case, name, value).astype(DTYPES[case.dtype]) for name, value in canonical.items()
+        }
 
 
-def _by_contract(name: str, kind: str, check: str, start: float) -> Tried:
-    _, cls = BROKEN[check]
+def _rounded(value: Array, twin: type[Twin]) -> Array:
+    """In the precision that is the twin's fault."""
+    if not twin.coarse:
+        return value
+    digits = round(-np.log2(twin.coarse))
+    mantissa, exponent = np.frexp(value)
+    return np.asarray(np.ldexp(np.round(np.ldexp(mantissa, digits)), exponent - digits))
+
+
+def _by_contract(name: str, check: str, start: float) -> Tried:
+    kind, cls = BROKEN[check]
     package = layers_of(cls, {"time": "layer", "nn": "module"}[kind])
     findings, _ = contract(kind, check, (), package)
     case, named = (findings[0].case, findings[0].fault) if findings else ("", None)

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from parity_tests._asker import IMPLIED, Asker, InChild, InProcess
+from parity_tests._asker import ENDINGS, IMPLIED, Asker, InChild, InProcess
 from parity_tests._case import Case
 from parity_tests._contract import CHECKS, checks_of
 from parity_tests._features import described, parse, restricted
@@ -25,9 +25,6 @@ DEFAULT_CASES = 2000
 DEFAULT_TIMEOUT = 10.0
 BATCH = 50
 """Cases judged by one test: the unit that is shared out among workers."""
-ENDINGS = 2
-"""Cases that never return or end the process, after which a batch goes no further."""
-
 SMALL = ((1, 1, 1, 1), (1, 2, 1, 1), (1, 1, 1, 2), (1, 2, 1, 2), (2, 1, 1, 1), (2, 2, 1, 2), (2, 3, 2, 3))
 """B, T, D, H."""
 

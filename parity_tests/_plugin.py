@@ -186,7 +186,11 @@ class Controller:
         def shows(what: str, case: Case) -> bool:
             return what in {finding.what for finding in self._judged(case, judged, smallest)}
 
-        ends = {case for case in self.plan.small_cases() if self._judged(case, judged, smallest)}
+        ends = {
+            case
+            for case in self.plan.small_cases()
+            if time.monotonic() < deadline and self._judged(case, judged, smallest)
+        }
         for finding in self.report.faults:
             if finding.case not in self.batch_of or any(shows(finding.what, end) for end in ends):
                 continue

@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity_tests._answer import Answer, native
+from parity_tests._answer import Answer
 from parity_tests._case import Case
 from parity_tests._catalogue import FAULTS
 from parity_tests._diagnose import Diagnosis, diagnose
 from parity_tests._evidence import Ask
+from parity_tests._faults import answering, natives
 from parity_tests._features import restricted
-from parity_tests._inputs import DTYPES, Array, calls_of
-from parity_tests._performer import NotArray, Performance
+from parity_tests._inputs import Array, calls_of
+from parity_tests._performer import Performance
 from parity_tests._report import Finding
 from parity_tests._signs import SIGNS
 from parity_tests._subject import perform
@@ -231,33 +232,6 @@ def unpacked(case: Case) -> Case:
     return restricted(case, ("packed",))
 
 
-def of_twin(twin: type[Twin]) -> Ask:
-    """A subject that answers with a twin's numbers, in the case's dtype."""
-
-    def ask(case: Case) -> Performance:
-        spreads = twin(case, Still(case)).spreads(calls_of(case))
-        return Performance(
-            [answer(case, {n: rounded(r[0], twin) for n, r in s.runs.items()}) for s in spreads]
-        )
-
-    return ask
-
-
-def answer(case: Case, canonical: Answer) -> dict[str, Array | NotArray]:
-    with np.errstate(over="ignore"):
-        return {
-            name: native(case, name, value).astype(DTYPES[case.dtype]) for name, value in canonical.items()
-        }
-
-
-def rounded(value: Array, twin: type[Twin]) -> Array:
-    if not twin.coarse:
-        return value
-    digits = round(-np.log2(twin.coarse))
-    mantissa, exponent = np.frexp(value)
-    return np.asarray(np.ldexp(np.round(np.ldexp(mantissa, digits)), exponent - digits))
-
-
 def test_names_are_unique() -> None:
     names = [fault.name for fault in FAULTS] + [sign.name for sign in SIGNS]
     assert len(names) == len({*names})
@@ -278,7 +252,7 @@ def test_every_row_of_values_is_in_the_catalogue() -> None:
 @pytest.mark.parametrize("fault", [pytest.param(f, id=f.name) for f in FAULTS if f.name != LARGE])
 def test_every_twin_is_told_from_all_others(fault: Fault) -> None:
     for twin in fault.twins:
-        named: Iterable[list[Diagnosis]] = (diagnose(kind, of_twin(twin), []) for kind in fault.kinds)
+        named: Iterable[list[Diagnosis]] = (diagnose(kind, twin_of(twin), []) for kind in fault.kinds)
         first = next((found for found in named if found), [])
         assert first, twin
         name = first[0].fault
@@ -369,13 +343,17 @@ def test_what_a_diagnosis_explains_and_says() -> None:
     assert found.clue is None
 
 
+def twin_of(twin: type[Twin]) -> Ask:
+    return lambda case: answering(twin)(case, calls_of(case))
+
+
 def altered(change: Callable[[Case, int, Answer], Answer]) -> Ask:
     """A subject that is right but for a change of each call's tensors."""
 
     def ask(case: Case) -> Performance:
         spreads = Twin(case, Still(case)).spreads(calls_of(case))
         right = [{name: runs[0].copy() for name, runs in spread.runs.items()} for spread in spreads]
-        return Performance([answer(case, change(case, n, tensors)) for n, tensors in enumerate(right)])
+        return Performance([natives(case, change(case, n, tensors)) for n, tensors in enumerate(right)])
 
     return ask
 
@@ -391,7 +369,7 @@ def test_two_faults_at_once_are_both_named() -> None:
     twins = {fault.name: fault.twins[0] for fault in FAULTS}
     both = "carry through Wh not transposed", "dWh with the state after the step"
     pair = type("Pair", tuple(twins[name] for name in both), {})
-    (found,) = diagnose("time", of_twin(pair), [])
+    (found,) = diagnose("time", twin_of(pair), [])
     assert found.fault is not None
     assert {*found.fault.split(", and ")} == {*both}
 

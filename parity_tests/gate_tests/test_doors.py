@@ -40,7 +40,7 @@ def test_an_assertion_says_it_in_words() -> None:
     parity_tests.assert_parity(rnn_np.RNN, cases=10)
     parity_tests.assert_parity(rnn_np.nn.RNN, cases=10)
     parity_tests.assert_parity("rnn_np:TimeRNN", cases=10)
-    with pytest.raises(AssertionError, match="values of dWh"):
+    with pytest.raises(AssertionError, match=r"values of .*dWh"):
         parity_tests.assert_parity(WRONG, cases=10)
 
 
