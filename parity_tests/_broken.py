@@ -146,6 +146,15 @@ class _LiveCheckpoint(nn.RNN):
         super().load_state_dict(state_dict, prefix)
 
 
+class _AnyLength(nn.RNN):
+    def forward(self, input: Any, hx: Any = None, *, lengths: Any = None, **options: Any) -> Any:  # noqa: A002
+        if lengths is not None:
+            lengths = np.clip(lengths, 1, input.shape[1 if self.batch_first else 0])
+        return super().forward(input, hx, lengths=lengths, **options)
+
+    __call__ = forward
+
+
 BROKEN: dict[str, tuple[str, type]] = {
     "inputs untouched": ("time", _Overwrites),
     "results owned by the caller": ("time", _OneBuffer),
@@ -162,5 +171,6 @@ BROKEN: dict[str, tuple[str, type]] = {
     "state kept": ("time", _ForgetsState),
     "state reset": ("time", _ResetsNothing),
     "checkpoints copied": ("nn", _LiveCheckpoint),
+    "bad lengths": ("nn", _AnyLength),
 }
 """The check of the contract that each must fail, its kind, and the class."""

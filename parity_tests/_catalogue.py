@@ -1,22 +1,22 @@
 """The catalogue of faults: every name that the gate can give, and its twins."""
 
 from parity_tests import (
+    _named_forward,
+    _named_gradients,
+    _named_slope,
+    _named_stack,
+    _named_time,
     _twins_calls,
-    _twins_forward,
-    _twins_gradients,
-    _twins_slope,
-    _twins_stack,
-    _twins_time,
 )
 from parity_tests._twins import Fault, Twin
 
 FAULTS: tuple[Fault, ...] = (
-    *_twins_slope.FAULTS,
-    *_twins_time.FAULTS,
-    *_twins_gradients.FAULTS,
-    *_twins_forward.FAULTS,
+    *_named_slope.FAULTS,
+    *_named_time.FAULTS,
+    *_named_gradients.FAULTS,
+    *_named_forward.FAULTS,
     *_twins_calls.FAULTS,
-    *_twins_stack.FAULTS,
+    *_named_stack.FAULTS,
 )
 """In the order in which they are preferred where several fit."""
 

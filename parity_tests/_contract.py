@@ -306,6 +306,21 @@ def large_inputs(trial: Trial) -> None:
             )
 
 
+def bad_lengths(trial: Trial) -> None:
+    """A length of 0, or above T, is refused: there is no state to give, or a neighbour's data."""
+    performer, layer = trial.made(trial.first)
+    given = performer.given(trial.first)
+    B, T, _ = trial.first.xs.shape
+    for length in (0, T + 1):
+        lengths = np.full(B, T)
+        lengths[-1] = length
+        try:
+            layer(given["input"], lengths=lengths)
+        except (ValueError, TypeError, IndexError, RuntimeError):
+            continue
+        raise Broken(f"lengths: a length of {length} is taken, where T is {T}", "", "unusual")
+
+
 def checkpoints_copied(trial: Trial) -> None:
     """A state dict shares no memory with the layer, neither one given nor one taken."""
     performer, layer = trial.made(trial.first)
@@ -348,6 +363,7 @@ TOLD = (
     "results copied",
     "weights copied",
     "gradients kept",
+    "bad lengths",
     "speed",
 )
 """Right layers may fail these."""
@@ -371,10 +387,11 @@ EVERY: dict[str, Callable[[Trial], None]] = {
 }
 STATEFUL = {"state copied": state_copied, "state kept": state_kept, "state reset": state_reset}
 LOADED = {"checkpoints copied": checkpoints_copied}
+SEQUENCES = {"bad lengths": bad_lengths}
 CHECKS: dict[str, dict[str, Callable[[Trial], None]]] = {
     "time": {**EVERY, **STATEFUL},
     "cell": EVERY,
-    "nn": {**EVERY, **LOADED},
+    "nn": {**EVERY, **LOADED, **SEQUENCES},
     "nncell": {**EVERY, **LOADED},
 }
 FAULTS = {
@@ -439,10 +456,12 @@ FAULTS = {
         "state dict shares memory",
         "look for `state_dict` or `load_state_dict` without a copy",
     ),
+    "bad lengths": ("rows of length 0 accepted", "check that lengths are whole numbers in 1 to T"),
     "speed": ("slow", "look for Python loops over batch rows or units"),
 }
 """Of every check: the name of its fault, and where to look for it in one's own code."""
 NEEDS = {
+    "bad lengths": "lengths",
     "second call": "second-call",
     "memory layouts": "layouts",
     "state copied": "initial-state",
