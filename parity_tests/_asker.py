@@ -12,6 +12,8 @@ from parity_tests._report import Finding
 from parity_tests._subject import kinds_of, layers_of, perform
 from parity_tests._target import Target
 
+ENDED = ("returns in time", "process goes on")
+"""Checks that fail where a call never returns or ends the process."""
 ENDINGS = 2
 """Calls that never return or end the process, after which no more are tried."""
 IMPLIED = {"adapter": ("layouts", "row-bias", "second-call", "state"), "module": ("packed",)}
@@ -114,6 +116,6 @@ class InChild:
 
 def _ended(error: ChildError, token: str) -> Finding:
     if isinstance(error, ChildTimeout):
-        return Finding("returns in time", "", token, str(error))
-    check = "process goes on" if isinstance(error, ChildDied) else "raises"
+        return Finding(ENDED[0], "", token, str(error))
+    check = ENDED[1] if isinstance(error, ChildDied) else "raises"
     return Finding(check, "", token, str(error))

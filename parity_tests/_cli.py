@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from parity_tests._case import CALLS, LAYOUTS, PLANTS, UPSTREAMS
-from parity_tests._doors import HERE, Watcher, plain_pytest
+from parity_tests._doors import ENGINE, HERE, Watcher, plain_pytest
 from parity_tests._features import FEATURES
 from parity_tests._kind import KINDS
 from parity_tests._plan import OPTIONS, default_reference
@@ -29,10 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     alone = options.case is not None or (options.reference or default_reference()) == "recorded"
     workers = options.workers or ("0" if alone else "auto")
-    command = ["-c", str(HERE / "gate.ini"), "--rootdir", str(HERE), "-n", workers]
-    for plugin in ("parity_tests._plugin", "xdist", "no:cacheprovider"):
-        command += ["-p", plugin]
-    command += ["--dist", "worksteal", "--tb", "no", "-rN"]
+    command = [*ENGINE, "-p", "xdist", "-n", workers, "--dist", "worksteal", "--tb", "no", "-rN"]
     if options.target == "faults":
         with plain_pytest():
             return int(pytest.main([*command, *to_pytest, str(HERE / "test_faults.py")]))

@@ -11,8 +11,8 @@ from parity_tests._case import Case
 from parity_tests._evidence import Ask, Sample, take
 from parity_tests._inputs import Array, Call
 from parity_tests._loop import Loop
+from parity_tests._noise import Still
 from parity_tests._signs import EVALUATED, RANDOM, UNLOADED, Sign
-from parity_tests._twins import Still
 
 MOST_CONDITIONS = 3
 """Stated of one subject."""

@@ -37,13 +37,11 @@ class Broken(Exception):
 
     Attributes:
         tensor: what it concerns, or ``""``.
-        severity: ``fault``, or ``unusual`` for what a right layer may do too.
     """
 
-    def __init__(self, message: str, tensor: str = "", severity: str = "fault") -> None:
+    def __init__(self, message: str, tensor: str = "") -> None:
         super().__init__(message)
         self.tensor = tensor
-        self.severity = severity
 
 
 class Trial:
@@ -75,7 +73,7 @@ class Trial:
         """What a new layer answers to a call."""
         return self.run(*self.made(call), call)
 
-    def expect(self, got: Answer, want: Answer, why: str, severity: str = "fault") -> None:
+    def expect(self, got: Answer, want: Answer, why: str) -> None:
         """Raise ``Broken`` unless two answers are as good as equal."""
         for name, value in want.items():
             other = got[name]
@@ -83,7 +81,7 @@ class Trial:
             if other.shape != value.shape or not np.allclose(
                 other, value, rtol=0, atol=CLOSE[self.case.dtype] * scale, equal_nan=True
             ):
-                raise Broken(f"{name} differs {why}", name, severity)
+                raise Broken(f"{name} differs {why}", name)
 
 
 def copied(answer: Answer) -> Answer:
@@ -100,9 +98,9 @@ def repeatable_backward(trial: Trial) -> None:
     try:
         again = trial.back(performer, layer, trial.first, performer.given(trial.first))
     except Exception as error:
-        raise Broken(f"a second backward of one forward raises {told(error)}", severity="unusual") from error
+        raise Broken(f"a second backward of one forward raises {told(error)}") from error
     # torch too has one backward for a forward, unless it is told otherwise.
-    trial.expect(again, once, "at a second backward of one forward", "unusual")
+    trial.expect(again, once, "at a second backward of one forward")
 
 
 def second_call(trial: Trial) -> None:
@@ -254,7 +252,7 @@ def inputs_copied(trial: Trial) -> None:
             given[name][...] = 0
     answer |= trial.back(performer, layer, trial.first, given)
     why = "when the caller changes its inputs between forward and backward: they are not copied"
-    trial.expect(answer, trial.alone(trial.first), why, "unusual")
+    trial.expect(answer, trial.alone(trial.first), why)
 
 
 def results_copied(trial: Trial) -> None:
@@ -268,7 +266,7 @@ def results_copied(trial: Trial) -> None:
             value[...] = 0
     answer |= trial.back(performer, layer, trial.first, given)
     why = "when the caller changes the results between forward and backward: they are the layer's own"
-    trial.expect(answer, trial.alone(trial.first), why, "unusual")
+    trial.expect(answer, trial.alone(trial.first), why)
 
 
 def weights_copied(trial: Trial) -> None:
@@ -279,10 +277,7 @@ def weights_copied(trial: Trial) -> None:
     performer.update(layer, trial.second)
     answer |= trial.back(performer, layer, trial.first, given)
     trial.expect(
-        answer,
-        trial.alone(trial.first),
-        "when the weights are updated between forward and backward",
-        "unusual",
+        answer, trial.alone(trial.first), "when the weights are updated between forward and backward"
     )
 
 
@@ -292,7 +287,7 @@ def gradients_kept(trial: Trial) -> None:
     before = trial.run(performer, layer, trial.first)
     performer.forward(layer, trial.first, performer.given(trial.first))
     now = copied(performer.gradients(layer))
-    trial.expect(now, {name: before[name] for name in now}, "after the next forward", "unusual")
+    trial.expect(now, {name: before[name] for name in now}, "after the next forward")
 
 
 def large_inputs(trial: Trial) -> None:
@@ -318,7 +313,7 @@ def bad_lengths(trial: Trial) -> None:
             layer(given["input"], lengths=lengths)
         except (ValueError, TypeError, IndexError, RuntimeError):
             continue
-        raise Broken(f"lengths: a length of {length} is taken, where T is {T}", "", "unusual")
+        raise Broken(f"lengths: a length of {length} is taken, where T is {T}")
 
 
 def checkpoints_copied(trial: Trial) -> None:
@@ -352,9 +347,7 @@ def speed(trial: Trial) -> None:
         one.run(performer, layer, one.first)
         times.append(time.perf_counter() - start)
     if times[0] > SLOW * times[1]:
-        raise Broken(
-            f"a step takes {times[0] / times[1]:.0f} times as long as that of rnn_np", severity="unusual"
-        )
+        raise Broken(f"a step takes {times[0] / times[1]:.0f} times as long as that of rnn_np")
 
 
 TOLD = (
@@ -487,6 +480,7 @@ def checks_of(kinds: Iterable[str], without: Iterable[str]) -> list[tuple[str, s
 def contract(kind: str, name: str, without: tuple[str, ...], layers: Any) -> tuple[list[Finding], str]:
     """Run one check in both precisions; return what it found, and why it could not be run, if so."""
     findings: list[Finding] = []
+    severity = "unusual" if name in TOLD else "fault"
     cases = {restricted(replace(TEMPLATES[kind], dtype=dtype), without) for dtype in ("f64", "f32")}
     for case in sorted(cases, key=str):
         trial = Trial(case, layers)
@@ -501,8 +495,7 @@ def contract(kind: str, name: str, without: tuple[str, ...], layers: Any) -> tup
             except Broken as broken:
                 fault, look = FAULTS[name]
                 message = f"{broken}; {look}"
-                findings.append(Finding(name, broken.tensor, str(case), message, broken.severity, fault))
+                findings.append(Finding(name, broken.tensor, str(case), message, severity, fault))
             except (Exception, SystemExit) as error:
-                severity = "unusual" if name in TOLD else "fault"
                 findings.append(Finding(name, "", str(case), f"raises {told(error)}", severity))
     return findings, ""

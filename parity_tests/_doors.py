@@ -14,6 +14,11 @@ from parity_tests._plan import LOCAL, Plan, PlanError
 from parity_tests._report import Report
 
 HERE = Path(__file__).parent
+ENGINE = (
+    *("-c", str(HERE / "gate.ini"), "--rootdir", str(HERE)),
+    *("-p", "parity_tests._plugin", "-p", "no:cacheprovider"),
+)
+"""How every door starts pytest, whatever project it is called in."""
 TESTED = 400
 """Cases of ``parametrize``, in tests of 50."""
 
@@ -53,8 +58,7 @@ def check(
     options = _options(target, kind, without, known, cases, seed, case, reference, timeout)
     _plan(options)  # what cannot be done is said here, not by pytest
     command = [f"--parity-{name}={value}" for name, value in options.items() if value is not None]
-    command += ["-c", str(HERE / "gate.ini"), "--rootdir", str(HERE), "-p", "parity_tests._plugin"]
-    command += ["-p", "no:cacheprovider", "-p", "no:terminal", str(HERE / "test_gate.py")]
+    command += [*ENGINE, "-p", "no:terminal", str(HERE / "test_gate.py")]
     watcher = Watcher()
     with plain_pytest():
         pytest.main(command, plugins=[watcher])

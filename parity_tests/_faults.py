@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from typing import Any
 
 import numpy as np
 
-from parity_tests._answer import Answer, native
+from parity_tests._answer import SECOND_BIAS, Answer, native
 from parity_tests._broken import BROKEN
 from parity_tests._case import Case
 from parity_tests._catalogue import FAULTS
@@ -20,10 +19,11 @@ from parity_tests._draw import draw_case, shrink
 from parity_tests._inputs import DTYPES, Array, Call, calls_of
 from parity_tests._judge import judge
 from parity_tests._loop import Loop
+from parity_tests._noise import Still
 from parity_tests._performer import CLASSES, NotArray, Performance
 from parity_tests._report import Finding
 from parity_tests._subject import Ask, layers_of
-from parity_tests._twins import Still, Twin
+from parity_tests._twins import Twin
 
 MOST = 60
 """Cases that are tried of each kind."""
@@ -91,22 +91,21 @@ def _findings(ask: Ask, case: Case) -> list[Finding]:
     return judge(case, truth, ask).faults
 
 
-def truth(case: Case, calls: Sequence[Call]) -> list[dict[str, Any]]:
+def truth(case: Case, calls: Sequence[Call]) -> list[Answer]:
     """The plain loop's answers: torch has nothing to add where a twin of the loop is judged."""
-    spreads = Loop(case, Still(case)).spreads(calls)
-    answers = [{name: runs[0] for name, runs in spread.runs.items()} for spread in spreads]
-    return [{**answer, "db_hh": answer["db"]} if "db" in answer else answer for answer in answers]
+    answers = Loop(case, Still(case)).answers(calls)
+    return [{**answer, SECOND_BIAS: answer["db"]} if "db" in answer else answer for answer in answers]
 
 
 def answering(twin: type[Twin]) -> Ask:
     """A subject that answers with a twin's numbers, in the case's dtype."""
 
     def ask(case: Case, calls: Sequence[Call]) -> Performance:
-        spreads = twin(case, Still(case)).spreads(calls)
+        answers = twin(case, Still(case)).answers(calls)
         return Performance(
             [
-                natives(case, {name: _rounded(runs[0], twin) for name, runs in spread.runs.items()})
-                for spread in spreads
+                natives(case, {name: _rounded(value, twin) for name, value in answer.items()})
+                for answer in answers
             ]
         )
 

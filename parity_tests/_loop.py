@@ -82,6 +82,10 @@ class Loop:
                 result.append(self.call(call, result[-1] if result else None))
         return result
 
+    def answers(self, calls: Sequence[Call]) -> list[Answer]:
+        """Return every call's tensors in the first run, which nothing perturbs."""
+        return [{name: runs[0] for name, runs in spread.runs.items()} for spread in self.spreads(calls)]
+
     # The stack of layers and directions.
 
     def call(self, call: Call, before: Spread | None) -> Spread:

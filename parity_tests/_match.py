@@ -12,8 +12,8 @@ from parity_tests._catalogue import of_kind
 from parity_tests._compare import compare
 from parity_tests._evidence import Sample, measured
 from parity_tests._inputs import Array
-from parity_tests._noise import Noise, pools
-from parity_tests._twins import Fault, Still, Twin
+from parity_tests._noise import Noise, Still, pools
+from parity_tests._twins import Fault, Twin
 
 COARSE = 2.0**-12
 """The unit roundoff from which on a precision explains nearly any error, unless it is held to more."""
@@ -71,8 +71,7 @@ def _is_fine_enough(twin: type[Twin], samples: Sequence[Sample]) -> bool:
 def answers(twin: type[Twin], sample: Sample) -> list[Answer]:
     """What a twin says, without its rounding."""
     case = sample.case
-    spreads = twin(case, Still(case), sample.got).spreads(sample.calls)
-    return [{name: runs[0] for name, runs in spread.runs.items()} for spread in spreads]
+    return twin(case, Still(case), sample.got).answers(sample.calls)
 
 
 def alike(twin: type[Twin], sample: Sample) -> frozenset[str]:

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from parity_tests._asker import ENDED
 from parity_tests._case import Case
 from parity_tests._diagnose import diagnose
 from parity_tests._inputs import calls_of
 from parity_tests._performer import Performance
 from parity_tests._plan import Plan
 from parity_tests._report import Finding
-
-ENDED = ("returns in time", "process goes on")
 
 
 def named(plan: Plan, findings: Sequence[Finding]) -> list[Finding]:

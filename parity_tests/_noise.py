@@ -91,19 +91,36 @@ class Noise:
         return np.asarray(relu & ~(np.abs(values[0]).max(axis=-1, initial=0.0) < self.limit))
 
 
-class Magnitudes(Noise):
-    """No noise; instead, one run tells how large a sum may become, whatever the order of its terms."""
+class Still(Noise):
+    """No noise: one run, as exact as float64 goes."""
 
     def __init__(self, case: Case) -> None:
         super().__init__(case)
         self.runs = 1
-        self.largest = 0.0
 
     def relative(self, values: Array) -> None:
         """Perturb nothing."""
 
     def absolute(self, values: Array) -> None:
         """Perturb nothing."""
+
+    def product(self, values: Array, rows: Array, weights: Array) -> None:
+        """Perturb nothing."""
+
+    def partial_sums(self, terms: Array, *factors: Array) -> Array:
+        """Perturb nothing."""
+        return terms
+
+    def kinks(self, slope: Array, z: Array) -> None:
+        """Perturb nothing."""
+
+
+class Magnitudes(Still):
+    """One run that tells how large a sum may become, whatever the order of its terms."""
+
+    def __init__(self, case: Case) -> None:
+        super().__init__(case)
+        self.largest = 0.0
 
     def product(self, values: Array, rows: Array, weights: Array) -> None:
         """Note how large the sums in ``rows @ weights`` may become."""
@@ -116,9 +133,6 @@ class Magnitudes(Noise):
         for factor in factors:
             self._note(np.abs(factor).swapaxes(1, 2) @ magnitude)
         return terms
-
-    def kinks(self, slope: Array, z: Array) -> None:
-        """Perturb nothing."""
 
     def _note(self, sums: Array) -> None:
         self.largest = max(self.largest, float(sums.max(initial=0.0)))

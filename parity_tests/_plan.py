@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from parity_tests._asker import ENDINGS, IMPLIED, Asker, InChild, InProcess
+from parity_tests._asker import ENDED, ENDINGS, IMPLIED, Asker, InChild, InProcess
 from parity_tests._case import Case
 from parity_tests._contract import CHECKS, checks_of
 from parity_tests._features import described, parse, restricted
@@ -235,7 +235,7 @@ class Plan:
                 report.unjudged.append(str(fault))
                 continue
             report.add(part.excused(self.known))
-            endings += any(f.check in ("returns in time", "process goes on") for f in part.findings)
+            endings += any(finding.check in ENDED for finding in part.findings)
         return report
 
     def judge_batch(self, batch: int) -> Report:

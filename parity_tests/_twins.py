@@ -22,30 +22,6 @@ SEQUENCES = ("time", "nn")
 STACKS = ("nn",)
 
 
-class Still(Noise):
-    """No noise: one run, as exact as float64 goes."""
-
-    def __init__(self, case: Case) -> None:
-        super().__init__(case)
-        self.runs = 1
-
-    def relative(self, values: Array) -> None:
-        """Perturb nothing."""
-
-    def absolute(self, values: Array) -> None:
-        """Perturb nothing."""
-
-    def product(self, values: Array, rows: Array, weights: Array) -> None:
-        """Perturb nothing."""
-
-    def partial_sums(self, terms: Array, *factors: Array) -> Array:
-        """Perturb nothing."""
-        return terms
-
-    def kinks(self, slope: Array, z: Array) -> None:
-        """Perturb nothing."""
-
-
 class Twin(Loop):
     """The plain loop with a fault.
 

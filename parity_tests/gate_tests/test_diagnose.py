@@ -15,11 +15,12 @@ from parity_tests._evidence import Ask
 from parity_tests._faults import answering, natives
 from parity_tests._features import restricted
 from parity_tests._inputs import Array, calls_of
+from parity_tests._noise import Still
 from parity_tests._performer import Performance
 from parity_tests._report import Finding
 from parity_tests._signs import SIGNS
 from parity_tests._subject import perform
-from parity_tests._twins import Fault, Still, Twin
+from parity_tests._twins import Fault, Twin
 from parity_tests.gate_tests.people import CELLS, LAYERS, MODULES, RIGHT_LAYERS, RIGHT_MODULES
 
 NAMES = {
