@@ -275,8 +275,8 @@ def _without(samples: Sequence[Sample], change: Callable[[Call], Call]) -> dict[
     result = {}
     for sample in samples:
         loop = Loop(sample.case, Still(sample.case))
-        for number, spread in enumerate(loop.spreads([change(call) for call in sample.calls])):
-            result[id(sample), number] = {name: runs[0] for name, runs in spread.runs.items()}
+        for number, answer in enumerate(loop.answers([change(call) for call in sample.calls])):
+            result[id(sample), number] = answer
     return result
 
 
