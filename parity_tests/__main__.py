@@ -6,7 +6,7 @@ import sys
 def main() -> int:
     """Run the gate's command line."""
     try:
-        from parity_tests._cli import main as gate
+        from parity_tests.run.cli import main as gate
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] in ("parity_tests", "rnn_np"):
             raise

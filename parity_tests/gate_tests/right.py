@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from parity_tests._inputs import Array
+from parity_tests.cases.arrays import Array
 
 
 class Pieces:

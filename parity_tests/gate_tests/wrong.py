@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from parity_tests._inputs import Array
+from parity_tests.cases.arrays import Array
 from parity_tests.gate_tests import right
 from parity_tests.gate_tests.right import variant
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from parity_tests._inputs import Array
+from parity_tests.cases.arrays import Array
 from rnn_np import RNN, TimeRNN
 
 B, T, D, H = 3, 5, 4, 6

@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from parity_tests._inputs import Array
+from parity_tests.cases.arrays import Array
 from parity_tests.layer_tests.making import numbers
 from rnn_np import TimeRNN
 

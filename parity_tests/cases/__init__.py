@@ -1,0 +1,1 @@
+"""What is asked: a case, its arrays, and how cases are drawn."""

@@ -1,0 +1,284 @@
+"""The arrays of a case, made from its token alone, bit for bit on every platform.
+
+NumPy promises the raw bits of PCG64 for a seed, not the streams of its distributions; so bits are
+drawn and scaled here, by operations that IEEE 754 rounds exactly.
+"""
+
+import itertools
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from parity_tests.cases.case import Case
+
+Array = np.ndarray[Any, np.dtype[Any]]
+DTYPES: dict[str, np.dtype[Any]] = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64)}
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Of one layer in one direction; the bias is ``b`` alone, or the sum of both, or none."""
+
+    Wx: Array
+    """[D, H]; of the layers above the first, [directions * H, H]"""
+    Wh: Array
+    """[H, H]"""
+    b: Array | None
+    """[H], torch's bias_ih"""
+    b_hh: Array | None = None
+    """[H], torch's bias_hh"""
+
+    def arrays(self) -> dict[str, Array]:
+        """By name, without those absent."""
+        named = {"Wx": self.Wx, "Wh": self.Wh, "b": self.b, "b_hh": self.b_hh}
+        return {name: value for name, value in named.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One forward and backward: the weights in force, what goes in, and what the state is before.
+
+    ``h_0`` None means zeros, or, where ``carries``, the state that the call before left. What stands
+    behind the end of a sequence, in ``xs`` and ``dhs``, is there to have no effect.
+    """
+
+    cells: tuple[Weights, ...]
+    """Layer by layer, in each the forward direction first."""
+    xs: Array
+    """[B, T, D]"""
+    h_0: Array | None
+    """[cells, B, H]"""
+    dhs: Array | None
+    """[B, T, directions * H], the upstream gradient of the outputs"""
+    dh_n: Array | None = None
+    """[cells, B, H], that of the final states"""
+    lengths: Array | None = None
+    """[B], where the sequences end; None: all of them at T"""
+    masks: tuple[Array, ...] = ()
+    """[B, T, directions * H] of each dropout: what it keeps"""
+    carries: bool = False
+
+    @property
+    def Wx(self) -> Array:
+        """Of the first cell."""
+        return self.cells[0].Wx
+
+    @property
+    def Wh(self) -> Array:
+        """Of the first cell."""
+        return self.cells[0].Wh
+
+    @property
+    def b(self) -> Array:
+        """Of the first cell, which must have one."""
+        assert self.cells[0].b is not None
+        return self.cells[0].b
+
+    def arrays(self) -> dict[str, Array]:
+        """The arrays by name, without those absent."""
+        named = {name: getattr(self, name) for name in ("xs", "h_0", "dhs", "dh_n", "lengths")}
+        for number, cell in enumerate(self.cells):
+            named |= {f"{name}{number}": value for name, value in cell.arrays().items()}
+        named |= {f"mask{number}": mask for number, mask in enumerate(self.masks)}
+        return {name: value for name, value in named.items() if value is not None}
+
+
+def calls_of(case: Case) -> tuple[Call, ...]:
+    """Return the calls of a case, with fresh C-contiguous arrays of its dtype."""
+    return (_WholeMaker if case.whole else _Maker)(case).calls()
+
+
+class _Maker:
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.dtype = DTYPES[case.dtype]
+        self.bits = np.random.PCG64(case.seed)
+
+    def uniform(self, *shape: int, scale: float = 1.0) -> Array:
+        """Numbers of mean 0 and standard deviation ``scale``, from 24 bits each."""
+        return self._scaled(self._raw(*shape), scale)
+
+    def uneven(self, *shape: int, scale: float = 1.0) -> Array:
+        """The same, but now and then exactly 0 or large: what masks and clips would change."""
+        raw = self._raw(*shape)
+        factors = np.array([0.0, 0.0, 4.0, 16.0] + [1.0] * 28)[raw & np.uint64(31)]
+        return self._scaled(raw, scale) * factors.astype(self.dtype)
+
+    def _raw(self, *shape: int) -> Array:
+        return self.bits.random_raw(int(np.prod(shape))).reshape(shape)
+
+    def _scaled(self, raw: Array, scale: float) -> Array:
+        centred = (raw >> np.uint64(40)).astype(np.int64) - (2**23 - 0.5)
+        return np.asarray(centred * (scale * np.sqrt(3.0) / 2**23), self.dtype)
+
+    def whole(self, *shape: int, most: int) -> Array:
+        """Whole numbers from 0 to ``most``."""
+        return np.asarray((self._raw(*shape) >> np.uint64(32)) % np.uint64(most + 1), np.int64)
+
+    def input_weights(self, D: int, layer: int) -> Array:
+        # The input keeps its ordinary size when the recurrence is chaotic.
+        return self.uniform(D, self.case.H, scale=min(self.case.gain, 1.0) / np.sqrt(D))
+
+    def recurrent_weights(self) -> Array:
+        H = self.case.H
+        return self.uniform(H, H, scale=self.case.gain / np.sqrt(H))
+
+    def biases(self) -> tuple[Array | None, Array | None]:
+        H, case = self.case.H, self.case
+        if case.bias == "nobias":
+            return None, None
+        b = self.uneven(H, scale=0.3)
+        return b, self.uneven(H, scale=0.3) if case.kind in ("nn", "nncell") else None
+
+    def state(self, B: int) -> Array:
+        return self.uneven(self.case.cells, B, self.case.H, scale=0.5)
+
+    def values(self, *shape: int) -> Array:
+        """Of inputs and upstream gradients."""
+        return self.uneven(*shape)
+
+    def weights(self) -> tuple[Weights, ...]:
+        case = self.case
+        wide = case.directions * case.H
+        return tuple(
+            Weights(
+                self.input_weights(wide if layer else case.D, layer), self.recurrent_weights(), *self.biases()
+            )
+            for layer in range(case.layers)
+            for _ in range(case.directions)
+        )
+
+    def call(self, weights: tuple[Weights, ...], B: int, T: int, kind: str = "") -> Call:
+        """With lengths of a kind, or of the case's."""
+        case = self.case
+        wide = case.directions * case.H
+        h_0 = self.state(B) if case.h0 else None
+        xs = self.values(B, T, case.D)
+        dhs = None if case.given == "final" else self.upstream(B, T, wide)
+        dh_n = None if case.given == "output" else self.values(case.cells, B, case.H)
+        masks = tuple(
+            self.whole(B, T, wide, most=255) >= round(256 * case.dropout)
+            for _ in range(case.layers - 1 if case.masked else 0)
+        )
+        return Call(weights, xs, h_0, dhs, dh_n, self.lengths(B, T, kind or case.lengths), masks)
+
+    def lengths(self, B: int, T: int, kind: str) -> Array | None:
+        if kind == "full":
+            return None
+        if kind == "equal":
+            return np.full(B, 1 + self.whole(1, most=T - 1)[0])
+        lengths = 1 + self.whole(B, most=T - 1)
+        if kind == "ones":
+            lengths[self.whole(B, most=3) > 0] = 1
+        return np.sort(lengths)[::-1].copy() if kind == "sorted" else lengths
+
+    def upstream(self, B: int, T: int, H: int) -> Array:
+        dhs = self.values(B, T, H)
+        if self.case.upstream == "last":
+            dhs[:, :-1] = 0
+        elif self.case.upstream == "gaps":
+            silent = self.bits.random_raw(T) & np.uint64(1)
+            dhs[:, silent == 1] = 0
+        return dhs
+
+    def calls(self) -> tuple[Call, ...]:
+        case = self.case
+        weights = self.weights()
+        if case.calls in ("again", "reset"):
+            # Half of the time the batch size stays, a quarter T too, so that what is left of a call
+            # fits the next.
+            same, B, T = (int(bits) for bits in self.bits.random_raw(3) % np.array([4, 3, 16], np.uint64))
+            # A case of one sequence stays one: some layers know no batches.
+            B = case.B if same % 2 or case.B == 1 else 1 + B
+            T = case.T if case.is_cell or same == 3 else min(1 + T, case.T) if case.whole else 1 + T
+            other = "full"
+            if case.kind == "nn" and case.form != "unbatched":
+                other = ("full", "unsorted")[self.whole(1, most=1)[0]]
+            first, second = self.call(weights, B, T, other), self.call(self.weights(), case.B, case.T)
+            # After reset_state the second call starts from zeros, whatever the first was given.
+            return first, replace(second, h_0=None) if case.calls == "reset" else second
+        whole = self.call(weights, case.B, case.T)
+        self.plant(whole)
+        if case.chunks == 1:
+            return (whole,)
+        assert whole.dhs is not None  # a state is carried by layers without dh_n
+        cuts = [case.T * part // case.chunks for part in range(case.chunks + 1)]
+        return tuple(
+            Call(
+                weights,
+                np.ascontiguousarray(whole.xs[:, start:end]),
+                whole.h_0 if start == 0 else None,
+                np.ascontiguousarray(whole.dhs[:, start:end]),
+                carries=start > 0,
+            )
+            for start, end in itertools.pairwise(cuts)
+        )
+
+    def plant(self, call: Call) -> None:
+        if self.case.plant == "none":
+            return
+        text, name = self.case.plant.split("@")
+        place, negative = (int(bits) for bits in self.bits.random_raw(2))
+        value = -float(text) if negative % 2 else float(text)
+        if name == "pad":
+            assert call.lengths is not None  # a case without lengths has no padding
+            padding = np.arange(self.case.T) >= call.lengths[:, None]
+            for array in (call.xs, call.dhs):
+                if array is not None:
+                    array[padding] = value
+            return
+        target = {"xs": call.xs, "dhs": call.dhs, "h0": call.h_0}[name]
+        assert target is not None  # a case refuses to plant into what is absent
+        target.reshape(-1)[place % target.size] = value
+
+
+class _WholeMaker(_Maker):
+    """Small whole numbers, such that no sum or product rounds in float32.
+
+    Biases are half-odd and what they are added to is whole, so that no pre-activation is 0, where
+    relu's derivative is a convention; states being multiples of 1/2, their weights are even.
+    """
+
+    def _centred(self, *shape: int, most: int) -> Array:
+        return (self.whole(*shape, most=2 * most) - most).astype(self.dtype)
+
+    def input_weights(self, D: int, layer: int) -> Array:
+        Wx = self._centred(D, self.case.H, most=1 if layer else 2)
+        return 2 * Wx * self._sparse(*Wx.shape) if layer else Wx
+
+    def recurrent_weights(self) -> Array:
+        H = self.case.H
+        return 2 * self._centred(H, H, most=1) * self._sparse(H, H)
+
+    def _sparse(self, *shape: int) -> Array:
+        """About two ones in a column."""
+        return (self.whole(*shape, most=shape[0]) <= 1).astype(self.dtype)
+
+    def biases(self) -> tuple[Array | None, Array | None]:
+        H = self.case.H
+        return self._centred(H, most=1) + self.dtype.type(0.5), self._centred(H, most=1)
+
+    def state(self, B: int) -> Array:
+        return 2 * self._centred(self.case.cells, B, self.case.H, most=1)
+
+    def values(self, *shape: int) -> Array:
+        return self._centred(*shape, most=2)
+
+
+def laid_out(array: Array, layout: str) -> Array:
+    """Return a new array of the same values in a memory layout of ``LAYOUTS``."""
+    if layout == "fortran":
+        return np.array(array, order="F")
+    if layout == "transposed" and array.ndim > 1:
+        return np.array(array.swapaxes(0, 1), order="C").swapaxes(0, 1)
+    if layout == "strided":
+        wide = np.full((*array.shape[:-1], 2 * array.shape[-1]), np.nan, array.dtype)
+        wide[..., ::2] = array
+        return wide[..., ::2]
+    if layout == "negative":
+        backwards = (slice(None, None, -1),) * array.ndim
+        return np.array(array[backwards], order="C")[backwards]
+    fresh = np.array(array, order="C")
+    fresh.flags.writeable = layout != "readonly"
+    return fresh

@@ -1,0 +1,1 @@
+"""Which fault is it? Findings in, named findings out."""

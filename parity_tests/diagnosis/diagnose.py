@@ -1,0 +1,170 @@
+"""The diagnosis: the name of the fault behind a subject's findings, or what the numbers tell of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from parity_tests.cases.case import Case
+from parity_tests.cases.tensors import TENSORS, family
+from parity_tests.diagnosis.hints import clues, random_sign
+from parity_tests.diagnosis.matching import Suspect, answers, fitting, holds, partial, suspects, together
+from parity_tests.diagnosis.probe_cases import FURTHER, PANEL
+from parity_tests.diagnosis.samples import Ask, Sample, take
+from parity_tests.diagnosis.symptoms import SINGLE, direct
+from parity_tests.report import Finding
+
+OF_NUMBERS = ("values", "non-finite values")
+"""The checks whose findings twins can explain."""
+SINGLE_INSIDE = "float32 inside"
+Fit = Callable[[Case], Case]
+LARGEST = 400
+"""Steps of all cells of a finding's own case, if it is to join the panel."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is behind some of the findings.
+
+    Attributes:
+        fault: the name of the fault; ``"X, or Y"`` if no case tells them apart, ``"X, and Y"`` for
+            two at once; None if it is not known.
+        clue: what the numbers say, where there is no name.
+        message: name or clue in full sentences.
+        explains: check and tensor of the findings it explains.
+    """
+
+    fault: str | None
+    clue: str | None
+    message: str
+    explains: frozenset[tuple[str, str]]
+
+
+def whole(case: Case) -> Case:
+    """Ask about every case as it is."""
+    return case
+
+
+def diagnose(kind: str, ask: Ask, findings: Sequence[Finding], fit: Fit = whole) -> list[Diagnosis]:
+    """Name the fault of a subject.
+
+    Args:
+        kind: one of ``KINDS``.
+        ask: runs the subject in a case.
+        findings: what was found in it.
+        fit: makes of a case what the subject can be asked.
+    """
+    samples = _samples(kind, ask, findings, fit)
+    whats = {(finding.check, finding.tensor) for finding in findings}
+    result = []
+    for seen in direct(samples):
+        explains = frozenset(w for w in whats if w[0] == seen.check and w[1] in seen.tensors)
+        name = seen.sign.name if seen.sign else None
+        result.append(Diagnosis(name, None if name else seen.text, seen.text, explains))
+    numbers = [sample for sample in samples if sample.got and sample.case.plant == "none"]
+    if any(sample.all_wrong for sample in numbers):
+        result += _named(kind, ask, numbers, fit, whats)
+    return _merged(sorted(result, key=lambda diagnosis: diagnosis.fault is None))
+
+
+def _merged(found: list[Diagnosis]) -> list[Diagnosis]:
+    """Results that are float32 have the errors of float32: one fault."""
+    single = [diagnosis for diagnosis in found if diagnosis.fault in (SINGLE.name, SINGLE_INSIDE)]
+    if len(single) < 2:
+        return found
+    both = single[0].explains | single[1].explains
+    return [replace(single[0], explains=both), *(other for other in found if other not in single)]
+
+
+def _samples(kind: str, ask: Ask, findings: Sequence[Finding], fit: Fit) -> list[Sample]:
+    own = {Case.parse(finding.case) for finding in findings if finding.check in OF_NUMBERS}
+    # How far NaN and infinity get depends on more than the fault.
+    own = {case for case in own if case.plant == "none"}
+    small = sorted(
+        (case for case in own - {*PANEL[kind]} if case.T * case.cells <= LARGEST), key=lambda c: c.size
+    )
+    return [take(case, ask) for case in dict.fromkeys(map(fit, (*PANEL[kind], *small[:3])))]
+
+
+def _named(
+    kind: str,
+    ask: Ask,
+    samples: list[Sample],
+    fit: Fit,
+    whats: set[tuple[str, str]],
+) -> list[Diagnosis]:
+    wrong = frozenset(family(name) for sample in samples for name in sample.all_wrong)
+    explained = frozenset(what for what in whats if what[0] in OF_NUMBERS)
+    found = suspects(kind, samples)
+    fits = _told_apart(kind, ask, fitting(found, samples), fit)
+    rounded = bool(fits) and all(suspect.twin.coarse for suspect in fits)
+    sign = random_sign(samples, ask) if rounded or not fits else None
+    if sign:
+        return [Diagnosis(sign.name, None, f"{sign.sentence} {_listed(wrong, samples)}", explained)]
+    if fits:
+        names = list(dict.fromkeys(suspect.faults[0].name for suspect in fits))
+        text = " Or: ".join(dict.fromkeys(suspect.sentence for suspect in fits))
+        return [Diagnosis(", or ".join(names), None, f"{text} {_listed(wrong, samples)}", explained)]
+    parts = partial(found, samples)
+    both = together([suspect for suspect, _ in parts], found, samples)
+    if both:
+        name = ", and ".join(fault.name for fault in both[0].faults)
+        return [Diagnosis(name, None, f"Two faults. {both[0].sentence} {_listed(wrong, samples)}", explained)]
+    text = clues(samples, ask, fit)
+    if parts:
+        suspect, tensors = parts[0]
+        families = frozenset(map(family, tensors))
+        mine = frozenset(what for what in explained if family(what[1]) in families)
+        rest = wrong - families
+        if rest:
+            first = Diagnosis(
+                suspect.faults[0].name,
+                None,
+                f"{suspect.sentence} That explains {_words(families)}; {_words(rest)} {_are(rest)} wrong in another way.",
+                mine,
+            )
+            message = f"{_words(rest)} {_are(rest)} wrong in a way that has no name here. {text}".rstrip()
+            return [first, Diagnosis(None, text, message, explained - mine)]
+    return [Diagnosis(None, text, text, explained)]
+
+
+def _told_apart(kind: str, ask: Ask, fits: list[Suspect], fit: Fit) -> list[Suspect]:
+    """Those that also hold on a further case in which they differ."""
+    fits = _once(fits)
+    for case in FURTHER[kind]:
+        if len(fits) < 2:
+            break
+        sample = take(fit(case), ask)
+        texts = {
+            str(
+                [
+                    {name: value.tobytes() for name, value in answer.items()}
+                    for answer in answers(s.twin, sample)
+                ]
+            )
+            for s in fits
+        }
+        if len(texts) > 1 and sample.got:
+            fits = [suspect for suspect in fits if holds(suspect.twin, [sample])] or fits
+    return fits
+
+
+def _once(fits: list[Suspect]) -> list[Suspect]:
+    """One suspect for each name; what no case of the panel shows is left to the first."""
+    unique: dict[str, Suspect] = {}
+    for suspect in fits:
+        unique.setdefault(suspect.faults[0].name, suspect)
+    exact = [suspect for suspect in unique.values() if not suspect.twin.coarse]
+    return exact or list(unique.values())[:1]
+
+
+def _listed(wrong: frozenset[str], samples: Sequence[Sample]) -> str:
+    seen = frozenset(family(name) for sample in samples for got in sample.got for name in got)
+    right = f"; right: {_words(seen - wrong)}" if seen - wrong else ""
+    return f"(Wrong: {_words(wrong)}{right}.)"
+
+
+def _are(families: frozenset[str]) -> str:
+    return "is" if len(families) == 1 else "are"
+
+
+def _words(families: frozenset[str]) -> str:
+    return ", ".join(name for name in TENSORS if name in families)

@@ -1,0 +1,471 @@
+"""Faults of the nonlinearity and its derivative."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from parity_tests.cases.arrays import Array
+from parity_tests.diagnosis.faults.faulty_loop import Twin, nice, tolerance, variant
+from parity_tests.diagnosis.samples import Sample, precise
+from parity_tests.references.float64_loop import Tape
+
+
+class _NoUpstream(Twin):
+    def delta(self, tape: Tape, t: int, d: Array, slope: Array, out: Array) -> None:
+        out[...] = slope
+
+
+class _Slope(Twin):
+    """With another derivative of tanh, of relu, or of both."""
+
+    of_relu = False
+    of_tanh = True
+
+    def slope(self, tape: Tape) -> Array:
+        if self.of_relu if self.case.relu else self.of_tanh:
+            slope = np.array(self.derivative(tape.h[1:], tape))
+            self.noise.relative(slope[:, 1:])
+            return slope
+        return super().slope(tape)
+
+    def derivative(self, h: Array, tape: Tape) -> Array:
+        """Of the state, where the right one is ``1 - h * h``."""
+        raise NotImplementedError
+
+    def delta(self, tape: Tape, t: int, d: Array, slope: Array, out: Array) -> None:
+        np.multiply(d, slope, out=out)
+        self.noise.relative(out[1:])
+
+
+class _OutputAsSlope(_Slope):
+    def derivative(self, h: Array, tape: Tape) -> Array:
+        return h
+
+
+class _TanhAsSlope(_Slope):
+    def derivative(self, h: Array, tape: Tape) -> Array:
+        return np.tanh(h)
+
+
+class _TanhOfZAsSlope(_Slope):
+    apart = True
+
+    def derivative(self, h: Array, tape: Tape) -> Array:
+        return tape.z
+
+
+class _PlusSquare(_Slope):
+    def derivative(self, h: Array, tape: Tape) -> Array:
+        return 1 + h * h
+
+
+class _MinusOne(_Slope):
+    def derivative(self, h: Array, tape: Tape) -> Array:
+        return h * h - 1
+
+
+class _Square(_Slope):
+    def derivative(self, h: Array, tape: Tape) -> Array:
+        return h * h
+
+
+class _Divided(_Slope):
+    rough = True
+
+    def derivative(self, h: Array, tape: Tape) -> Array:
+        return 1 / (1 - h * h)
+
+
+class _Logistic(_Slope):
+    def derivative(self, h: Array, tape: Tape) -> Array:
+        return h * (1 - h)
+
+
+class _AtPreactivation(_Slope):
+    apart = True
+
+    def derivative(self, h: Array, tape: Tape) -> Array:
+        return 1 - tape.z * tape.z
+
+
+class _TanhAgain(_Slope):
+    def derivative(self, h: Array, tape: Tape) -> Array:
+        return 1 - np.tanh(h) ** 2
+
+
+class _NoSquare(_Slope):
+    def derivative(self, h: Array, tape: Tape) -> Array:
+        return 1 - h
+
+
+class _TimesTwo(_Slope):
+    def derivative(self, h: Array, tape: Tape) -> Array:
+        return 1 - 2 * h
+
+
+class _Root(_Slope):
+    def derivative(self, h: Array, tape: Tape) -> Array:
+        return np.sqrt(1 - h * h)
+
+
+class _Twice(_Slope):
+    def derivative(self, h: Array, tape: Tape) -> Array:
+        return (1 - h * h) ** 2
+
+
+class _OfStepBefore(_Slope):
+    def derivative(self, h: Array, tape: Tape) -> Array:
+        return 1 - tape.h[:-1] ** 2
+
+
+class _OfLastStep(_Slope):
+    def derivative(self, h: Array, tape: Tape) -> Array:
+        return np.broadcast_to(1 - h[-1:] ** 2, h.shape)
+
+
+class _Missing(_Slope):
+    of_relu = True
+
+    def derivative(self, h: Array, tape: Tape) -> Array:
+        return np.ones_like(h)
+
+
+class _MissingForRelu(_Missing):
+    of_tanh = False
+
+
+class _TanhForRelu(_Slope):
+    of_relu = True
+
+    def derivative(self, h: Array, tape: Tape) -> Array:
+        return 1 - h * h
+
+
+class _ReluForTanh(_Slope):
+    def derivative(self, h: Array, tape: Tape) -> Array:
+        return np.asarray(h > 0, np.float64)
+
+
+class _Epsilon(_Slope):
+    epsilon: ClassVar[float] = 1e-3
+
+    def derivative(self, h: Array, tape: Tape) -> Array:
+        return 1 - h * h + self.epsilon
+
+    @classmethod
+    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+        for sample in precise(samples):
+            case, call = sample.case, sample.calls[0]
+            if (
+                case.T == 1
+                and case.cells == 1
+                and not case.relu
+                and call.dhs is not None
+                and case.D >= case.H
+                and np.isfinite(sample.got[0].get("dx", np.nan)).all()
+            ):
+                # One step: dx is dz Wx^T, and dz is d times the slope.
+                d = call.dhs[:, 0] + (0 if call.dh_n is None else call.dh_n[0])
+                dz = solved(sample)
+                h = sample.truths[0]["h_n"][0]
+                excess = dz - d * (1 - h * h)
+                value = float((excess * d).sum() / (d * d).sum())
+                if value and np.allclose(excess, value * d, rtol=1e-3, atol=1e-12):
+                    yield cls.having(epsilon=nice(value, 1e-6 if case.dtype == "f64" else 1e-2))
+                return
+
+
+def solved(sample: Sample, call: int = 0) -> Array:
+    """The dz of the only step of a single cell, from dx; D must be no less than H."""
+    dx = sample.got[call]["dx"][:, 0]
+    Wx = np.asarray(sample.calls[call].Wx, np.float64)
+    return np.linalg.lstsq(Wx, dx.T, rcond=None)[0].T
+
+
+class _Activation(Twin):
+    """Another function for tanh; the backward is that of tanh, or the function's own."""
+
+    own = False
+    of_relu = False
+
+    def bent(self, z: Array) -> Array:
+        """The state from the pre-activation."""
+        raise NotImplementedError
+
+    def steepness(self, h: Array, z: Array) -> Array:
+        """Its slope."""
+        raise NotImplementedError
+
+    apart = True
+
+    def activate(self, tape: Tape, t: int) -> None:
+        if self.case.relu != self.of_relu:
+            super().activate(tape, t)
+            return
+        tape.h[t + 1] = self.bent(tape.z[t])
+        self.noise.absolute(tape.h[t + 1, 1:])
+
+    def slope(self, tape: Tape) -> Array:
+        if self.case.relu != self.of_relu or not self.own:
+            return super().slope(tape)
+        slope = np.array(self.steepness(tape.h[1:], tape.z))
+        self.noise.relative(slope[:, 1:])
+        return slope
+
+
+class _TanhTwice(_Activation):
+    def bent(self, z: Array) -> Array:
+        return np.tanh(np.tanh(z))
+
+    def steepness(self, h: Array, z: Array) -> Array:
+        return (1 - h * h) * (1 - self.tanh(z) ** 2)
+
+
+class _LogisticFunction(_Activation):
+    def bent(self, z: Array) -> Array:
+        return 1 / (1 + np.exp(-z))
+
+    def steepness(self, h: Array, z: Array) -> Array:
+        return h * (1 - h)
+
+
+class _Linear(_Activation):
+    def bent(self, z: Array) -> Array:
+        return z
+
+    def steepness(self, h: Array, z: Array) -> Array:
+        return np.ones_like(h)
+
+
+class _Relu(_Activation):
+    def bent(self, z: Array) -> Array:
+        return np.maximum(z, 0)
+
+    def steepness(self, h: Array, z: Array) -> Array:
+        slope = np.asarray(z > 0, np.float64)
+        self.noise.kinks(slope, z)
+        return slope
+
+
+class _Tanh(_Activation):
+    of_relu = True
+
+    def bent(self, z: Array) -> Array:
+        return np.tanh(z)
+
+    def steepness(self, h: Array, z: Array) -> Array:
+        return 1 - h * h
+
+
+class _LinearForRelu(_Linear):
+    of_relu = True
+
+
+class _Pade(_Activation):
+    def bent(self, z: Array) -> Array:
+        return np.clip(z * (27 + z * z) / (27 + 9 * z * z), -1, 1)
+
+    def steepness(self, h: Array, z: Array) -> Array:
+        slope = ((27 + 3 * z * z) * (27 + 9 * z * z) - 18 * z * z * (27 + z * z)) / (27 + 9 * z * z) ** 2
+        return np.where(np.abs(z) < 3, slope, 0)
+
+
+class _HardTanh(_Activation):
+    def bent(self, z: Array) -> Array:
+        return np.clip(z, -1, 1)
+
+    def steepness(self, h: Array, z: Array) -> Array:
+        return np.asarray(np.abs(z) < 1, np.float64)
+
+
+class _SoftSign(_Activation):
+    def bent(self, z: Array) -> Array:
+        return z / (1 + np.abs(z))
+
+    def steepness(self, h: Array, z: Array) -> Array:
+        return (1 + np.abs(z)) ** -2.0
+
+
+class _Tangent(_Activation):
+    def bent(self, z: Array) -> Array:
+        return np.tan(z)
+
+    def steepness(self, h: Array, z: Array) -> Array:
+        return 1 + h * h
+
+
+class _ArcTangent(_Activation):
+    def bent(self, z: Array) -> Array:
+        return np.arctan(z)
+
+    def steepness(self, h: Array, z: Array) -> Array:
+        return 1 / (1 + z * z)
+
+
+def _tanh_states(samples: Sequence[Sample]) -> list[Array]:
+    """The final states that were got where there is no relu."""
+    return [got["h_n"] for sample in samples if not sample.case.relu for got in sample.got if "h_n" in got]
+
+
+class _ClippedPreactivation(_Activation):
+    limit: ClassVar[float] = 1.0
+
+    def bent(self, z: Array) -> Array:
+        return np.tanh(np.clip(z, -self.limit, self.limit))
+
+    def steepness(self, h: Array, z: Array) -> Array:
+        return np.where(np.abs(z) < self.limit, 1 - h * h, 0)
+
+    @classmethod
+    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+        chosen = precise(samples)
+        most = max((np.abs(h).max() for h in _tanh_states(chosen)), default=1)
+        if 0 < most < 1:
+            yield cls.having(limit=nice(float(np.arctanh(most)), max(1e-7, tolerance(chosen))))
+
+
+class _Overflowing(_Activation):
+    """A tanh of exponentials, NaN where these overflow."""
+
+    def bent(self, z: Array) -> Array:
+        most = 88.7 if self.case.dtype == "f32" else 709.7
+        return np.where(self.overflows(z, most), np.nan, np.tanh(z))
+
+    def overflows(self, z: Array, most: float) -> Array:
+        """Where infinity is divided by infinity."""
+        return np.abs(z) > most
+
+
+class _OverflowingSquare(_Overflowing):
+    def overflows(self, z: Array, most: float) -> Array:
+        return 2 * z > most
+
+
+class _RoundedStates(_Activation):
+    decimals: ClassVar[int] = 4
+
+    def bent(self, z: Array) -> Array:
+        return np.round(np.tanh(z), self.decimals)
+
+    @classmethod
+    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+        chosen = precise(samples)
+        states = _tanh_states(chosen)
+        for decimals in range(1, 9 if chosen[0].case.dtype == "f64" else 5):
+            if states and all(np.allclose(h, np.round(h, decimals), rtol=0, atol=1e-12) for h in states):
+                yield cls.having(decimals=decimals)
+                return
+
+
+class _HalfCovered(Twin):
+    """tanh over one summand only; own: with the backward of just that."""
+
+    apart = True
+    own = False
+    bias_inside = True
+
+    def biases(self, weights: Any) -> list[Array]:
+        return super().biases(weights) if self.bias_inside else []
+
+    def covered(self, z: Array) -> Array:
+        """The nonlinearity."""
+        return np.maximum(z, 0) if self.case.relu else np.tanh(z)
+
+    def step(self, tape: Tape, t: int, recurrent: Array) -> None:
+        tape.h[t + 1] = self.covered(tape.z[t]) + recurrent
+        if not self.bias_inside:
+            tape.h[t + 1] += sum(super().biases(tape.weights))
+        self.noise.relative(tape.h[t + 1, 1:])
+        if self.case.relu and not self.own:
+            tape.z[t] += recurrent
+
+    def slope(self, tape: Tape) -> Array:
+        if not self.own or self.case.relu:
+            return super().slope(tape)
+        return 1 - self.tanh(tape.z) ** 2
+
+    def carry(self, tape: Tape, t: int, dz: Array) -> Array:
+        return super().carry(tape, t, tape.d[t] if self.own else dz)
+
+    def parameter_gradients(self, tape: Tape, dz: Array) -> tuple[Array, Array, Array]:
+        dWx, dWh, db = super().parameter_gradients(tape, dz)
+        if self.own:
+            _, dWh, through = super().parameter_gradients(tape, tape.d)
+            db = db if self.bias_inside else through
+        return dWx, dWh, db
+
+
+class _InputOutside(_HalfCovered):
+    def step(self, tape: Tape, t: int, recurrent: Array) -> None:
+        bias = sum(super().biases(tape.weights), np.zeros(self.case.H))
+        tape.h[t + 1] = self.covered(recurrent + bias) + (tape.z[t] - bias)
+        self.noise.relative(tape.h[t + 1, 1:])
+        tape.z[t] += recurrent
+
+
+class _BiasOutside(Twin):
+    own = False
+    apart = True
+
+    def biases(self, weights: Any) -> list[Array]:
+        return []
+
+    def activate(self, tape: Tape, t: int) -> None:
+        super().activate(tape, t)
+        tape.h[t + 1] += sum(super().biases(tape.weights), np.zeros(self.case.H))
+
+    def slope(self, tape: Tape) -> Array:
+        return 1 - self.tanh(tape.z) ** 2 if self.own and not self.case.relu else super().slope(tape)
+
+    def parameter_gradients(self, tape: Tape, dz: Array) -> tuple[Array, Array, Array]:
+        dWx, dWh, db = super().parameter_gradients(tape, dz)
+        return dWx, dWh, super().parameter_gradients(tape, tape.d)[2] if self.own else db
+
+
+class _Leaky(Twin):
+    """h = keep * h_prev + new * tanh(z)."""
+
+    keep: ClassVar[float] = 0.2
+    new: ClassVar[float] = 0.8
+    own = False
+    apart = True
+
+    def activate(self, tape: Tape, t: int) -> None:
+        super().activate(tape, t)
+        tape.h[t + 1] *= self.new
+        tape.h[t + 1] += self.keep * self.previous(tape, t)
+        self.noise.relative(tape.h[t + 1, 1:])
+
+    def slope(self, tape: Tape) -> Array:
+        if not self.own or self.case.relu:
+            return super().slope(tape)
+        return self.new * (1 - self.tanh(tape.z) ** 2)
+
+    def carry(self, tape: Tape, t: int, dz: Array) -> Array:
+        through = super().carry(tape, t, dz)
+        return through + self.keep * tape.d[t] if self.own else through
+
+    @classmethod
+    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+        rows, values = [], []
+        for sample in precise(samples):
+            call = sample.calls[0]
+            if sample.case.T == 1 and sample.case.cells == 1 and call.h_0 is not None and sample.got:
+                before, right = call.h_0[0].ravel(), sample.truths[0]["h_n"].ravel()
+                rows.append(np.stack([before, right], axis=1))
+                values.append(sample.got[0].get("h_n", sample.truths[0]["h_n"]).ravel())
+        if not rows:
+            return
+        matrix, value = np.concatenate(rows).astype(np.float64), np.concatenate(values)
+        if len(matrix) < 3 or not np.isfinite(value).all():
+            return
+        (keep, new), *_ = np.linalg.lstsq(matrix, value, rcond=None)
+        if abs(keep) > 1e-6 and np.allclose(matrix @ [keep, new], value, rtol=0, atol=1e-4):
+            within = max(1e-8, tolerance(precise(samples)))
+            yield cls.having(keep=nice(float(keep), within), new=nice(float(new), within))
+
+
+def _both(base: type[Twin]) -> tuple[type[Twin], type[Twin]]:
+    """With the backward of its own forward, and with the right cell's."""
+    return variant(base, own=True), base

@@ -1,0 +1,199 @@
+"""Faults that show without a twin: by types, shapes, dtypes, exceptions, and random numbers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from parity_tests.diagnosis.samples import Sample
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A fault that has no twin: its name, its rows of the survey, and what is said of it."""
+
+    name: str
+    rows: tuple[str, ...]
+    sentence: str
+
+
+SINGLE = Sign(
+    "buffers fixed to float32",
+    ("D25",),
+    "With float64 parameters results are float32: look for buffers made by `dtype='f'` or `np.float32`.",
+)
+DOUBLE = Sign(
+    "float32 in, float64 out",
+    ("D27",),
+    "With float32 parameters results are float64: look for `np.zeros(shape)` without `dtype=`.",
+)
+SQUEEZED = Sign(
+    "squeeze removes the batch axis",
+    ("D21",),
+    "Axes of length 1 are lost: look for `squeeze()` without an axis.",
+)
+TRANSPOSED = Sign(
+    "batch and time exchanged",
+    (),
+    "The first two axes come exchanged: look for a result left time-major (or batch-first).",
+)
+KEPT_AXIS = Sign(
+    "batch axis kept for unbatched input",
+    (),
+    "For an unbatched input results have a batch axis of 1: look for where it is taken away again.",
+)
+SUMMED = Sign(
+    "directions summed",
+    (),
+    "The output is as wide as one direction: look for a sum (or mean) where both are to be concatenated.",
+)
+CUT = Sign(
+    "output cut to the longest row",
+    (),
+    "The output ends with the longest row instead of at T: look for the total length when padding again.",
+)
+ABSENT = Sign(
+    "result never set",
+    (),
+    "None stands where an array is due: look for an attribute that the backward does not set.",
+)
+FINAL_ONLY = Sign(
+    "absent output gradient refused",
+    ("B9",),
+    "backward raises if only the gradient of h_n is given: look for the output's gradient that may be None.",
+)
+NO_BIAS = Sign(
+    "bias left out by default",
+    ("A11",),
+    "The layer raises unless bias=False: look for the default of the option `bias`, which is True.",
+)
+RANDOM = Sign(
+    "random numbers",
+    (),
+    "The same case gives other numbers each time: look for random numbers, or memory that is never filled.",
+)
+EVALUATED = Sign(
+    "dropout in evaluation mode",
+    (),
+    "In evaluation mode the outputs are random: look for `eval` that dropout does not ask for.",
+)
+UNLOADED = Sign(
+    "parameters not loaded",
+    (),
+    "Before the parameters are updated in place, results are random: look for parameters that load_state_dict leaves out.",
+)
+SIGNS = (
+    SINGLE,
+    DOUBLE,
+    SQUEEZED,
+    TRANSPOSED,
+    KEPT_AXIS,
+    SUMMED,
+    CUT,
+    ABSENT,
+    FINAL_ONLY,
+    NO_BIAS,
+    RANDOM,
+    EVALUATED,
+    UNLOADED,
+)
+"""All of them."""
+
+Shows = Callable[[Sample, str, list[int], list[int]], bool]
+
+
+def _squeezed(sample: Sample, name: str, got: list[int], want: list[int]) -> bool:
+    return got == [n for n in want if n > 1] or (len(got) < len(want) and sample.case.B == 1)
+
+
+def _exchanged(sample: Sample, name: str, got: list[int], want: list[int]) -> bool:
+    return len(want) > 2 and got == [want[1], want[0], *want[2:]]
+
+
+def _kept(sample: Sample, name: str, got: list[int], want: list[int]) -> bool:
+    return sample.case.form == "unbatched" and len(got) == len(want) + 1 and 1 in got
+
+
+def _summed(sample: Sample, name: str, got: list[int], want: list[int]) -> bool:
+    return sample.case.bidirectional and got[:-1] == want[:-1] and 2 * got[-1] == want[-1]
+
+
+def _cut(sample: Sample, name: str, got: list[int], want: list[int]) -> bool:
+    longest = (
+        max(int(call.lengths.max()) for call in sample.calls if call.lengths is not None)
+        if any(call.lengths is not None for call in sample.calls)
+        else 0
+    )
+    differing = [mine for mine, right in zip(got, want, strict=False) if mine != right]
+    return name in ("hs", "dx") and len(got) == len(want) and differing == [longest]
+
+
+_SHAPES: tuple[tuple[Sign, Shows], ...] = (
+    (KEPT_AXIS, _kept),
+    (TRANSPOSED, _exchanged),
+    (SUMMED, _summed),
+    (CUT, _cut),
+    (SQUEEZED, _squeezed),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Something that is wrong besides the numbers: its sign if known, its words, its check and tensors."""
+
+    sign: Sign | None
+    text: str
+    check: str
+    tensors: frozenset[str]
+
+
+def direct(samples: Sequence[Sample]) -> list[Seen]:
+    """What types, shapes, dtypes and exceptions say by themselves."""
+    result = []
+    unfit = [(sample, *row) for sample in samples for row in sample.unfit]
+    for check in ("type", "shape", "dtype"):
+        rows = [(sample, name, got, want) for sample, name, kind, got, want in unfit if kind == check]
+        if not rows:
+            continue
+        sign = {"type": _of_types, "shape": _of_shapes, "dtype": _of_dtypes}[check](rows)
+        names = frozenset(name for _, name, *_ in rows)
+        _, name, got, want = rows[0]
+        text = sign.sentence if sign else f"{name} has the {check} {got} instead of {want}."
+        result.append(Seen(sign, text, check, names))
+    raised = [sample for sample in samples if sample.raised]
+    if raised:
+        result.append(_raised(raised, [sample for sample in samples if not sample.raised]))
+    return result
+
+
+_Rows = list[tuple[Sample, str, str, str]]
+
+
+def _of_types(rows: _Rows) -> Sign | None:
+    return ABSENT if all(got == "NoneType" for *_, got, _ in rows) else None
+
+
+def _of_dtypes(rows: _Rows) -> Sign | None:
+    if all((got, want) == ("float32", "float64") for *_, got, want in rows):
+        return SINGLE
+    return DOUBLE if all((got, want) == ("float64", "float32") for *_, got, want in rows) else None
+
+
+def _of_shapes(rows: _Rows) -> Sign | None:
+    for sign, shows in _SHAPES:
+        if all(shows(sample, name, _numbers(got), _numbers(want)) for sample, name, got, want in rows):
+            return sign
+    return None
+
+
+def _numbers(shape: str) -> list[int]:
+    return [int(part) for part in shape.strip("[]").split(",") if part.strip()]
+
+
+def _raised(raised: Sequence[Sample], fine: Sequence[Sample]) -> Seen:
+    sign = None
+    if fine and all(sample.case.given == "final" for sample in raised):
+        sign = FINAL_ONLY
+    elif all(s.case.bias != "nobias" for s in raised) and fine and all(s.case.bias == "nobias" for s in fine):
+        sign = NO_BIAS
+    where = "in every case" if not fine else f"in {len(raised)} of {len(raised) + len(fine)} cases"
+    text = sign.sentence if sign else f"It raises {where}: {raised[0].raised}"
+    return Seen(sign, text, "raises", frozenset(("",)))

@@ -1,0 +1,47 @@
+"""Shrinking: to the smallest case that still fails, and no longer than it may."""
+
+import time
+
+import pytest
+
+pytest.importorskip("hypothesis", reason="Hypothesis draws and shrinks cases")
+
+from parity_tests.cases.case import Case
+from parity_tests.cases.draw import draw_case, shrink
+
+
+def fails(case: Case) -> bool:
+    return case.T >= 3 and case.H >= 2 and case.dtype == "f32" and case.calls in ("again", "reset")
+
+
+def first_failing(seed: int) -> int:
+    return next(number for number in range(1000) if fails(draw_case(seed, number)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_failure_shrinks_to_what_it_needs(seed: int) -> None:
+    smallest = shrink(seed, first_failing(seed), fails, time.monotonic() + 60)
+    assert str(smallest) == "B1T3D1H2-f32-again-s0"
+
+
+def test_after_the_deadline_no_case_is_tried() -> None:
+    tried = []
+
+    def count(case: Case) -> bool:
+        tried.append(case)
+        return fails(case)
+
+    number = first_failing(1)
+    assert shrink(1, number, count, time.monotonic() - 1) == draw_case(1, number)
+    assert tried == []
+
+
+def test_a_failure_that_comes_and_goes_still_ends_in_a_case_that_failed() -> None:
+    number = first_failing(2)
+    seen: list[Case] = []
+
+    def fickle(case: Case) -> bool:
+        seen.append(case)
+        return fails(case) and len(seen) % 3 != 0
+
+    assert fails(shrink(2, number, fickle, time.monotonic() + 60))

@@ -1,0 +1,122 @@
+"""Layers as people write them: every faulty one is caught, and no right one is accused."""
+
+from collections.abc import Iterator
+from itertools import count, islice
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="fresh cases need torch")
+
+from parity_tests.cases.case import Case
+from parity_tests.cases.draw import draw_case
+from parity_tests.checks.contract import checks_of, contract
+from parity_tests.checks.values import judge
+from parity_tests.gate_tests.people import CELLS, LAYERS, MODULES, RIGHT_LAYERS, RIGHT_MODULES
+from parity_tests.references.live_torch import torch_answers
+from parity_tests.report import Report
+from parity_tests.subjects.serving import asked
+from rnn_np import nn
+
+MOST = 700
+"""Cases tried; a default run has 2000."""
+BY_CONTRACT = {
+    "OneTapeForAll": "two layers in turn",
+    "ClassCache": "two layers in turn",
+    "ClassCacheCell": "two layers in turn",
+    "LiveStateDict": "checkpoints copied",
+    "KeepsGivenState": "state copied",
+    "OverflowingTanh": "large inputs",
+    # Right layers do so too: told, and no fault.
+    "CachePopped": "repeatable backward",
+    "KeepsInputView": "inputs copied",
+    "OutputIsTheCache": "results copied",
+    "LiveWeightsInBackward": "weights copied",
+    "ForwardZeroesGrads": "gradients kept",
+}
+"""Whose faults no values of a drawn case show, and the check that does."""
+
+
+def cases(kind: str) -> Iterator[Case]:
+    """Drawn cases of a kind that the layers here have: they know no packed sequences."""
+    drawn = (draw_case(0, number, (kind,)) for number in count())
+    return (case for case in drawn if case.form != "packed")
+
+
+def layers(kind: str, cls: Any) -> SimpleNamespace:
+    if kind == "nn":
+        return SimpleNamespace(nn=SimpleNamespace(RNN=cls))
+    return SimpleNamespace(**{{"time": "TimeRNN", "cell": "RNN"}[kind]: cls})
+
+
+class ReadAcrossRows(nn.RNN):
+    """Packed data taken for whole rows one after another."""
+
+    def forward(self, input: Any, *arguments: Any, **options: Any) -> Any:  # noqa: A002, torch's name
+        """Run over the rows as they are misread."""
+        if isinstance(input, nn.utils.rnn.PackedSequence):
+            rows = [np.nonzero(input.batch_sizes > row)[0] for row in range(input.batch_sizes[0])]
+            starts = np.cumsum(input.batch_sizes) - input.batch_sizes
+            order = np.concatenate([starts[steps] + row for row, steps in enumerate(rows)])
+            input = input._replace(data=input.data[order])  # noqa: A001
+        return super().forward(input, *arguments, **options)
+
+    __call__ = forward
+
+
+def test_packed_data_read_across_rows_is_caught() -> None:
+    subject = SimpleNamespace(nn=SimpleNamespace(RNN=ReadAcrossRows, utils=nn.utils))
+    drawn = (draw_case(0, number, ("nn",)) for number in range(200))
+    wrong = [case for case in drawn if judge(case, torch_answers, asked(subject)).faults]
+    assert len(wrong) > 20
+    # With one row, or one step, there is nothing to mix up.
+    assert {case.form for case in wrong} == {"packed"}
+    assert all(case.B > 1 and case.T > 1 for case in wrong if case.calls == "once")
+
+
+def faulty() -> list[Any]:
+    return [
+        pytest.param(kind, cls, id=f"{tag}-{cls.__name__}")
+        for kind, entries in (("time", LAYERS), ("cell", CELLS), ("nn", MODULES))
+        for tag, _, cls in entries
+        if cls.__name__ not in BY_CONTRACT
+    ]
+
+
+@pytest.mark.parametrize(("kind", "cls"), faulty())
+def test_a_fault_is_caught(kind: str, cls: Any) -> None:
+    subject = layers(kind, cls)
+    assert any(judge(case, torch_answers, asked(subject)).faults for case in islice(cases(kind), MOST))
+
+
+@pytest.mark.parametrize("name", BY_CONTRACT)
+def test_the_contract_shows_what_values_do_not(name: str) -> None:
+    everything = (("time", LAYERS), ("cell", CELLS), ("nn", MODULES))
+    ((kind, cls),) = [
+        (kind, cls) for kind, entries in everything for _, _, cls in entries if cls.__name__ == name
+    ]
+    findings, reason = contract(kind, BY_CONTRACT[name], (), layers(kind, cls))
+    assert findings, reason
+    told = list(BY_CONTRACT).index(name) >= list(BY_CONTRACT).index("CachePopped")
+    assert {finding.severity for finding in findings} == {"unusual" if told else "fault"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "cls"),
+    [
+        pytest.param(kind, cls, id=tag)
+        for kind, entries in (("time", RIGHT_LAYERS), ("nn", RIGHT_MODULES))
+        for tag, _, cls in entries
+    ],
+)
+def test_a_right_layer_is_not_accused(kind: str, cls: Any) -> None:
+    report = Report(planned=120)
+    for case in islice(cases(kind), 120):
+        report.add(judge(case, torch_answers, asked(layers(kind, cls))))
+    assert report.ok, report.findings
+    for check in checks_of((kind,), ()):
+        findings, reason = contract(*check, (), layers(kind, cls))
+        assert not reason
+        assert "fault" not in {finding.severity for finding in findings}, findings

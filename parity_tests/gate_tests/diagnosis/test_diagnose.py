@@ -1,0 +1,426 @@
+"""The naming of faults: each twin is told from all others, and people's faults get their names."""
+
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from parity_tests.cases.arrays import Array, calls_of
+from parity_tests.cases.case import Case
+from parity_tests.cases.features import restricted
+from parity_tests.cases.tensors import Answer
+from parity_tests.diagnosis.diagnose import Diagnosis, diagnose
+from parity_tests.diagnosis.faults.catalogue import FAULTS
+from parity_tests.diagnosis.faults.faulty_loop import Fault, Twin
+from parity_tests.diagnosis.samples import Ask
+from parity_tests.diagnosis.symptoms import SIGNS
+from parity_tests.gate_tests.people import CELLS, LAYERS, MODULES, RIGHT_LAYERS, RIGHT_MODULES
+from parity_tests.references.rounding import Still
+from parity_tests.report import Finding
+from parity_tests.selftest.catalogue_run import answering, natives
+from parity_tests.subjects.drivers import Performance
+from parity_tests.subjects.serving import perform
+
+NAMES = {
+    "A1": ("upstream gradient dropped",),
+    "A3": ("activation in place of its derivative",),
+    "A5": ("slope 1 + h^2", "divided by the slope"),
+    "A7": ("nonlinearity covers one summand only",),
+    "A9": ("relu mask true everywhere",),
+    "A11": ("relu in place of tanh", "bias left out by default"),
+    "B1": ("carry dropped",),
+    "B3": ("carry through Wh not transposed",),
+    "B5": ("steps taken back in forward order",),
+    "B7": ("upstream gradients read one step off",),
+    "B9": ("absent output gradient is garbage", "absent output gradient refused"),
+    "B11": ("carry left over from the last backward",),
+    "B13": (
+        "clipped gradients",
+        "clipped carry",
+        "clipped dz",
+        "clipped upstream gradients",
+        "gradients scaled down to a norm",
+    ),
+    "B15": ("carry doubled", "carry through the diagonal of Wh"),
+    "C1": ("gradient of one step only", "gradient of one batch row only"),
+    "C3": ("dWh with the last state at the first step",),
+    "C5": ("dWh transposed",),
+    "C7": ("d taken for dz", "dWh with the dz of another step", "db takes the carry for dz"),
+    "C9": ("db multiplied by the input",),
+    "C11": ("db of one step only",),
+    "C13": ("bias gradients of upper layers zero",),
+    "C15": ("gradients divided by the batch size", "upstream gradient divided by the batch size"),
+    "C17": ("gradients scaled by the number of steps", "upstream gradient divided by the number of steps"),
+    "C19": ("reverse direction's gradients zero",),
+    "C21": ("dh_0 without Wh", "carry without Wh"),
+    "D1": ("state never advances",),
+    "D3": ("one bias used twice",),
+    "D5": ("layers fed the input of the stack",),
+    "D9": ("all layers start from one state", "layers share one running state"),
+    "D11": ("initial state ignored",),
+    "D13": ("given state applied again at every call",),
+    "D15": (
+        "reset_state without effect",
+        "state forgotten between calls",
+        "state kept though not stateful",
+        "state zeroed at every step",
+    ),
+    "D17": ("state runs from row to row",),
+    "D19": ("weights of the first call",),
+    "D21": ("squeeze removes the batch axis",),
+    "D23": ("reshape in place of a transpose",),
+    "D25": ("buffers fixed to float32", "float32 inside"),
+    "D27": ("float32 in, float64 out",),
+    "D29": ("arrays read in memory order",),
+    "D31": ("states reshaped in place of a transpose",),
+    "D33": ("dropout on the outputs",),
+    "D35": ("dropout on the carried state",),
+    "D37": ("gradient piles up between layers",),
+    "D39": ("rows behind the last whole block zero",),
+    "E1": ("reverse direction not reversed",),
+    "E3": ("batch flipped in place of time",),
+    "E5": ("reverse direction starts in the padding",),
+    "E7": ("h_n taken from the last output", "reverse h_n at the wrong end"),
+    "E9": ("reverse h_n at the wrong end",),
+    "E11": ("directions interleaved in the output",),
+    "E15": ("carry cut in the padding",),
+    "E17": ("backward turns a longer buffer",),
+    "F3": ("middle layers take their output for their input",),
+    "F5": ("backward reads an earlier call",),
+    "Wh-transposed": ("Wh transposed",),
+    "Wx-square": ("Wx transposed where it is square",),
+    "b-never": ("bias left out",),
+    "b-not-at-0": ("bias at some steps only",),
+    "b-outside": ("bias behind the nonlinearity",),
+    "b-twice": ("bias added twice",),
+    "batch-mean-state": ("state averaged over the batch",),
+    "bias_hh-twice": ("gradient doubled",),
+    "bias_hh-zero": ("gradient left at zero",),
+    "carry-minus": ("carry with the wrong sign",),
+    "carry-no-slope": ("carry without the slope",),
+    "carry-no-weights": ("carry without Wh",),
+    "carry-slope-twice": ("carry multiplied by the slope twice",),
+    "dWh-h-t": ("dWh with the state after the step",),
+    "dWh-h0-only": ("dWh with another step's state",),
+    "dWh-no-h0": ("dWh without the initial state",),
+    "dWx-sign": ("gradient with the wrong sign",),
+    "dWx-square": ("dWx transposed where it is square",),
+    "d_h_n-at-T": ("carry cut in the padding, or d_h_n at the wrong step",),
+    "d_h_n-ignored": ("d_h_n not used",),
+    "d_h_n-last-layer": ("d_h_n not used",),
+    "d_h_n-wrong-end": ("d_h_n at the wrong step",),
+    "db-one-row": ("gradient of one batch row only",),
+    "db-twice": ("gradient doubled",),
+    "dh0-none": ("result never set",),
+    "dh0-plus-dhs": ("dh_0 with an upstream gradient",),
+    "dh0-sign": ("gradient with the wrong sign",),
+    "dh0-summed": ("dh_0 summed over the batch",),
+    "dh0-zero": ("gradient left at zero",),
+    "dhs-last-lost": ("last upstream gradient not used",),
+    "dhs-last-only": ("only the last upstream gradient used",),
+    "dhs-reversed": ("upstream gradients reversed in time",),
+    "dhs-summed": ("upstream gradients summed into the last step",),
+    "direction-major": ("states in another order",),
+    "directions-share": ("directions share weights",),
+    "directions-summed": ("directions summed",),
+    "directions-swapped": ("directions swapped in the output",),
+    "dropout": ("dropout on the outputs", "random numbers"),
+    "dropout-(1-p)": ("dropout scaled wrongly",),
+    "dropout-1/p": ("dropout scaled wrongly",),
+    "dropout-backward-unscaled": ("dropout missing in the backward",),
+    "dropout-eval": ("dropout in evaluation mode",),
+    "dropout-eval-scale": ("outputs scaled in evaluation mode",),
+    "dropout-inverted": ("dropout mask inverted",),
+    "dropout-no-backward": ("dropout missing in the backward",),
+    "dropout-one-mask": ("one dropout mask for all layers",),
+    "dropout-one-step": ("one dropout mask for all steps",),
+    "dropout-unscaled": ("dropout scaled wrongly",),
+    "dx-last-only": ("dx of one step only",),
+    "dx-no-carry": ("dx without the carry",),
+    "dx-reverse-lost": ("dx of one direction only",),
+    "dx-reversed": ("dx reversed in time",),
+    "dx-shifted": ("dx one step off",),
+    "dx-sign": ("gradient with the wrong sign",),
+    "dx-time-major": ("batch and time exchanged",),
+    "dx-wx-square": ("dx through Wx not transposed",),
+    "factor-2": ("gradient doubled",),
+    "float16": ("half precision inside",),
+    "grads-accumulate": ("gradients accumulate over calls",),
+    "grads-decay": ("weight decay in the gradient",),
+    "grads-lr": ("gradient times a constant",),
+    "grads-momentum": ("running mean of gradients",),
+    "grads-noise": ("random numbers",),
+    "grads-sign": ("gradient with the wrong sign",),
+    "h0-noise": ("random numbers",),
+    "h0-ones": ("start from a constant",),
+    "h0-row0": ("first row's start for all rows",),
+    "h_n-T-2": ("h_n of another step",),
+    "h_n-batch-first": ("batch and time exchanged",),
+    "h_n-first": ("h_n of another step",),
+    "h_n-layers-reversed": ("states in another order",),
+    "h_n-z": ("h_n before the nonlinearity",),
+    "hh-shared": ("layers share weights",),
+    "hs-reversed": ("outputs reversed in time",),
+    "hs-shifted": ("outputs one step late",),
+    "leaky": ("old state mixed into the new",),
+    "lengths-ignored": ("lengths ignored",),
+    "lengths-sticky": ("lengths of an earlier call",),
+    "linear": ("nonlinearity missing",),
+    "load-bias_hh": ("parameters not loaded",),
+    "load-transposed": ("weight_hh loaded transposed",),
+    "loop-stops-at-1": ("first step never taken back",),
+    "max-len": ("steps behind a fixed length not run",),
+    "nonlinearity-ignored": ("tanh in place of relu",),
+    "padding-gradient": ("padding leaks into the gradient",),
+    "padding-held": ("outputs held in the padding",),
+    "params-updated": ("parameters updated by the backward",),
+    "reads-backwards": ("sequence read from its end",),
+    "relu": ("relu in place of tanh",),
+    "reverse-not-back": ("reverse outputs not turned back",),
+    "rounded": ("states rounded",),
+    "row0-drives": ("first row drives all rows",),
+    "sigmoid": ("logistic function in place of tanh",),
+    "slope-eps": ("slope with an epsilon",),
+    "slope-h-prev": ("slope of another step",),
+    "slope-no-square": ("slope without the square",),
+    "slope-none": ("slope missing",),
+    "slope-relu-for-tanh": ("slope of relu under tanh",),
+    "slope-sigmoid": ("slope of the logistic function",),
+    "slope-tanh-for-relu": ("slope of tanh under relu",),
+    "slope-tanh-h": ("tanh taken again in the slope",),
+    "slope-z": ("slope at the pre-activation",),
+    "sorted": ("rows left sorted by length",),
+    "tanh-approx": ("another function in place of tanh",),
+    "tanh-twice": ("nonlinearity applied twice",),
+    "tbptt": ("truncated backpropagation",),
+    "total-length": ("output cut to the longest row",),
+    "unbatched-axis": ("batch axis kept for unbatched input",),
+    "weights-swapped": ("Wx and Wh swapped where D = H",),
+    "x-centred": ("input normalized",),
+    "x-first": ("first input at every step",),
+    "x-late": ("inputs one step off",),
+    "z-clipped": ("pre-activation clipped",),
+}
+"""What the faults of people are called, by their tags; the rest show in no value of a call."""
+OTHER_CHECKS = {
+    *("WritesIntoGivenState", "FinalStateIntoGiven", "OverflowingTanh", "AddsIntoUpstream", "ClassCache"),
+    *("SlopesUpstreamInPlace", "OutputIsTheCache", "OutputBufferReused", "KeepsInputView", "CachePopped"),
+    *("DxIntoInput", "FreesInput", "KeepsGivenState", "RebindsGrads", "ReplacesGradArrays", "LiveStateDict"),
+    *("ForwardZeroesGrads", "LiveWeightsInBackward", "OverwritesState", "SlopeIntoUpstream", "OneTapeForAll"),
+    *("ClassCacheCell", "StatesOverwritten", "FinalGradientAddedInPlace", "InputPaddingZeroed"),
+    *("LoadedByReference", "NewGradientArrays"),
+}
+"""Faults that the values of the panel do not show; other checks name them."""
+LARGE = "tanh overflows"
+"""Shows at pre-activations beyond those of the panel."""
+
+
+def layers(kind: str, cls: Any) -> SimpleNamespace:
+    if kind == "nn":
+        return SimpleNamespace(nn=SimpleNamespace(RNN=cls))
+    return SimpleNamespace(**{{"time": "TimeRNN", "cell": "RNN"}[kind]: cls})
+
+
+def of_class(kind: str, cls: Any) -> list[Diagnosis]:
+    """The diagnosis of a class that knows no packed sequences."""
+    subject = layers(kind, cls)
+    return diagnose(kind, lambda case: perform(case, calls_of(case), subject), [], unpacked)
+
+
+def unpacked(case: Case) -> Case:
+    return restricted(case, ("packed",))
+
+
+def test_names_are_unique() -> None:
+    names = [fault.name for fault in FAULTS] + [sign.name for sign in SIGNS]
+    assert len(names) == len({*names})
+    assert all("{" not in fault.look for fault in FAULTS)
+
+
+def test_every_row_of_values_is_in_the_catalogue() -> None:
+    rows = {row for fault in FAULTS for row in fault.rows} | {row for sign in SIGNS for row in sign.rows}
+    survey = (
+        "A1 A3 A5 A7 A9 A11 B1 B3 B5 B7 B9 B11 B13 B15 C1 C3 C5 C7 C9 C11 C13 C15 C17 C19 C21 D1 D3 D5 D9"
+    )
+    survey += (
+        " D11 D13 D15 D17 D19 D21 D23 D25 D27 D29 D31 D33 D35 D37 D39 E1 E3 E5 E7 E9 E11 E15 E17 E19 F3 F5"
+    )
+    assert {*survey.split()} <= rows
+
+
+@pytest.mark.parametrize("fault", [pytest.param(f, id=f.name) for f in FAULTS if f.name != LARGE])
+def test_every_twin_is_told_from_all_others(fault: Fault) -> None:
+    for twin in fault.twins:
+        named: Iterable[list[Diagnosis]] = (diagnose(kind, twin_of(twin), []) for kind in fault.kinds)
+        first = next((found for found in named if found), [])
+        assert first, twin
+        name = first[0].fault
+        assert name is not None, first
+        assert fault.name in name.split(", or "), first
+
+
+def people() -> list[Any]:
+    """Every other one."""
+    entries = [
+        pytest.param(kind, tag, cls, id=f"{kind}-{tag}-{cls.__name__}")
+        for kind, listed in (("time", LAYERS), ("cell", CELLS), ("nn", MODULES))
+        for tag, _, cls in listed
+        if cls.__name__ not in OTHER_CHECKS
+    ]
+    return entries[::2]
+
+
+@pytest.mark.parametrize(("kind", "tag", "cls"), people())
+def test_what_people_wrote_gets_its_name(kind: str, tag: str, cls: Any) -> None:
+    found = of_class(kind, cls)
+    assert found
+    assert found[0].fault in NAMES[tag]
+
+
+@pytest.mark.parametrize(
+    ("kind", "cls"),
+    [(kind, cls) for kind, rows in (("time", RIGHT_LAYERS), ("nn", RIGHT_MODULES)) for _, _, cls in rows],
+)
+def test_a_right_layer_has_no_diagnosis(kind: str, cls: Any) -> None:
+    assert of_class(kind, cls) == []
+
+
+def test_without_float64_the_name_is_the_same() -> None:
+    (tag, _, cls) = LAYERS[0]
+    subject = layers("time", cls)
+    single = diagnose(
+        "time",
+        lambda case: perform(case, calls_of(case), subject),
+        [],
+        lambda case: restricted(case, ["float64"]),
+    )
+    assert single[0].fault in NAMES[tag]
+
+
+def test_what_a_target_lacks_costs_no_name() -> None:
+    """Many-to-one code without an initial state, its gradient or that of the input, as in tutorials."""
+    lacking = ("initial-state", "dense-gradient", "non-finite", "state", "second-call")
+    for name in ("CarryNotTransposed", "AssignsInsteadOfAdds", "ClipTenth"):
+        tag, cls = next((tag, cls) for tag, _, cls in LAYERS if cls.__name__ == name)
+        subject = layers("time", cls)
+
+        def ask(case: Case, subject: Any = subject) -> Performance:
+            performance = perform(case, calls_of(case), subject)
+            for tensors in performance.answers:
+                del tensors["dx"], tensors["dh_0"]
+            return performance
+
+        finding = Finding("values", "dWh", "B1T2D1H1-f64-last-s0", "off")
+        found = diagnose("time", ask, [finding], lambda case: restricted(case, lacking))
+        (explained,) = (diagnosis for diagnosis in found if ("values", "dWh") in diagnosis.explains)
+        assert explained.fault in NAMES[tag], name
+
+
+def test_half_precision_is_no_name_for_everything() -> None:
+    """Two faults at once have a name each, or none; their numbers are off by far more."""
+    cls = next(cls for _, _, cls in LAYERS if cls.__name__ == "CarryNotTransposed")
+
+    class Both(cls):  # type: ignore[misc, valid-type]
+        def backward(self, dhs: Array) -> Array:
+            dxs: Array = super().backward(np.sin(3 * dhs))
+            return dxs
+
+    found = diagnose("time", lambda case: perform(case, calls_of(case), layers("time", Both)), [])
+    assert not any("precision" in (diagnosis.fault or "") for diagnosis in found)
+    assert all(diagnosis.message.strip() == diagnosis.message != "" for diagnosis in found)
+
+
+def test_what_a_diagnosis_explains_and_says() -> None:
+    tensors = ("dx", "dWh", "hs")
+    findings = [Finding("values", name, "B1T1D1H1-f64-s0", "off") for name in tensors]
+    findings.append(Finding("inputs untouched", "xs", "B1T1D1H1-f64-s0", "changed"))
+    subject = layers("time", LAYERS[0][2])
+    (found,) = diagnose("time", lambda case: perform(case, calls_of(case), subject), findings)
+    assert found.explains == {("values", name) for name in tensors}
+    assert found.message.startswith("Gradients are independent of the upstream gradient.")
+    assert "`1 - h**2` not multiplied by `dh_next`" in found.message
+    assert found.clue is None
+
+
+def twin_of(twin: type[Twin]) -> Ask:
+    return lambda case: answering(twin)(case, calls_of(case))
+
+
+def altered(change: Callable[[Case, int, Answer], Answer]) -> Ask:
+    """A subject that is right but for a change of each call's tensors."""
+
+    def ask(case: Case) -> Performance:
+        spreads = Twin(case, Still(case)).spreads(calls_of(case))
+        right = [{name: runs[0].copy() for name, runs in spread.runs.items()} for spread in spreads]
+        return Performance([natives(case, change(case, n, tensors)) for n, tensors in enumerate(right)])
+
+    return ask
+
+
+def clue(change: Callable[[Case, int, Answer], Answer]) -> str:
+    (found,) = diagnose("time", altered(change), [])
+    assert found.fault is None, found
+    assert found.clue is not None
+    return found.clue
+
+
+def test_two_faults_at_once_are_both_named() -> None:
+    twins = {fault.name: fault.twins[0] for fault in FAULTS}
+    both = "carry through Wh not transposed", "dWh with the state after the step"
+    pair = type("Pair", tuple(twins[name] for name in both), {})
+    (found,) = diagnose("time", twin_of(pair), [])
+    assert found.fault is not None
+    assert {*found.fault.split(", and ")} == {*both}
+
+
+def test_what_is_left_is_said() -> None:
+    def change(case: Case, number: int, tensors: Answer) -> Answer:
+        return tensors | {"dWh": tensors["dWh"].T, "dx": tensors["dx"] + 0.01 * tensors["dx"] ** 2}
+
+    findings = [Finding("values", name, "B1T1D1H1-f64-s0", "off") for name in ("dx", "dWh")]
+    first, second = diagnose("time", altered(change), findings)
+    assert (first.fault, second.fault) == ("dWh transposed", None)
+    assert [*first.explains, *second.explains] == [("values", "dWh"), ("values", "dx")]
+
+
+def test_a_clue_says_where() -> None:
+    def change(case: Case, number: int, tensors: Answer) -> Answer:
+        return tensors | ({"dx": tensors["dx"] ** 3} if case.D == case.H else {})
+
+    text = clue(change)
+    assert "Only with D = H." in text
+    assert "Right in all cases: hs, h_n, dh_0, dWx, dWh, db." in text
+
+
+def test_a_clue_says_from_how_many_steps_on() -> None:
+    def change(case: Case, number: int, tensors: Answer) -> Answer:
+        return tensors | ({"db": tensors["db"] ** 3} if case.T > 5 and case.chunks == 1 else {})
+
+    assert "Only with T > 5." in clue(change)
+
+
+def test_a_clue_says_in_which_call() -> None:
+    def change(case: Case, number: int, tensors: Answer) -> Answer:
+        return tensors | ({"dWx": tensors["dWx"] + tensors["dWx"] ** 3} if number else {})
+
+    text = clue(change)
+    assert "Only with several calls." in text
+    assert "Never in the first call." in text
+
+
+def test_a_clue_says_how() -> None:
+    def change(case: Case, number: int, tensors: Answer) -> Answer:
+        x = np.array(tensors["dx"])
+        x[:, 2:] += 1
+        return tensors | {
+            "dWx": tensors["dWx"] * (1.5 if case.D > 2 else 1.7),
+            "hs": tensors["hs"][::-1],
+            "dx": x if case.T > 2 else tensors["dx"],
+        }
+
+    text = clue(change)
+    assert "dWx, where it is wrong, is the right one times a number that is not the same" in text
+    assert "hs, where it is wrong, is the right one with the batch reversed." in text
+    assert "dx, where it is wrong, is right before step 2." in text

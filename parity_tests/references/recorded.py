@@ -1,0 +1,141 @@
+"""Answers recorded from torch, so that the gate also runs where torch is not installed.
+
+``manifest.json`` names the versions they came from, and for every file its SHA-256 and the tokens
+of its cases. A file is an ``.npz`` without pickled objects; its keys are
+``<token>/<call>/in/<array>`` and ``<token>/<call>/out/<tensor>``.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from parity_tests.cases.arrays import Array, Call, calls_of
+from parity_tests.cases.case import Case
+from parity_tests.cases.tensors import Answer
+
+FORMAT = 1
+CASES_A_FILE = 20
+MANIFEST = "manifest.json"
+
+
+class RecordedError(Exception):
+    """The recorded answers are missing, altered, or not those of the cases as made here."""
+
+
+def default_folder() -> Path:
+    """Where they lie: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    inside = package / "fixtures"
+    return inside if inside.is_dir() else package.parent / "fixtures"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Recorded answers, read and verified; called like any reference."""
+
+    versions: Mapping[str, str]
+    arrays: Mapping[Case, Mapping[str, Array]]
+
+    @property
+    def cases(self) -> list[Case]:
+        """The recorded cases, in the manifest's order."""
+        return list(self.arrays)
+
+    def __call__(self, case: Case, calls: Sequence[Call]) -> list[Answer]:
+        """Return the recorded answers to the calls of a case.
+
+        Raises:
+            RecordedError: the case is not recorded, or was recorded of other inputs.
+        """
+        if case not in self.arrays:
+            raise RecordedError(f"{case}: not among the {len(self.arrays)} recorded cases")
+        arrays, answers = self.arrays[case], []
+        for number, call in enumerate(calls):
+            made = call.arrays()
+            kept = _part(arrays, f"{number}/in/")
+            if made.keys() != kept.keys() or any(
+                made[name].dtype != kept[name].dtype
+                or not np.array_equal(made[name], kept[name], equal_nan=True)
+                for name in made
+            ):
+                raise RecordedError(f"{case}: the inputs made here are not those recorded")
+            answers.append(_part(arrays, f"{number}/out/"))
+        return answers
+
+
+def read(folder: Path) -> Recorded:
+    """Read and verify all recorded answers of a folder.
+
+    Raises:
+        RecordedError: the manifest or a file is missing, truncated, altered, or no such file.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+        versions, files = dict(manifest["versions"]), dict(manifest["files"])
+        if manifest["format"] != FORMAT or not files:
+            raise RecordedError(f"{MANIFEST}: expected format {FORMAT} and files, got {manifest['format']}")
+        arrays = {
+            case: data for name, entry in files.items() for case, data in _read_file(folder, name, entry)
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RecordedError(
+            f"recorded answers: cannot read {folder}: {type(error).__name__}: {error}"
+        ) from error
+    return Recorded(versions, arrays)
+
+
+def _read_file(folder: Path, name: str, entry: Mapping[str, Any]) -> list[tuple[Case, dict[str, Array]]]:
+    data = (folder / name).read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != entry["sha256"]:
+        raise RecordedError(f"{name}: expected SHA-256 {entry['sha256']}, got {digest}; it was altered")
+    with np.load(io.BytesIO(data), allow_pickle=False) as file:
+        arrays = dict(file)
+    cases = []
+    for token in entry["cases"]:
+        part = _part(arrays, f"{token}/")
+        if not part:
+            raise RecordedError(f"{name}: no arrays of case {token}")
+        cases.append((Case.parse(token), part))
+    return cases
+
+
+def write(folder: Path, cases: Iterable[Case], reference: Any, versions: Mapping[str, str]) -> None:
+    """Record a reference's answers to some cases, replacing whatever the folder's manifest named."""
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.npz"):
+        old.unlink()
+    files: dict[str, Any] = {}
+    everything = list(cases)
+    for start in range(0, len(everything), CASES_A_FILE):
+        some = everything[start : start + CASES_A_FILE]
+        data = io.BytesIO()
+        arrays = {key: array for case in some for key, array in _recording(case, reference).items()}
+        np.savez_compressed(data, **arrays)  # type: ignore[arg-type]
+        name = f"cases-{start // CASES_A_FILE}.npz"
+        (folder / name).write_bytes(data.getvalue())
+        files[name] = {
+            "sha256": hashlib.sha256(data.getvalue()).hexdigest(),
+            "cases": [str(case) for case in some],
+        }
+    manifest = {"format": FORMAT, "versions": dict(versions), "files": files}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+
+
+def _recording(case: Case, reference: Any) -> dict[str, Array]:
+    calls = calls_of(case)
+    arrays: dict[str, Array] = {}
+    for number, (call, answer) in enumerate(zip(calls, reference(case, calls), strict=True)):
+        arrays |= {f"{case}/{number}/in/{name}": value for name, value in call.arrays().items()}
+        arrays |= {f"{case}/{number}/out/{name}": value for name, value in answer.items()}
+    return arrays
+
+
+def _part(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
+    return {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}

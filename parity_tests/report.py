@@ -1,0 +1,170 @@
+"""Findings, tallies, and the report they add up to."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from parity_tests.cases.case import Case
+from parity_tests.cases.tensors import TENSORS, family
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One way in which the layer judged is wrong, seen in one case.
+
+    Attributes:
+        check: what was checked: ``values``, ``shape``, ``dtype``, ``inputs untouched``, ...
+        tensor: the tensor concerned, or ``""`` where it is not about one.
+        case: the token of the case.
+        message: all of it in words and numbers.
+        severity: ``fault``; ``unusual`` where it is no ground for a red build; ``known`` where it was
+            declared before.
+        fault: the name of the fault, if known.
+        clue: what the numbers say about it, if anything.
+    """
+
+    check: str
+    tensor: str
+    case: str
+    message: str
+    severity: str = "fault"
+    fault: str | None = None
+    clue: str | None = None
+
+    @property
+    def what(self) -> str:
+        """Check and tensor in a word or two."""
+        return f"{self.check} of {self.tensor}" if self.tensor else self.check
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the comparisons of one tensor came to.
+
+    ``worst`` is the largest error over allowed among conclusive slices, seen in ``case``.
+    """
+
+    cases: int = 0
+    slices: int = 0
+    inconclusive: int = 0
+    worst: float = 0.0
+    case: str = ""
+
+    def add(self, other: "Tally") -> None:
+        """Take in another tally of the same tensor."""
+        self.cases += other.cases
+        self.slices += other.slices
+        self.inconclusive += other.inconclusive
+        if other.case and (not self.case or other.worst > self.worst):
+            self.worst, self.case = other.worst, other.case
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run of the gate obtained; ``ok`` only if all of it was obtained and all was equal.
+
+    Attributes:
+        planned: how many cases were to be judged.
+        cases: how many were.
+        tensors: a tally for each tensor compared.
+        findings: the findings, smallest case first; of one check of one tensor, one.
+        failed: the tokens of the cases in which anything was found.
+        unjudged: reasons why cases or checks could not be judged.
+        stopped: how many cases were left out because a fault had been found.
+        checks: how many checks of the contract were run.
+        text: all of it in words, at the end of a run.
+    """
+
+    planned: int
+    cases: int = 0
+    tensors: dict[str, Tally] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    unjudged: list[str] = field(default_factory=list)
+    stopped: int = 0
+    checks: int = 0
+    text: str = ""
+
+    def add(self, other: "Report") -> None:
+        """Take in what another run of other cases obtained."""
+        self.cases += other.cases
+        self.stopped += other.stopped
+        self.checks += other.checks
+        for name, tally in other.tensors.items():
+            self.tensors.setdefault(name, Tally()).add(tally)
+        self.failed += other.failed
+        self.unjudged += other.unjudged
+        self.find(other.findings)
+
+    def find(self, findings: Iterable[Finding]) -> None:
+        """Keep of each check of each tensor the finding with the smallest case."""
+        kept = {(finding.check, finding.tensor): finding for finding in self.findings}
+        for finding in findings:
+            key = finding.check, finding.tensor
+            if key not in kept or _size(finding) < _size(kept[key]):
+                kept[key] = finding
+        self.findings = sorted(kept.values(), key=lambda f: (_size(f), _rank(f)))
+
+    @property
+    def inconclusive(self) -> int:
+        """How many slices, of all tensors, rounding left undecided."""
+        return sum(tally.inconclusive for tally in self.tensors.values())
+
+    @property
+    def faults(self) -> list[Finding]:
+        """The findings that make the layer wrong."""
+        return [finding for finding in self.findings if finding.severity == "fault"]
+
+    @property
+    def not_judged(self) -> list[str]:
+        """Why the run does not amount to a verdict; empty if it does."""
+        reasons = list(self.unjudged)
+        missing = self.planned - self.cases - self.stopped
+        if missing > 0:
+            reasons.append(f"{missing} of {self.planned} cases were not run")
+        for name, tally in self.tensors.items():
+            if tally.slices == tally.inconclusive:
+                reasons.append(f"{name}: every slice compared was inconclusive")
+        if self.planned and not self.tensors and not self.findings:
+            reasons.append("no tensor was compared")
+        return reasons
+
+    @property
+    def ok(self) -> bool:
+        """Whether every planned case was judged and nothing was found."""
+        return not self.faults and not self.not_judged
+
+    @property
+    def exit_code(self) -> int:
+        """0 all equal, 1 a difference, 2 could not judge."""
+        return 1 if self.faults else 0 if self.ok else 2
+
+    def excused(self, known: Mapping[str, str]) -> "Report":
+        """The same, where what is ``known`` to fail counts as no fault."""
+        findings = [replace(f, severity="known") if f.what in known else f for f in self.findings]
+        failed = self.failed if any(finding.severity == "fault" for finding in findings) else []
+        return replace(self, findings=findings, failed=failed)
+
+    def __str__(self) -> str:
+        return self.text or repr(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it in JSON's types."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Report":
+        """The report that ``to_json`` came from."""
+        tensors = {name: Tally(**tally) for name, tally in data["tensors"].items()}
+        findings = [Finding(**finding) for finding in data["findings"]]
+        return cls(**{**data, "tensors": tensors, "findings": findings})
+
+
+def _size(finding: Finding) -> tuple[int, int, str]:
+    return Case.parse(finding.case).size
+
+
+def _rank(finding: Finding) -> int:
+    """Outputs before gradients, as the data flows."""
+    names = list(TENSORS)
+    return names.index(family(finding.tensor)) if family(finding.tensor) in names else -1

@@ -1,0 +1,33 @@
+"""The gate: what is judged against the reference, a batch of cases a test, and against its contract."""
+
+from collections.abc import Callable
+
+import pytest
+
+from parity_tests.report import Report
+from parity_tests.run.plan import Plan
+
+Record = Callable[[str, object], None]
+
+
+def test_contract_is_kept(parity_plan: Plan, parity_check: tuple[str, str], record_property: Record) -> None:
+    _settle(parity_plan.judge_contract(*parity_check), record_property)
+
+
+def test_layers_equal_the_reference(parity_plan: Plan, parity_batch: int, record_property: Record) -> None:
+    report = parity_plan.judge_batch(parity_batch)
+    _settle(report, record_property)
+    if report.stopped:
+        pytest.skip(f"{report.stopped} cases are left out: a fault has been found")
+    assert report.cases == report.planned
+
+
+def _settle(report: Report, record_property: Record) -> None:
+    record_property("parity", report.to_json())
+    if report.faults or report.unjudged:
+        first = report.faults[0].message if report.faults else report.unjudged[0]
+        pytest.fail(
+            f"{len(report.failed)} of {report.planned} cases differ, "
+            f"{len(report.unjudged)} could not be judged; {first}",
+            pytrace=False,
+        )

@@ -1,0 +1,1 @@
+"""The gate over its own catalogue of faults: ``rnn-parity faults``."""

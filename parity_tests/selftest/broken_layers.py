@@ -1,0 +1,176 @@
+"""Layers that break the contract, one promise each, and are right otherwise: twins of call-order faults."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from parity_tests.cases.arrays import Array
+from rnn_np import TimeRNN, nn
+
+
+class _Overwrites(TimeRNN):
+    def backward(self, dhs: Array) -> Array:
+        dxs = super().backward(dhs)
+        dhs += 1
+        return dxs
+
+
+class _OneBuffer(TimeRNN):
+    def forward(self, xs: Array) -> Array:
+        hs = super().forward(xs)
+        if getattr(self, "buffer", hs).shape != hs.shape or not hasattr(self, "buffer"):
+            self.buffer = np.empty_like(hs)
+        self.buffer[...] = hs
+        return self.buffer
+
+
+class _BackwardAdds(TimeRNN):
+    def backward(self, dhs: Array) -> Array:
+        self.kept = getattr(self, "kept", 0) + dhs
+        return super().backward(np.array(self.kept))
+
+    def forward(self, xs: Array) -> Array:
+        self.kept = np.zeros((*xs.shape[:2], len(self.params[1])), xs.dtype)
+        return super().forward(xs)
+
+
+class _FirstWeights(TimeRNN):
+    def forward(self, xs: Array) -> Array:
+        if not hasattr(self, "packed"):
+            self.packed = [param.copy() for param in self.params]
+        live = [param.copy() for param in self.params]
+        try:
+            for param, first in zip(self.params, self.packed, strict=True):
+                param[...] = first
+            return super().forward(xs)
+        finally:
+            for param, value in zip(self.params, live, strict=True):
+                param[...] = value
+
+
+class _Accumulates(TimeRNN):
+    def backward(self, dhs: Array) -> Array:
+        before = [grad.copy() for grad in self.grads]
+        dxs = super().backward(dhs)
+        for grad, old in zip(self.grads, before, strict=True):
+            grad += old
+        return dxs
+
+
+class _NewGradients(TimeRNN):
+    def backward(self, dhs: Array) -> Array:
+        self.grads = list(self._own_grads)
+        dxs = super().backward(dhs)
+        self.grads = [grad.copy() for grad in self.grads]
+        return dxs
+
+
+class _CopiesWeights(TimeRNN):
+    def __init__(self, Wx: Array, Wh: Array, b: Array, stateful: bool = False) -> None:
+        super().__init__(Wx.copy(), Wh.copy(), b.copy(), stateful)
+
+
+class _SharedTape(TimeRNN):
+    tapes: ClassVar[list[Any]] = []
+
+    def forward(self, xs: Array) -> Array:
+        hs = super().forward(xs)
+        self.tapes[:] = [self._tape]
+        return hs
+
+    def backward(self, dhs: Array) -> Array:
+        self._tape = self.tapes[0]
+        return super().backward(dhs)
+
+
+class _FirstTape(TimeRNN):
+    def forward(self, xs: Array) -> Array:
+        before = getattr(self, "waiting", None)
+        hs = super().forward(xs)
+        self.waiting = self._tape = before or self._tape
+        return hs
+
+    def backward(self, dhs: Array) -> Array:
+        dxs = super().backward(dhs)
+        self.waiting = None
+        return dxs
+
+
+class _InMemoryOrder(TimeRNN):
+    def forward(self, xs: Array) -> Array:
+        return super().forward(np.reshape(xs.ravel(order="K"), xs.shape))
+
+
+class _Exponentials(TimeRNN):
+    def forward(self, xs: Array) -> Array:
+        hs = super().forward(xs)
+        with np.errstate(all="ignore"):
+            return hs + 0 * np.exp(np.abs(xs @ self.params[0])).sum(dtype=xs.dtype)
+
+
+class _KeepsState(TimeRNN):
+    def set_state(self, h: Array | None) -> None:
+        super().set_state(h)
+        self.theirs = h
+
+    def forward(self, xs: Array) -> Array:
+        if getattr(self, "theirs", None) is not None:
+            super().set_state(self.theirs)
+            self.theirs = None
+        return super().forward(xs)
+
+
+class _ForgetsState(TimeRNN):
+    def forward(self, xs: Array) -> Array:
+        if getattr(self, "called", False):
+            self.reset_state()
+        self.called = True
+        return super().forward(xs)
+
+    def set_state(self, h: Array | None) -> None:
+        self.called = False
+        super().set_state(h)
+
+
+class _ResetsNothing(TimeRNN):
+    def reset_state(self) -> None:
+        """Keep it."""
+
+
+class _LiveCheckpoint(nn.RNN):
+    def state_dict(self, prefix: str = "") -> dict[str, Array]:
+        return {prefix + name: param for name, param in self.named_parameters()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], prefix: str = "") -> None:
+        super().load_state_dict(state_dict, prefix)
+
+
+class _AnyLength(nn.RNN):
+    def forward(self, input: Any, hx: Any = None, *, lengths: Any = None, **options: Any) -> Any:  # noqa: A002
+        if lengths is not None:
+            lengths = np.clip(lengths, 1, input.shape[1 if self.batch_first else 0])
+        return super().forward(input, hx, lengths=lengths, **options)
+
+    __call__ = forward
+
+
+BROKEN: dict[str, tuple[str, type]] = {
+    "inputs untouched": ("time", _Overwrites),
+    "results owned by the caller": ("time", _OneBuffer),
+    "repeatable backward": ("time", _BackwardAdds),
+    "second call": ("time", _FirstWeights),
+    "gradients overwritten": ("time", _Accumulates),
+    "gradients in place": ("time", _NewGradients),
+    "parameters by reference": ("time", _CopiesWeights),
+    "two layers in turn": ("time", _SharedTape),
+    "two forwards": ("time", _FirstTape),
+    "memory layouts": ("time", _InMemoryOrder),
+    "large inputs": ("time", _Exponentials),
+    "state copied": ("time", _KeepsState),
+    "state kept": ("time", _ForgetsState),
+    "state reset": ("time", _ResetsNothing),
+    "checkpoints copied": ("nn", _LiveCheckpoint),
+    "bad lengths": ("nn", _AnyLength),
+}
+"""The check of the contract that each must fail, its kind, and the class."""

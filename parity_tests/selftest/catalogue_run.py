@@ -1,0 +1,137 @@
+"""The gate over its own catalogue: every fault is put in and must be seen, and named."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+
+import numpy as np
+
+from parity_tests.cases.arrays import DTYPES, Array, Call, calls_of
+from parity_tests.cases.case import Case
+from parity_tests.cases.draw import draw_case, shrink
+from parity_tests.cases.tensors import SECOND_BIAS, Answer, native
+from parity_tests.checks.contract import FAULTS as CONTRACT
+from parity_tests.checks.contract import contract
+from parity_tests.checks.values import judge
+from parity_tests.diagnosis.diagnose import diagnose
+from parity_tests.diagnosis.faults.catalogue import FAULTS
+from parity_tests.diagnosis.faults.faulty_loop import Twin
+from parity_tests.references.float64_loop import Loop
+from parity_tests.references.rounding import Still
+from parity_tests.report import Finding
+from parity_tests.selftest.broken_layers import BROKEN
+from parity_tests.subjects.drivers import CLASSES, NotArray, Performance
+from parity_tests.subjects.serving import Ask, layers_of
+
+MOST = 60
+"""Cases that are tried of each kind."""
+SHRINK_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What became of one fault.
+
+    Attributes:
+        fault: its name.
+        kind: of the layer that it was put into.
+        caught: how many cases it took; 0 if it was not caught.
+        named: what it was called.
+        case: the smallest case that shows it.
+        seconds: how long that took.
+    """
+
+    fault: str
+    kind: str
+    caught: int
+    named: str | None
+    case: str
+    seconds: float
+
+
+def every_fault() -> list[tuple[str, str]]:
+    """Name of each fault in the catalogue, and the check of the contract that names it, or ``""``
+    where the numbers do."""
+    by_contract = {CONTRACT[check][0]: check for check in BROKEN}
+    numbers = [(fault.name, "") for fault in FAULTS if fault.name not in by_contract]
+    return [*numbers, *by_contract.items()]
+
+
+def tried(name: str, check: str) -> Tried:
+    """Put a fault in, and see what the gate makes of it."""
+    start = time.monotonic()
+    if check:
+        return _by_contract(name, check, start)
+    (fault,) = (fault for fault in FAULTS if fault.name == name)
+    # The first kind of layer, and the first twin, in which it shows.
+    for kind, twin in product((kind for kind in CLASSES if kind in fault.kinds), fault.twins):
+        ask = answering(twin)
+        for number in range(MOST):
+            findings = _findings(ask, draw_case(0, number, (kind,)))
+            if findings:
+                deadline = time.monotonic() + SHRINK_SECONDS
+                smallest = shrink(0, number, partial(_fails, ask), deadline, (kind,))
+                diagnoses = diagnose(kind, partial(_asked, ask), findings)
+                named = "; ".join(found.fault for found in diagnoses if found.fault) or None
+                return Tried(name, kind, number + 1, named, str(smallest), time.monotonic() - start)
+    return Tried(name, "", 0, None, "", time.monotonic() - start)
+
+
+def _fails(ask: Ask, case: Case) -> bool:
+    return bool(_findings(ask, case))
+
+
+def _asked(ask: Ask, case: Case) -> Performance:
+    return ask(case, calls_of(case))
+
+
+def _findings(ask: Ask, case: Case) -> list[Finding]:
+    return judge(case, truth, ask).faults
+
+
+def truth(case: Case, calls: Sequence[Call]) -> list[Answer]:
+    """The plain loop's answers: torch has nothing to add where a twin of the loop is judged."""
+    answers = Loop(case, Still(case)).answers(calls)
+    return [{**answer, SECOND_BIAS: answer["db"]} if "db" in answer else answer for answer in answers]
+
+
+def answering(twin: type[Twin]) -> Ask:
+    """A subject that answers with a twin's numbers, in the case's dtype."""
+
+    def ask(case: Case, calls: Sequence[Call]) -> Performance:
+        answers = twin(case, Still(case)).answers(calls)
+        return Performance(
+            [
+                natives(case, {name: _rounded(value, twin) for name, value in answer.items()})
+                for answer in answers
+            ]
+        )
+
+    return ask
+
+
+def natives(case: Case, canonical: Answer) -> dict[str, Array | NotArray]:
+    """A call's tensors as the layer judged has them."""
+    with np.errstate(over="ignore"):
+        return {
+            name: native(case, name, value).astype(DTYPES[case.dtype]) for name, value in canonical.items()
+        }
+
+
+def _rounded(value: Array, twin: type[Twin]) -> Array:
+    """In the precision that is the twin's fault."""
+    if not twin.coarse:
+        return value
+    digits = round(-np.log2(twin.coarse))
+    mantissa, exponent = np.frexp(value)
+    return np.asarray(np.ldexp(np.round(np.ldexp(mantissa, digits)), exponent - digits))
+
+
+def _by_contract(name: str, check: str, start: float) -> Tried:
+    kind, cls = BROKEN[check]
+    package = layers_of(cls, {"time": "layer", "nn": "module"}[kind])
+    findings, _ = contract(kind, check, (), package)
+    case, named = (findings[0].case, findings[0].fault) if findings else ("", None)
+    return Tried(name, kind, int(bool(findings)), named, case, time.monotonic() - start)

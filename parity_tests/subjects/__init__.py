@@ -1,0 +1,1 @@
+"""What is judged: loaded, recognised, and called, in this process or in a sandbox."""

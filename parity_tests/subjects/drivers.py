@@ -1,0 +1,378 @@
+"""Performers: each knows one interface, and takes a layer of it through the calls of a case."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from parity_tests.cases.arrays import Array, Call, laid_out
+from parity_tests.cases.case import Case
+from parity_tests.cases.tensors import Answer, native, parameters
+from parity_tests.report import Finding
+
+CLASSES = {"time": "TimeRNN", "cell": "RNN", "nn": "nn.RNN", "nncell": "nn.RNNCell"}
+"""What holds each kind of layer in a package of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotArray:
+    """In the place of an answer's tensor: what was given is no plain array of numbers."""
+
+    what: str
+
+
+@dataclass(slots=True)
+class Performance:
+    """What the subject answered to each call, and what else was seen while it did."""
+
+    answers: list[dict[str, Array | NotArray]] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What an adapter is asked: one forward and backward of h_t = tanh(x_t Wx + h_{t-1} Wh + b).
+
+    Attributes:
+        Wx, Wh, b: [D, H], [H, H] and [H], the weights.
+        xs: [B, T, D], the input.
+        h_0: [B, H], the initial state.
+        dhs: [B, T, H], the upstream gradient of every state.
+        token: the case's name.
+    """
+
+    Wx: Array
+    Wh: Array
+    b: Array
+    xs: Array
+    h_0: Array
+    dhs: Array
+    token: str
+
+
+def class_of(kind: str, layers: Any) -> Any:
+    """The class of a kind in ``layers``, or None."""
+    for name in CLASSES[kind].split("."):
+        layers = getattr(layers, name, None)
+    return layers
+
+
+class Performer:
+    """One layer, and what is seen of it; subclasses know its interface."""
+
+    def __init__(self, case: Case, layers: Any) -> None:
+        self.case = case
+        self.layers = layers
+        self.cls = class_of(case.kind, layers)
+        self.performance = Performance()
+        self.returned: list[tuple[int, str, Array, Array]] = []
+
+    def find(self, check: str, tensor: str, message: str) -> None:
+        self.performance.findings.append(Finding(check, tensor, str(self.case), message))
+
+    def run(self, calls: Sequence[Call]) -> None:
+        layer = self.make(calls[0])
+        grads = self.gradients(layer)
+        for number, call in enumerate(calls):
+            if number and not call.carries:
+                self.update(layer, call)
+            before = {name: param.copy() for name, param in self.parameters(layer).items()}
+            answer = self.call(number, layer, call)
+            after = self.gradients(layer)
+            self.record(answer | after)
+            for name, param in self.parameters(layer).items():
+                self.check_untouched(name, param, before[name])
+            for name, first in grads.items():
+                if after.get(name) is not first:
+                    self.find(
+                        "gradients in place",
+                        name,
+                        f"grads holds another array for {name[1:]} after backward, "
+                        "so an optimizer that keeps the old one never sees the gradient",
+                    )
+
+    def make(self, call: Call) -> Any:
+        """The layer with a call's weights."""
+        raise NotImplementedError
+
+    def update(self, layer: Any, call: Call) -> None:
+        """Write a call's weights into the layer's parameters."""
+        raise NotImplementedError
+
+    def parameters(self, layer: Any) -> dict[str, Array]:
+        """The layer's parameters by name."""
+        raise NotImplementedError
+
+    def gradients(self, layer: Any) -> Answer:
+        """Their gradients by the names of tensors."""
+        raise NotImplementedError
+
+    def given(self, call: Call) -> dict[str, Array]:
+        """What is handed over, by the interface's names, in the form and layout of the case."""
+        return {
+            name: self.give(tensor, value)
+            for name, (tensor, value) in self.inputs(call).items()
+            if value is not None
+        }
+
+    def inputs(self, call: Call) -> dict[str, tuple[str, Array | None]]:
+        """By the interface's names: the tensor that each has the form of, and its canonical values."""
+        raise NotImplementedError
+
+    def forward(self, layer: Any, call: Call, given: dict[str, Array]) -> Answer:
+        """One forward, its results by the names of tensors."""
+        raise NotImplementedError
+
+    def backward(self, layer: Any, call: Call, given: dict[str, Array]) -> Answer:
+        """The backward of it, without the gradients of parameters."""
+        raise NotImplementedError
+
+    def call(self, number: int, layer: Any, call: Call) -> Answer:
+        """One forward and backward, and whether what was handed over is as it was."""
+        given = self.given(call)
+        answer = self.forward(layer, call, given)
+        for name, result in answer.items():
+            self.keep(number, name, result)
+        gradients = self.backward(layer, call, given)
+        for name, result in gradients.items():
+            self.keep(number, name, result)
+        for name, (tensor, value) in self.inputs(call).items():
+            if value is not None:
+                self.check_untouched(name, given[name], native(self.case, tensor, value))
+        return answer | gradients
+
+    def give(self, name: str, canonical: Array) -> Array:
+        """An input in the form and the memory layout of the case."""
+        return laid_out(native(self.case, name, canonical), self.case.layout)
+
+    def keep(self, number: int, name: str, array: Array) -> None:
+        """Remember a returned array and what is in it, to see whether a later call changes it."""
+        if isinstance(array, np.ndarray):
+            self.returned.append((number, name, array, array.copy()))
+
+    def record(self, answer: Answer) -> None:
+        self.performance.answers.append({name: _plain(value) for name, value in answer.items()})
+
+    def check_untouched(self, name: str, now: Array, before: Array) -> None:
+        if not _identical(now, before):
+            self.find("inputs untouched", name, f"{name} was changed by the layer")
+
+    def check_ownership(self) -> None:
+        for number, name, array, copy in self.returned:
+            if not _identical(array, copy):
+                self.find(
+                    "results owned by the caller",
+                    name,
+                    f"{name} returned by call {number + 1} was changed by what the layer did later",
+                )
+
+
+class _Adapter(Performer):
+    """A function of a question, answered with tensors by name."""
+
+    def run(self, calls: Sequence[Call]) -> None:
+        (call,) = calls  # an adapter keeps nothing from call to call
+        assert call.dhs is not None
+        h_0 = np.zeros((len(call.xs), self.case.H), call.xs.dtype) if call.h_0 is None else call.h_0[0]
+        values = {"Wx": call.Wx, "Wh": call.Wh, "b": call.b, "xs": call.xs, "h_0": h_0, "dhs": call.dhs}
+        given = {name: value.copy() for name, value in values.items()}
+        answer = self.layers.answer(Question(**given, token=str(self.case)))
+        if not isinstance(answer, Mapping):
+            raise TypeError(f"answer: expected tensors by name, got {type(answer).__qualname__}")
+        self.record({str(name): value for name, value in answer.items()})
+        for name, value in given.items():
+            self.check_untouched(name, value, values[name])
+
+
+class _Notebook(Performer):
+    """``RNN`` and ``TimeRNN``: parameters by reference in a list."""
+
+    names = ("Wx", "Wh", "b")
+
+    def make(self, call: Call) -> Any:
+        layout = "contiguous" if self.case.layout == "readonly" else self.case.layout
+        bias = call.b[None] if self.case.bias == "row" else call.b
+        self.params = [laid_out(value, layout) for value in (call.Wx, call.Wh, bias)]
+        # Not stateful is the default, and judged as such.
+        options = {"stateful": True} if self.case.stateful and not self.case.is_cell else {}
+        return self.cls(*self.params, **options)
+
+    def update(self, layer: Any, call: Call) -> None:
+        for param, value in zip(self.params, (call.Wx, call.Wh, call.b), strict=True):
+            param[...] = value.reshape(param.shape)
+
+    def parameters(self, layer: Any) -> dict[str, Array]:
+        return dict(zip(self.names, self.params, strict=True))
+
+    def gradients(self, layer: Any) -> Answer:
+        grads = list(layer.grads)
+        if len(grads) != len(self.names):
+            raise TypeError(f"grads: expected 3 arrays, of Wx, Wh and b, got {len(grads)}")
+        return {f"d{name}": grad for name, grad in zip(self.names, grads, strict=True)}
+
+
+class _TimeRNN(_Notebook):
+    def inputs(self, call: Call) -> dict[str, tuple[str, Array | None]]:
+        return {"xs": ("dx", call.xs), "h_0": ("h_n", call.h_0), "dhs": ("hs", call.dhs)}
+
+    def forward(self, layer: Any, call: Call, given: dict[str, Array]) -> Answer:
+        if call.h_0 is not None:
+            layer.set_state(given["h_0"])
+        elif self.case.stateful and not call.carries:
+            layer.reset_state()
+        hs = layer.forward(given["xs"])
+        return {"hs": hs, "h_n": layer.h}
+
+    def backward(self, layer: Any, call: Call, given: dict[str, Array]) -> Answer:
+        dx = layer.backward(given["dhs"])
+        return {"dx": dx, "dh_0": layer.dh}
+
+
+class _RNN(_Notebook):
+    def inputs(self, call: Call) -> dict[str, tuple[str, Array | None]]:
+        return {"x": ("dx", call.xs), "h_prev": ("h_n", call.h_0), "dh_next": ("dx", call.dhs)}
+
+    def forward(self, layer: Any, call: Call, given: dict[str, Array]) -> Answer:
+        return {"h_n": layer.forward(given["x"], given["h_prev"])}
+
+    def backward(self, layer: Any, call: Call, given: dict[str, Array]) -> Answer:
+        dx, dh_prev = layer.backward(given["dh_next"])
+        return {"dx": dx, "dh_0": dh_prev}
+
+
+class _Module(Performer):
+    """``nn.RNN`` and ``nn.RNNCell``: parameters as attributes under torch's names."""
+
+    def options(self) -> dict[str, Any]:
+        """The constructor's, but for those that have their default: the default is judged too."""
+        case = self.case
+        options = {
+            "num_layers": (case.layers, 1),
+            "nonlinearity": ("relu" if case.relu else "tanh", "tanh"),
+            "bias": (case.bias != "nobias", True),
+            "batch_first": (case.batch_first, False),
+            "dropout": (case.dropout, 0.0),
+            "bidirectional": (case.bidirectional, False),
+            "dtype": (np.float32 if case.dtype == "f32" else np.float64, np.float32),
+        }
+        return {name: value for name, (value, default) in options.items() if value != default}
+
+    def make(self, call: Call) -> Any:
+        layer = self.cls(self.case.D, self.case.H, **self.options())
+        weights = parameters(self.case, call.cells)
+        layer.load_state_dict({name: laid_out(value, self.case.layout) for name, value in weights.items()})
+        self.names = tuple(weights)
+        return layer
+
+    def update(self, layer: Any, call: Call) -> None:
+        for name, value in parameters(self.case, call.cells).items():
+            getattr(layer, name)[...] = value
+
+    def parameters(self, layer: Any) -> dict[str, Array]:
+        return {name: getattr(layer, name) for name in self.names}
+
+    def gradients(self, layer: Any) -> Answer:
+        return {f"d{name}": layer.grads[name] for name in self.names}
+
+
+class _NN(_Module):
+    def make(self, call: Call) -> Any:
+        layer = super().make(call)
+        return layer.eval() or layer if self.case.eval else layer
+
+    def inputs(self, call: Call) -> dict[str, tuple[str, Array | None]]:
+        return {
+            "input": ("dx", call.xs),
+            "hx": ("h_n", call.h_0),
+            "d_output": ("hs", call.dhs),
+            "d_h_n": ("h_n", call.dh_n),
+        }
+
+    def forward(self, layer: Any, call: Call, given: dict[str, Array]) -> Answer:
+        options: dict[str, Any] = {"hx": given["hx"]} if "hx" in given else {}
+        x = self.packed(given["input"], call) if self.case.form == "packed" else given["input"]
+        if call.lengths is not None and self.case.form != "packed":
+            options["lengths"] = call.lengths.copy()
+        if call.masks:
+            self.check_masks(layer, x, options)
+            # A packed sequence ends with its longest row.
+            T = self.ends(call).max() if self.case.form == "packed" else call.xs.shape[1]
+            options["dropout_masks"] = [mask.swapaxes(0, 1)[:T].copy() for mask in call.masks]
+        output, h_n = layer(x, **options)
+        return {"hs": self.padded("hs", output, call), "h_n": h_n}
+
+    def backward(self, layer: Any, call: Call, given: dict[str, Array]) -> Answer:
+        d_output: Any = given.get("d_output")
+        if d_output is not None and self.case.form == "packed":
+            d_output = self.packed(d_output, call)
+        d_h_n = {"d_h_n": given["d_h_n"]} if "d_h_n" in given else {}
+        d_input, d_hx = layer.backward(d_output, **d_h_n)
+        return {"dx": self.padded("dx", d_input, call), "dh_0": d_hx}
+
+    def packed(self, padded: Array, call: Call) -> Any:
+        """[B, T, ...] packed by the subject's own function."""
+        lengths = self.ends(call)
+        unsorted = bool((lengths[1:] > lengths[:-1]).any())
+        options = {"enforce_sorted": False} if unsorted else {}
+        pack = self.layers.nn.utils.rnn.pack_padded_sequence
+        return pack(padded, lengths, batch_first=True, **options)
+
+    def padded(self, name: str, given: Any, call: Call) -> Any:
+        """What was returned, padded again by the subject's own function if it is packed."""
+        if self.case.form != "packed":
+            return given
+        T = call.xs.shape[1]
+        padded, lengths = self.layers.nn.utils.rnn.pad_packed_sequence(
+            given, batch_first=True, total_length=T
+        )
+        if not np.array_equal(lengths, self.ends(call)):
+            self.find("values", name, f"{name} has the lengths {lengths}, not {self.ends(call)}")
+        return padded
+
+    def ends(self, call: Call) -> Array:
+        """The sequences' lengths."""
+        B, T, _ = call.xs.shape
+        return np.full(B, T) if call.lengths is None else call.lengths
+
+    def check_masks(self, layer: Any, x: Any, options: dict[str, Any]) -> None:
+        """The layer's own masks say what it dropped: given back to it, they give the same output."""
+        output, _ = layer(x, **options)
+        masks = [mask.copy() for mask in layer.dropout_masks]
+        again, _ = layer(x, dropout_masks=masks, **options)
+        packed = self.case.form == "packed"
+        first, second = ((value.data if packed else value) for value in (output, again))
+        if not np.array_equal(first, second, equal_nan=True):
+            self.find("dropout masks", "hs", "dropout_masks given back to the layer give another output")
+
+
+class _NNCell(_Module):
+    def inputs(self, call: Call) -> dict[str, tuple[str, Array | None]]:
+        return {"input": ("dx", call.xs), "hx": ("h_n", call.h_0), "d_h_next": ("dx", call.dhs)}
+
+    def forward(self, layer: Any, call: Call, given: dict[str, Array]) -> Answer:
+        return {"h_n": layer(given["input"], **({"hx": given["hx"]} if "hx" in given else {}))}
+
+    def backward(self, layer: Any, call: Call, given: dict[str, Array]) -> Answer:
+        d_input, d_hx = layer.backward(given["d_h_next"])
+        return {"dx": d_input, "dh_0": d_hx}
+
+
+PERFORMERS: dict[str, type[Performer]] = {
+    "adapter": _Adapter,
+    "time": _TimeRNN,
+    "cell": _RNN,
+    "nn": _NN,
+    "nncell": _NNCell,
+}
+
+
+def _plain(value: object) -> Any:
+    """A copy of an array of numbers; of anything else, what it is."""
+    if type(value) is not np.ndarray:
+        return NotArray(type(value).__qualname__)
+    return value.copy() if value.dtype.kind in "biufc" else NotArray(f"array of {value.dtype}")
+
+
+def _identical(left: Array, right: Array) -> bool:
+    return left.tobytes() == right.tobytes()

@@ -1,0 +1,209 @@
+"""A target: the user's own code that is judged, pointed at by name, and loaded."""
+
+import ast
+import difflib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from parity_tests.subjects import notebooks
+from parity_tests.subjects.interfaces import KINDS, PARTS, TargetError, check_callable, recognise
+from parity_tests.subjects.user_frames import place_of, told
+
+FORMS = "package.module:Name, path/to/file.py:Name or path/to/notebook.ipynb:Name"
+LISTED = 8
+"""Names shown of what a module holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is judged, as it was typed; nothing is loaded yet.
+
+    Attributes:
+        spec: ``package.module:Name``, ``path/to/file.py:Name`` or ``path/to/notebook.ipynb:Name``;
+            without ``:Name`` the module itself, which holds ``RNN``, ``TimeRNN`` or ``nn``.
+        kind: one of ``KINDS`` to force it, None to recognise it.
+
+    Raises:
+        TargetError: the spec has none of these forms, or there is no such kind.
+    """
+
+    spec: str
+    kind: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind is not None and self.kind not in KINDS:
+            raise TargetError(f"as: expected one of {', '.join(KINDS)}, got {self.kind!r}")
+        place, colon, name = self._parts
+        dotted = [name] if colon else []
+        dotted += [] if self.is_file else [place]
+        if not place or not all(part.isidentifier() for path in dotted for part in path.split(".")):
+            raise TargetError(f"target: expected {FORMS}, got {self.spec!r}")
+        if not colon and self.kind not in (None, "package"):
+            raise TargetError(f"{self.spec}: a {self.kind} needs its name, {self.spec}:Name")
+
+    @property
+    def _parts(self) -> tuple[str, str, str]:
+        place, colon, name = self.spec.rpartition(":")
+        return (place, colon, name) if colon else (self.spec, "", "")
+
+    @property
+    def place(self) -> str:
+        """The module or the file, without the name."""
+        return self._parts[0]
+
+    @property
+    def name(self) -> str:
+        """What it is called there, or ``""``."""
+        return self._parts[2]
+
+    @property
+    def is_file(self) -> bool:
+        """Whether a file is meant and not a module that Python finds by itself."""
+        return self.place.endswith((".py", ".ipynb"))
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A target at hand.
+
+    Attributes:
+        kind: one of ``KINDS``.
+        obj: the object, or None where it stays in a child process.
+        notices: what was out of order but did not keep it from loading.
+    """
+
+    kind: str
+    obj: Any
+    notices: list[str]
+
+
+def load(target: Target) -> Loaded:
+    """Import or run what a target names, in this process; ``sys.path`` and ``sys.modules`` grow by it.
+
+    Raises:
+        TargetError: it cannot be found or loaded, or its interface does not tell its kind.
+    """
+    spec, notices = target.spec, list[str]()
+    try:
+        if target.is_file:
+            # Not resolved itself: a link has a name of its own.
+            file = Path(target.place)
+            module, notices = _from_file(file.parent.resolve() / file.name)
+        else:
+            module = _from_module(target.place)
+        obj = _named(module, target, notices)
+    except TargetError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise TargetError(f"{spec}: loading it failed: {told(error)}") from error
+    _check_forced(obj, target)
+    return Loaded(target.kind or recognise(obj, spec), obj, notices)
+
+
+def _check_forced(obj: Any, target: Target) -> None:
+    if target.kind == "package":
+        if not any(hasattr(obj, part) for part in PARTS):
+            raise TargetError(f"{target.spec}: a package needs one of {', '.join(PARTS)}, and it has none")
+    elif target.kind is not None:
+        check_callable(obj, target.spec)
+
+
+def _from_module(name: str) -> ModuleType:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if place_of(error) or not f"{name}.".startswith(f"{missing}."):
+            raise
+        raise TargetError(f"{name}: there is no module {missing}, in {here} or where Python looks") from error
+
+
+def _from_file(file: Path) -> tuple[ModuleType, list[str]]:
+    if not file.is_file():
+        beside = [other.name for other in file.parent.iterdir()] if file.parent.is_dir() else []
+        raise TargetError(f"{file}: there is no such file{_near(file.name, beside)}")
+    if file.suffix == ".ipynb":
+        sys.path.insert(0, str(file.parent))
+        return notebooks.run(file, _free(file.stem))
+    root, names = _package(file)
+    sys.path.insert(0, str(root))
+    if len(names) == 1:
+        names = [_free(names[0])]
+    else:
+        # Siblings can be imported without the package too; last, where they hide nobody else's.
+        sys.path.append(str(file.parent))
+        parent = importlib.import_module(".".join(names[:-1]))
+        if str(root.joinpath(*names[:-1])) not in parent.__path__:
+            raise TargetError(f"{file}: Python has another package of the name {parent.__name__} already")
+    name = ".".join(names)
+    if name in sys.modules:  # its package has imported it
+        return sys.modules[name], []
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module, []
+
+
+def _package(file: Path) -> tuple[Path, list[str]]:
+    """The folder to import a file from, and its names from there, those of its packages first."""
+    own = file.parent if file.stem == "__init__" else file.with_suffix("")
+    folder, names = own.parent, [own.name.replace(".", "_")]
+    needed = _relative_levels(file) + (own != file.parent)
+    while folder.name.isidentifier() and ((folder / "__init__.py").is_file() or len(names) < needed):
+        folder, names = folder.parent, [folder.name, *names]
+    return folder, names
+
+
+def _relative_levels(file: Path) -> int:
+    """How far up its relative imports reach: so many folders must be packages, named so or not."""
+    try:
+        nodes = ast.walk(ast.parse(file.read_bytes()))
+    except (SyntaxError, ValueError):
+        return 0  # told when it is run
+    return max((node.level for node in nodes if isinstance(node, ast.ImportFrom)), default=0)
+
+
+def _free(stem: str) -> str:
+    """The file's own name, or one like it where that is another module's."""
+    name = stem.replace(".", "_")
+    while name in sys.modules or name in sys.stdlib_module_names:
+        name += "_"
+    return name
+
+
+def _named(module: ModuleType, target: Target, notices: Iterable[str]) -> Any:
+    found: Any = module
+    for part in target.name.split(".") if target.name else ():
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            near = _near(
+                part, [name for name, value in getattr(found, "__dict__", {}).items() if callable(value)]
+            )
+            why = "".join(f"; {notice}" for notice in notices)
+            raise TargetError(f"{target.spec}: {target.place} has no {part}{near}{why}") from None
+    return found
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    spelled = {other.lower(): other for other in names if not other.startswith("_")}
+    close = difflib.get_close_matches(name.lower(), spelled, 3)
+    if close:
+        return f"; is it {' or '.join(spelled[other] for other in close)}?"
+    return f"; it has {', '.join(sorted(spelled.values())[:LISTED])}" if spelled else ""

@@ -1,0 +1,1 @@
+"""The child process that runs a target: both ends of its connection."""

@@ -1,0 +1,122 @@
+"""``python -m parity_tests.tools.record``: record the answers of the installed torch into ``fixtures/``.
+
+A hundred and sixty cases: the smallest of every kind by name, then random ones small enough that all of them,
+inputs and weights included, stay under 3 MB.
+"""
+
+import importlib.metadata
+from typing import Any
+
+import numpy as np
+
+from parity_tests.cases.case import (
+    CALLS,
+    DROPOUTS,
+    FORMS,
+    GAINS,
+    GIVEN,
+    LAYOUTS,
+    LENGTHS,
+    MOST_LAYERS,
+    PLANTS,
+    UPSTREAMS,
+    Case,
+)
+from parity_tests.cases.draw import draw_case
+from parity_tests.references.live_torch import torch_answers
+from parity_tests.references.recorded import default_folder, write
+
+NUMBER = 160
+MAX_ELEMENTS = 3500
+"""Of a random case, in all of its arrays."""
+SEED = 2
+
+
+def recorded_cases() -> list[Case]:
+    """The cases to record, the same ones every time."""
+    usual: dict[str, Any] = {"B": 3, "T": 4, "D": 2, "H": 5}
+    cases = [
+        Case(B=1, T=1, D=1, H=1),
+        Case(B=1, T=1, D=1, H=1, dtype="f32", kind="cell", h0=True),
+        Case(B=1, T=300, D=1, H=4),
+        Case(B=1, T=200, D=2, H=2, dtype="f32", h0=True, upstream="last"),
+        Case(B=3, T=5, D=7, H=7, h0=True),
+        Case(B=4, T=4, D=3, H=6, dtype="f32"),
+        Case(B=2, T=12, D=3, H=32, gain=4.0, h0=True),
+        Case(B=2, T=60, D=3, H=16, gain=3.0, dtype="f32"),
+        Case(B=1, T=2, D=64, H=3, bias="row"),
+        Case(B=32, T=2, D=1, H=2, dtype="f32"),
+    ]
+    cases += [Case(**usual, gain=gain, dtype=dtype) for gain in GAINS for dtype in ("f64", "f32")]
+    cases += [Case(**usual, h0=True, upstream=upstream, seed=1) for upstream in UPSTREAMS]
+    cases += [Case(**usual, h0=True, layout=layout, seed=2) for layout in LAYOUTS[1:]]
+    cases += [Case(**usual, calls=calls, dtype="f32", seed=3) for calls in CALLS[1:]]
+    cases += [Case(**usual, calls="again", seed=seed) for seed in range(10, 13)]
+    cases += [
+        Case(**usual, h0=True, plant=plant, seed=4) for plant in PLANTS[1:] if not plant.endswith("pad")
+    ]
+    cases += [
+        Case(kind="cell", B=3, T=1, D=2, H=5, h0=True, calls=calls, bias=bias, dtype=dtype, seed=5)
+        for calls, bias, dtype in (("once", "flat", "f64"), ("again", "row", "f64"), ("again", "flat", "f32"))
+    ]
+    cases += _stacks(usual)
+    number = 0
+    while len(cases) < NUMBER:
+        case = draw_case(SEED, number)
+        number += 1
+        if elements(case) <= MAX_ELEMENTS:
+            cases.append(case)
+    return cases
+
+
+def _stacks(usual: dict[str, Any]) -> list[Case]:
+    nn: dict[str, Any] = {"kind": "nn", **usual}
+    cases = [
+        Case(**nn, layers=layers, bidirectional=bidirectional, relu=relu, given="both", h0=True, seed=6)
+        for layers in range(1, MOST_LAYERS + 1)
+        for bidirectional in (False, True)
+        for relu in (False, True)
+    ]
+    both: dict[str, Any] = {**nn, "layers": 2, "bidirectional": True}
+    cases += [
+        Case(**both, lengths=lengths, form=form, given="both", seed=7)
+        for lengths in LENGTHS[1:]
+        for form in FORMS
+        if form != "unbatched"
+    ]
+    cases += [Case(**both, given=given, batch_first=True, dtype="f32", seed=8) for given in GIVEN]
+    cases += [Case(**both, dropout=dropout, relu=True, given="both", seed=9) for dropout in DROPOUTS[1:]]
+    cases += [
+        Case(**both, dropout=0.5, eval=True, seed=10),
+        Case(**both, bias="nobias", calls="again", seed=11),
+        Case(**both, relu=True, whole=True, given="both", dtype="f32", dropout=0.5, seed=12),
+        Case(**both, relu=True, whole=True, given="both", dtype="f32", lengths="unsorted", h0=True, seed=13),
+        Case(**{**both, "B": 1}, form="unbatched", given="both", h0=True, seed=14),
+        *(Case(**both, lengths="unsorted", given="both", plant=plant, seed=15) for plant in PLANTS[-2:]),
+        Case(**nn, calls="again", layout="strided", seed=16),
+    ]
+    cell: dict[str, Any] = {"kind": "nncell", "B": 1, "T": 1, "D": 2, "H": 5}
+    return [*cases, Case(**cell), Case(**cell, form="unbatched", relu=True, h0=True, dtype="f32")]
+
+
+def elements(case: Case) -> int:
+    """About how many numbers a case's recording holds."""
+    D, H = case.D, case.H
+    calls = max(case.chunks, 1 + (case.calls in ("again", "reset")))
+    of_layers = case.layers + 2
+    rows = case.B * case.T * (2 * D + of_layers * case.directions * H)
+    return rows + calls * case.cells * 2 * (max(D, case.directions * H) + H + 2) * H
+
+
+def main() -> None:
+    """Record, and say what was recorded."""
+    folder = default_folder()
+    versions = {"torch": importlib.metadata.version("torch"), "numpy": np.__version__}
+    cases = recorded_cases()
+    write(folder, cases, torch_answers, versions)
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    print(f"recorded {len(cases)} cases of torch {versions['torch']} in {folder}: {size} bytes")
+
+
+if __name__ == "__main__":
+    main()
