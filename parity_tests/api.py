@@ -1,25 +1,23 @@
-"""Doors to the gate for Python code: a call, an assertion, and tests of one's own."""
+"""The gate for Python code: a call, an assertion, and tests of one's own."""
 
-import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pytest
-
+from parity_tests.references.recorded import RecordedError
 from parity_tests.report import Report
-from parity_tests.run.plan import LOCAL, Plan, PlanError
-from parity_tests.subjects.interfaces import TargetError, recognise
+from parity_tests.run.options import checked_options
+from parity_tests.run.render import verdict
+from parity_tests.run.runner import Run
+from parity_tests.run.runner import run as run_plan
+from parity_tests.run.threads import one_thread
+from parity_tests.subjects.interfaces import TargetError
 
-HERE = Path(__file__).parent
-ENGINE = (
-    *("-c", str(HERE / "run" / "gate.ini"), "--rootdir", str(HERE)),
-    *("-p", "parity_tests.run.plugin", "-p", "no:cacheprovider"),
-)
-"""How every door starts pytest, whatever project it is called in."""
-TESTED = 400
+if TYPE_CHECKING:
+    import pytest
+
+CASES_OF_TESTS = 400
 """Cases of ``parametrize``, in tests of 50."""
 
 
@@ -38,15 +36,16 @@ def check(
     """Judge a layer against ``torch.nn.RNN``: the command ``rnn-parity`` as a call, in one process.
 
     Args:
-        target: a class or function, judged in this process; or what the command takes, such as
-            ``"path/to/file.py:Name"``, judged in a child process.
-        kind: ``layer``, ``cell``, ``module`` or ``adapter``, where the interface does not tell it.
-        without: what the target lacks: features, tensors, checks.
-        known: a file of what it is known to fail.
+        target: a class or function, judged in this process without a sandbox; or what the command
+            takes, such as ``"path/to/file.py:Name"``, judged in a child process.
+        kind: the target's interface, if it is not recognised: ``layer``, ``cell``, ``module`` or
+            ``adapter``.
+        without: what the target lacks: names of features, tensors and checks.
+        known: a file that lists what the target is known to fail.
         cases: how many random cases; None: 2000, fewer once a fault is found.
-        seed: of the cases, a number or ``"fresh"``; None: 0.
+        seed: of the random cases, a number or ``"fresh"``; None: 0.
         case: the token of the only case to judge.
-        reference: ``"torch"`` or ``"recorded"``; None: torch where it is installed.
+        reference: ``"torch"`` or ``"recorded"``; None: torch if it is installed.
         timeout: seconds that a target in a child process may take for a case; None: 10.
 
     Returns:
@@ -54,17 +53,17 @@ def check(
 
     Raises:
         ValueError: an option is bad, or the target cannot be loaded; the message says why.
+
+    Example:
+        >>> import parity_tests, rnn_np
+        >>> parity_tests.check(rnn_np.TimeRNN, case="B2T3D4H5-f64-s0").ok
+        True
     """
-    options = _options(target, kind, without, known, cases, seed, case, reference, timeout)
-    _plan(options)  # what cannot be done is said here, not by pytest
-    command = [f"--parity-{name}={value}" for name, value in options.items() if value is not None]
-    command += [*ENGINE, "-p", "no:terminal", str(HERE / "run" / "test_gate.py")]
-    watcher = Watcher()
-    with plain_pytest():
-        pytest.main(command, plugins=[watcher])
-    if watcher.report is None:
-        raise RuntimeError(f"check: pytest came to no report of {options['target']}")
-    return watcher.report
+    run = _open(target, kind, without, known, cases, seed, case, reference, timeout)
+    with run:
+        report = run_plan(run.plan, run.session)
+        report.text = verdict(report, run.plan)
+    return report
 
 
 def assert_parity(target: Any, **options: Any) -> None:
@@ -75,8 +74,12 @@ def assert_parity(target: Any, **options: Any) -> None:
         options: those of ``check``.
 
     Raises:
-        AssertionError: it does not pass, or not all of it could be judged.
+        AssertionError: the target does not pass, or not all of it could be judged.
         ValueError: an option is bad, or the target cannot be loaded.
+
+    Example:
+        >>> import parity_tests, rnn_np
+        >>> parity_tests.assert_parity(rnn_np.RNN, case="cell-B2D4H5-f64-s0")
     """
     report = check(target, **options)
     if not report.ok:
@@ -89,20 +92,18 @@ def parametrize(
     kind: str | None = None,
     without: Iterable[str] = (),
     known: str | Path | None = None,
-    cases: int = TESTED,
+    cases: int = CASES_OF_TESTS,
     seed: int | None = None,
     reference: str | None = None,
     timeout: float | None = None,
-) -> pytest.MarkDecorator:
-    """Make a test of one's own a test for each check; in it, ``check()`` raises AssertionError.
-
-    ``@parity_tests.parametrize(MyRNN)`` stands over ``def test_my_rnn(check): check()``.
+) -> "pytest.MarkDecorator":
+    """Make a pytest test for each check of a target; in it, ``check()`` raises AssertionError.
 
     Args:
         target: as in ``check``, like all others.
         kind: as there.
         without: as there.
-        known: as there; here a known failure that passes is not noticed.
+        known: as there; a known failure that passes is not noticed here.
         cases: how many random cases, in tests of 50.
         seed: of the cases.
         reference: as there.
@@ -110,26 +111,32 @@ def parametrize(
 
     Raises:
         ValueError: an option is bad, or the target cannot be loaded.
+
+    Example:
+        >>> import parity_tests, rnn_np
+        >>> @parity_tests.parametrize(rnn_np.TimeRNN, cases=50)
+        ... def test_my_rnn(check):
+        ...     check()
     """
-    plan = _plan(_options(target, kind, without, known, cases, seed, None, reference, timeout))
+    import pytest
+
+    run = _open(target, kind, without, known, cases, seed, None, reference, timeout)
     checks: dict[str, Callable[[], None]] = {
-        " ".join(names): partial(_assert, plan, plan.judge_contract, *names) for names in plan.checks
+        " ".join(names): partial(_assert, run, run.judge_check, *names) for names in run.plan.checks
     }
-    for batch in range(plan.batches):
-        checks[f"batch {batch}"] = partial(_assert, plan, plan.judge_batch, batch)
+    for batch in range(run.plan.batches):
+        checks[f"batch {batch}"] = partial(_assert, run, run.judge_batch, batch)
     return pytest.mark.parametrize("check", checks.values(), ids=checks.keys())
 
 
-def _assert(plan: Plan, judge: Callable[..., Report], *arguments: Any) -> None:
-    from parity_tests.run.render import verdict
-
-    report = judge(*arguments)
-    wrong = report.faults or report.unjudged or report.cases < report.planned
-    if wrong:
-        raise AssertionError(f"\n{verdict(report, plan, None)}")
+def _assert(run: Run, judge: Callable[..., Report], *arguments: Any) -> None:
+    with one_thread(run.plan.reference == "torch"):
+        report = judge(*arguments)
+    if report.faults or report.unjudged or report.cases < report.planned:
+        raise AssertionError(f"\n{verdict(report, run.plan)}")
 
 
-def _options(
+def _open(
     target: Any,
     kind: str | None,
     without: Iterable[str],
@@ -139,51 +146,10 @@ def _options(
     case: str | None,
     reference: str | None,
     timeout: float | None,
-) -> dict[str, str | None]:
-    """The options of the plugin; a target at hand stands under a spec of its own."""
-    spec = target if isinstance(target, str) else _local(target, kind)
-    values: dict[str, object] = {"cases": cases, "seed": seed, "case": case, "reference": reference}
-    values |= {"target": spec, "kind": None if spec in LOCAL else kind, "timeout": timeout, "known": known}
-    values["without"] = without if isinstance(without, str) else ",".join(without)
-    return {name: None if value is None else str(value) for name, value in values.items()}
-
-
-def _local(target: Any, kind: str | None) -> str:
-    name = getattr(target, "__qualname__", type(target).__qualname__)
-    spec = f"{getattr(target, '__module__', '?')}.{name}"
+) -> Run:
+    given = {"target": target, "kind": kind, "without": without, "known": known, "cases": cases}
+    given |= {"seed": seed, "case": case, "reference": reference, "timeout": timeout}
     try:
-        LOCAL[spec] = target, kind or recognise(target, spec)
-    except TargetError as error:
+        return Run.open(checked_options(given))
+    except (TargetError, RecordedError) as error:
         raise ValueError(str(error)) from error
-    return spec
-
-
-def _plan(options: dict[str, str | None]) -> Plan:
-    try:
-        return Plan.make(**options)
-    except PlanError as error:
-        raise ValueError(str(error)) from error
-
-
-class Watcher:
-    """Sees the report that the run's controller has added up."""
-
-    report: Report | None = None
-
-    def pytest_unconfigure(self, config: pytest.Config) -> None:
-        controller = config.pluginmanager.get_plugin("parity-controller")
-        if controller is not None and (controller.report.planned or controller.planned_checks):
-            self.report = controller.report
-
-
-@contextmanager
-def plain_pytest() -> Iterator[None]:
-    """Without plugins and options of the caller's own project, which may reorder or skip."""
-    before = dict(os.environ)
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    os.environ.pop("PYTEST_ADDOPTS", None)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

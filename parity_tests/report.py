@@ -15,7 +15,7 @@ class Finding:
     Attributes:
         check: what was checked: ``values``, ``shape``, ``dtype``, ``inputs untouched``, ...
         tensor: the tensor concerned, or ``""`` where it is not about one.
-        case: the token of the case.
+        case: the case in which it was seen.
         message: all of it in words and numbers.
         severity: ``fault``; ``unusual`` where it is no ground for a red build; ``known`` where it was
             declared before.
@@ -25,7 +25,7 @@ class Finding:
 
     check: str
     tensor: str
-    case: str
+    case: Case
     message: str
     severity: str = "fault"
     fault: str | None = None
@@ -35,6 +35,15 @@ class Finding:
     def what(self) -> str:
         """Check and tensor in a word or two."""
         return f"{self.check} of {self.tensor}" if self.tensor else self.check
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it in JSON's types; the case is its token."""
+        return {name: getattr(self, name) for name in self.__slots__} | {"case": str(self.case)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Finding":
+        """The finding that ``to_json`` came from."""
+        return cls(**{**data, "case": Case.parse(data["case"])})
 
 
 @dataclass(slots=True)
@@ -72,6 +81,7 @@ class Report:
         unjudged: reasons why cases or checks could not be judged.
         stopped: how many cases were left out because a fault had been found.
         checks: how many checks of the contract were run.
+        seconds: how long the run took, at its end.
         text: all of it in words, at the end of a run.
     """
 
@@ -83,6 +93,7 @@ class Report:
     unjudged: list[str] = field(default_factory=list)
     stopped: int = 0
     checks: int = 0
+    seconds: float | None = None
     text: str = ""
 
     def add(self, other: "Report") -> None:
@@ -101,9 +112,9 @@ class Report:
         kept = {(finding.check, finding.tensor): finding for finding in self.findings}
         for finding in findings:
             key = finding.check, finding.tensor
-            if key not in kept or _size(finding) < _size(kept[key]):
+            if key not in kept or finding.case.size < kept[key].case.size:
                 kept[key] = finding
-        self.findings = sorted(kept.values(), key=lambda f: (_size(f), _rank(f)))
+        self.findings = sorted(kept.values(), key=lambda f: (f.case.size, _rank(f)))
 
     @property
     def inconclusive(self) -> int:
@@ -150,18 +161,15 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """All of it in JSON's types."""
-        return asdict(self)
+        findings = [finding.to_json() for finding in self.findings]
+        return {**asdict(replace(self, findings=[])), "findings": findings}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Report":
         """The report that ``to_json`` came from."""
         tensors = {name: Tally(**tally) for name, tally in data["tensors"].items()}
-        findings = [Finding(**finding) for finding in data["findings"]]
+        findings = [Finding.from_json(finding) for finding in data["findings"]]
         return cls(**{**data, "tensors": tensors, "findings": findings})
-
-
-def _size(finding: Finding) -> tuple[int, int, str]:
-    return Case.parse(finding.case).size
 
 
 def _rank(finding: Finding) -> int:

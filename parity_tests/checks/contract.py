@@ -477,7 +477,7 @@ def checks_of(kinds: Iterable[str], without: Iterable[str]) -> list[tuple[str, s
     ]
 
 
-def contract(kind: str, name: str, without: tuple[str, ...], layers: Any) -> tuple[list[Finding], str]:
+def contract(layers: Any, kind: str, name: str, without: tuple[str, ...]) -> tuple[list[Finding], str]:
     """Run one check in both precisions; return what it found, and why it could not be run, if so."""
     findings: list[Finding] = []
     severity = "unusual" if name in TOLD else "fault"
@@ -495,7 +495,7 @@ def contract(kind: str, name: str, without: tuple[str, ...], layers: Any) -> tup
             except Broken as broken:
                 fault, look = FAULTS[name]
                 message = f"{broken}; {look}"
-                findings.append(Finding(name, broken.tensor, str(case), message, severity, fault))
+                findings.append(Finding(name, broken.tensor, case, message, severity, fault))
             except (Exception, SystemExit) as error:
-                findings.append(Finding(name, "", str(case), f"raises {told(error)}", severity))
+                findings.append(Finding(name, "", case, f"raises {told(error)}", severity))
     return findings, ""

@@ -11,24 +11,27 @@ from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import Magnitudes, Noise, unit_roundoff
 from parity_tests.references.tolerance import Allowance, Comparison, allowance, compare, exact
 from parity_tests.report import Finding, Report, Tally
-from parity_tests.subjects.drivers import NotArray
-from parity_tests.subjects.serving import Ask, place
+from parity_tests.subjects.drivers import NotArray, Performance, call_label
 
 Reference = Callable[[Case, Sequence[Call]], list[Answer]]
 """Gives the true answers, in float64, to the calls of a case."""
+
+
+RunCase = Callable[[Case], Performance]
+"""Runs the subject over the calls of a case."""
 
 
 class ReferenceFault(Exception):
     """The two references differ by more than their rounding: nothing can be judged by them."""
 
 
-def judge(case: Case, reference: Reference, ask: Ask, without: Container[str] = ()) -> Report:
+def judge(case: Case, reference: Reference, run_case: RunCase, without: Container[str] = ()) -> Report:
     """Judge one case.
 
     Args:
         case: what to judge.
         reference: gives the truth.
-        ask: gives the subject's answers.
+        run_case: gives the subject's answers.
         without: tensors that are not compared.
 
     Raises:
@@ -36,7 +39,7 @@ def judge(case: Case, reference: Reference, ask: Ask, without: Container[str] = 
     """
     calls = calls_of(case)
     truths = reference(case, calls)
-    performance = ask(case, calls)
+    performance = run_case(case)
     report = Report(planned=1, cases=1)
     findings = list(performance.findings)
     for number, (truth, allowances) in enumerate(
@@ -44,7 +47,7 @@ def judge(case: Case, reference: Reference, ask: Ask, without: Container[str] = 
     ):
         if number >= len(performance.answers):
             continue  # the layer raised, which is a finding
-        where = place(calls, calls[number])
+        where = call_label(calls, number)
         for name, allowed in allowances.items():
             if name in without or family(name) in without:
                 continue
@@ -112,16 +115,16 @@ def _agreed(case: Case, truth: Answer, allowances: dict[str, Allowance]) -> dict
 
 def _unfit(case: Case, name: str, got: Array | NotArray | None, want: Array) -> Finding | None:
     """What keeps a tensor from being compared at all: it is absent, or its type, shape or dtype."""
-    token, dtype = str(case), DTYPES[case.dtype]
+    dtype = DTYPES[case.dtype]
     if got is None:
-        return Finding("type", name, token, f"{name} is not among the tensors answered")
+        return Finding("type", name, case, f"{name} is not among the tensors answered")
     if isinstance(got, NotArray):
-        return Finding("type", name, token, f"{name} is {got.what}, not a numpy.ndarray")
+        return Finding("type", name, case, f"{name} is {got.what}, not a numpy.ndarray")
     if got.shape != want.shape:
         message = f"{name} has shape {list(got.shape)}, not {list(want.shape)} ({TENSORS[family(name)]})"
-        return Finding("shape", name, token, message)
+        return Finding("shape", name, case, message)
     if got.dtype != dtype:
-        return Finding("dtype", name, token, f"{name} is {got.dtype}, not {dtype} like the parameters")
+        return Finding("dtype", name, case, f"{name} is {got.dtype}, not {dtype} like the parameters")
     return None
 
 
@@ -156,4 +159,4 @@ def _difference(
             f"first wrong time step {times.min()}, last {times.max()}, of 0 to {got.shape[steps] - 1}"
         )
     check = "values" if np.isfinite(got[first]) == np.isfinite(want[first]) else "non-finite values"
-    return Finding(check, name, str(case), "; ".join(lines))
+    return Finding(check, name, case, "; ".join(lines))

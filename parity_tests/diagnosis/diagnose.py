@@ -75,7 +75,7 @@ def _merged(found: list[Diagnosis]) -> list[Diagnosis]:
 
 
 def _samples(kind: str, ask: Ask, findings: Sequence[Finding], fit: Fit) -> list[Sample]:
-    own = {Case.parse(finding.case) for finding in findings if finding.check in OF_NUMBERS}
+    own = {finding.case for finding in findings if finding.check in OF_NUMBERS}
     # How far NaN and infinity get depends on more than the fault.
     own = {case for case in own if case.plant == "none"}
     small = sorted(

@@ -1,35 +1,41 @@
-"""Naming: the findings of a run, with the fault behind them where the numbers tell it."""
+"""The explanation: the findings of a run, with the fault behind them where the numbers show it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from parity_tests.cases.arrays import calls_of
 from parity_tests.cases.case import Case
 from parity_tests.diagnosis.diagnose import diagnose
+from parity_tests.diagnosis.samples import RunCase
 from parity_tests.report import Finding
-from parity_tests.run.plan import Plan
-from parity_tests.subjects.drivers import Performance
-from parity_tests.subjects.session import ENDED
+from parity_tests.subjects.session import DID_NOT_RETURN
 
 
-def named(plan: Plan, findings: Sequence[Finding]) -> list[Finding]:
-    """Return the findings, each with its fault or a clue as far as these are known."""
+def explained(
+    kinds: Iterable[str],
+    run_case: RunCase,
+    findings: Sequence[Finding],
+    restrict: Callable[[Case], Case],
+) -> list[Finding]:
+    """Return the findings, each with its fault or a hint where one is known.
 
-    def ask(case: Case) -> Performance:
-        return plan.asker.ask(case, calls_of(case))
-
+    Args:
+        kinds: of the layers that the subject has.
+        run_case: runs the subject over the calls of a case.
+        findings: what was found.
+        restrict: makes of a case what the subject can be asked.
+    """
     result = list(findings)
-    if any(finding.check in ENDED for finding in findings):
+    if any(finding.check in DID_NOT_RETURN for finding in findings):
         return result  # there are no numbers, and to ask for them may take forever
-    for kind in plan.asker.kinds:
+    for kind in kinds:
         own = [
             finding
             for finding in findings
-            if finding.severity == "fault" and not finding.fault and Case.parse(finding.case).kind == kind
+            if finding.severity == "fault" and not finding.fault and finding.case.kind == kind
         ]
         if not own:
             continue
-        for diagnosis in diagnose(kind, ask, own, plan.fitted):
+        for diagnosis in diagnose(kind, run_case, own, restrict):
             for index, finding in enumerate(result):
                 explained = (finding.check, finding.tensor) in diagnosis.explains and finding in own
                 if explained and not finding.fault and not finding.clue:

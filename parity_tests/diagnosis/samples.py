@@ -14,8 +14,9 @@ from parity_tests.references.rounding import Noise, unit_roundoff
 from parity_tests.references.tolerance import Allowance, allowance, compare
 from parity_tests.subjects.drivers import Performance
 
-Ask = Callable[[Case], Performance]
-"""Runs the subject in a case."""
+RunCase = Callable[[Case], Performance]
+"""Runs the subject over the calls of a case."""
+Ask = RunCase
 ROLES = {
     "dweight_ih": "dWx",
     "dweight_hh": "dWh",

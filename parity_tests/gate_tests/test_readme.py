@@ -111,12 +111,12 @@ def test_nothing_of_torchs_layer_is_left_out() -> None:
 
 
 def test_the_options_exist(pytestconfig: pytest.Config) -> None:
-    from parity_tests.run.cli import options_parser
+    from parity_tests.run.cli import judge_parser
 
     text = README.read_text("utf-8")
     ours = set(re.findall(r"`(--[a-z]+)(?![-a-z])", text))
     assert len(ours) == 10, ours
-    assert ours <= {option for action in options_parser()._actions for option in action.option_strings}
+    assert ours <= {option for action in judge_parser()._actions for option in action.option_strings}
     theirs = set(re.findall(r"--parity-[a-z]+", text))
     assert len(theirs) == 10
     assert all(hasattr(pytestconfig.option, name[2:].replace("-", "_")) for name in theirs)

@@ -10,6 +10,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,16 @@ def read(folder: Path) -> Recorded:
             f"recorded answers: cannot read {folder}: {type(error).__name__}: {error}"
         ) from error
     return Recorded(versions, arrays)
+
+
+@cache
+def default_recorded() -> Recorded:
+    """The answers that come with the project, read and verified once.
+
+    Raises:
+        RecordedError: they cannot be read.
+    """
+    return read(default_folder())
 
 
 def _read_file(folder: Path, name: str, entry: Mapping[str, Any]) -> list[tuple[Case, dict[str, Array]]]:

@@ -1,93 +1,131 @@
-"""``rnn-parity``: a door to the gate. It turns its options into pytest's and runs pytest."""
+"""The command ``rnn-parity``: its arguments, turned into pytest's, and its exit status."""
 
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from parity_tests.api import ENGINE, HERE, Watcher, plain_pytest
 from parity_tests.cases.case import CALLS, LAYOUTS, PLANTS, UPSTREAMS
 from parity_tests.cases.features import FEATURES
-from parity_tests.run.plan import OPTIONS, default_reference
-from parity_tests.subjects.interfaces import KINDS
+from parity_tests.run.engine import CATALOGUE, GATE, run_pytest
+from parity_tests.run.options import OPTIONS
+from parity_tests.run.plan import default_reference
+from parity_tests.run.versions import version_text
+
+RESERVED = ("adapt", "speed", "merge")
+"""Names of subcommands that are to come."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Judge the layers; return 0 if all is equal, 1 at a difference, 2 if it could not be judged.
+    """Run a subcommand; ``judge`` is the default one.
 
-    ``faults`` as the target runs the gate over its own catalogue instead: 0 if every fault is caught.
+    Returns:
+        0 if all is equal, 1 at a difference, 2 if it could not be judged. Of ``faults``: 0 if every
+        fault of the catalogue is caught.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    own = given[: given.index("--")] if "--" in given else given
-    to_pytest = given[len(own) + 1 :]
-    options = options_parser().parse_args(own)
-    if options.workers not in (None, "auto") and not options.workers.isdecimal():
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    command = words[0] if words else ""
+    if command in RESERVED:
         print(
-            f"rnn-parity: workers: expected a whole number or auto, got {options.workers!r}", file=sys.stderr
+            f"rnn-parity: {command} does not exist yet; a target of this name is written ./{command}.py",
+            file=sys.stderr,
         )
         return 2
+    if command in ("judge", "faults"):
+        words = words[1:]
+    own = words[: words.index("--")] if "--" in words else words
+    to_pytest = words[len(own) + 1 :]
+    return _faults(own, to_pytest) if command == "faults" else _judge(own, to_pytest)
+
+
+def _judge(words: Sequence[str], to_pytest: Sequence[str]) -> int:
+    parser = judge_parser()
+    options = parser.parse_args(words)
     alone = options.case is not None or (options.reference or default_reference()) == "recorded"
     workers = options.workers or ("0" if alone else "auto")
-    command = [*ENGINE, "-p", "xdist", "-n", workers, "--dist", "worksteal", "--tb", "no", "-rN"]
-    if options.target == "faults":
-        with plain_pytest():
-            return int(pytest.main([*command, *to_pytest, str(HERE / "selftest" / "test_faults.py")]))
-    for name in (*OPTIONS, "json"):
-        if getattr(options, name) is not None:
-            command += [f"--parity-{name}={getattr(options, name)}"]
-    watcher = Watcher()
-    with plain_pytest():
-        status = pytest.main([*command, *to_pytest, str(HERE / "run" / "test_gate.py")], plugins=[watcher])
-    if watcher.report is None:
+    passed = [
+        f"{name}={value}"
+        for name, value in (
+            *((option.of_pytest, getattr(options, option.name)) for option in OPTIONS),
+            ("--parity-json", options.json),
+        )
+        if value is not None
+    ]
+    status, report = run_pytest(GATE, workers, [*passed, *to_pytest])
+    if report is None:
         return 2
-    code = watcher.report.exit_code
     stopped = status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-    return 2 if stopped and code == 0 else code
+    return 2 if stopped and report.exit_code == 0 else report.exit_code
 
 
-def options_parser() -> argparse.ArgumentParser:
-    """The command's options."""
+def _faults(words: Sequence[str], to_pytest: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="rnn-parity faults",
+        description="Put every fault of the catalogue into a layer; each must be caught and named. "
+        "Exit status: 0 all caught.",
+        usage="%(prog)s [--workers N] [-- options of pytest]",
+        allow_abbrev=False,
+    )
+    _add_workers(parser)
+    options = parser.parse_args(words)
+    status, _ = run_pytest(CATALOGUE, options.workers or "auto", to_pytest)
+    return status
+
+
+def judge_parser() -> argparse.ArgumentParser:
+    """The arguments of ``rnn-parity judge``."""
     parser = argparse.ArgumentParser(
         prog="rnn-parity",
         description="Judge a recurrent layer in NumPy, yours or those of rnn_np, against torch.nn.RNN. "
         "Exit status: 0 all equal, 1 a difference, 2 could not judge.",
-        usage="%(prog)s [TARGET] [options] [-- options of pytest]",
-        epilog="A case's token: sizes B T D H; f32 or f64; g, the recurrent gain; h0, an initial state; "
+        usage="%(prog)s [TARGET] [options] [-- options of pytest]\n"
+        "       %(prog)s faults [--workers N]: put every fault of the catalogue into a layer",
+        epilog=f"Features for --without: {', '.join(FEATURES)}. "
+        "A case's token: sizes B T D H; f32 or f64; g, the recurrent gain; h0, an initial state; "
         f"upstream gradient {', '.join(UPSTREAMS)}; memory layout {', '.join(LAYOUTS)}; calls "
-        f"{', '.join(CALLS)}; row, a bias [1, H]; a value planted, such as {PLANTS[1]}; s, the seed. "
-        "What has its default (the first of each) is left out.",
+        f"{', '.join(CALLS)}; row, a bias [1, H]; a non-finite value, such as {PLANTS[1]}; s, the seed. "
+        "What has its default (the first of each) is left out. "
+        "A target that has the name of a subcommand is written as a file, ./faults.py.",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "target",
-        nargs="?",
-        metavar="TARGET",
-        help="package.module:Name, path/to/file.py:Name or path/to/notebook.ipynb:Name (default: rnn_np); "
-        "or faults: the gate over its own catalogue",
-    )
-    parser.add_argument(
-        "--as",
-        dest="kind",
-        choices=KINDS,
-        help="its interface, where it is not recognised: layer (TimeRNN's), cell (RNN's), module "
-        "(nn.RNN's), adapter (a function of a case), package (a module of layers)",
-    )
-    parser.add_argument(
-        "--without",
-        metavar="NAMES",
-        help=f"what it lacks, separated by commas: {', '.join(FEATURES)}; tensors; or checks",
-    )
-    parser.add_argument(
-        "--known", metavar="FILE", help="what it is known to fail: lines such as 'values of dx: reason'"
-    )
-    parser.add_argument("--timeout", metavar="SECONDS", help="that it may take for a case (default 10)")
-    parser.add_argument("--cases", metavar="N", help="how many random cases (default 2000)")
-    parser.add_argument("--seed", metavar="SEED", help="of the random cases: a number (default 0) or fresh")
-    parser.add_argument("--workers", metavar="N", help="processes: a number or auto (default: one a core)")
-    parser.add_argument(
-        "--reference", choices=("torch", "recorded"), help="default: torch where it is installed"
-    )
-    parser.add_argument("--case", metavar="TOKEN", help="judge one case alone")
+    for option in OPTIONS:
+        name = option.of_command
+        extra = {"nargs": "?"} if option.flag == "" else {"dest": option.name}
+        parser.add_argument(
+            name if name.startswith("-") else option.name,
+            metavar=option.metavar if option.choices is None else None,
+            choices=option.choices,
+            help=option.help,
+            **extra,  # type: ignore[arg-type]
+        )
+    _add_workers(parser)
     parser.add_argument("--json", metavar="FILE", help="write the report to FILE")
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="print the versions that a bug report needs"
+    )
     return parser
+
+
+class _Version(argparse.Action):
+    """Prints the versions as they are; argparse's own action would wrap the lines."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:
+        print(version_text())
+        parser.exit()
+
+
+def _add_workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=_workers,
+        help="processes: a number or auto (default: one a core)",
+    )
+
+
+def _workers(text: str) -> str:
+    if text != "auto" and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number or auto, got {text!r}")
+    return text

@@ -1,4 +1,4 @@
-"""A report in words: the table, the findings, the verdict."""
+"""A report as text and as JSON."""
 
 import io
 from collections.abc import Iterable, Mapping
@@ -10,8 +10,12 @@ from rich.table import Table
 from parity_tests.cases.tensors import TENSORS
 from parity_tests.checks.contract import CHECKS
 from parity_tests.report import Finding, Report
-from parity_tests.run.plan import LOCAL, OURS, Plan
+from parity_tests.run.plan import Plan
+from parity_tests.run.runner import Run
+from parity_tests.run.threads import blas_name
+from parity_tests.run.versions import versions_of
 from parity_tests.subjects.drivers import CLASSES
+from parity_tests.subjects.session import DEFAULT_TARGET
 
 EVERY_CHECK = {name for checks in CHECKS.values() for name in checks}
 SHOWN = 12
@@ -20,26 +24,26 @@ SHOWN = 12
 
 def command(plan: Plan, finding: Finding) -> str:
     """The command that shows a finding again, and nothing else."""
-    options = {"--as": plan.forced, "--without": ",".join(plan.declared)}
-    pointed = "".join(f" {name} {value}" for name, value in options.items() if value)
-    target = "" if plan.target == OURS else f" {plan.target}"
-    if plan.target in LOCAL:
-        name = plan.target.rpartition(".")[2]
+    target = plan.target
+    if target.obj is not None:
+        name = target.spec.rpartition(".")[2]
         return (
             f'parity_tests.check({name}, case="{finding.case}")' if finding.check not in EVERY_CHECK else ""
         )
+    options = {"--as": target.interface, "--without": ",".join(plan.declared)}
+    pointed = "" if target.spec == DEFAULT_TARGET else f" {target.spec}"
+    pointed += "".join(f" {name} {value}" for name, value in options.items() if value)
     if finding.check in EVERY_CHECK:
-        return f"rnn-parity{target}{pointed} -- -k '{' and '.join(finding.check.split())}'"
-    return f"rnn-parity{target}{pointed} --case {finding.case}"
+        return f"rnn-parity{pointed} -- -k '{' and '.join(finding.check.split())}'"
+    return f"rnn-parity{pointed} --case {finding.case}"
 
 
-def verdict(report: Report, plan: Plan, seconds: float | None) -> str:
+def verdict(report: Report, plan: Plan) -> str:
     """Return the report as text that needs no debugger.
 
     Args:
         report: what the run obtained.
         plan: what was to be obtained.
-        seconds: how long it took, if that is to be told.
     """
     parts = [_table(report)] if report.tensors else []
     groups = _groups(report.findings)
@@ -52,12 +56,12 @@ def verdict(report: Report, plan: Plan, seconds: float | None) -> str:
         for finding in report.findings
         if finding.severity == "known"
     ]
-    parts += [f"not asked, as it has none: {plain}\n" for plain in plan.not_asked]
+    parts += [f"skipped (declared missing): {plain}\n" for plain in plan.skipped]
     parts += [f"not judged: {reason}\n" for reason in report.not_judged[:SHOWN]]
     if len(report.not_judged) > SHOWN:
         parts.append(f"not judged: ... and {len(report.not_judged) - SHOWN} more reasons\n")
     cases = f"{report.cases} of {report.planned} cases judged"
-    cases += f" in {seconds:.1f} s" if seconds is not None else ""
+    cases += f" in {report.seconds:.1f} s" if report.seconds is not None else ""
     if report.stopped:
         cases += "; the others were left out once a fault was found, --cases N runs them"
     if report.faults:
@@ -67,6 +71,53 @@ def verdict(report: Report, plan: Plan, seconds: float | None) -> str:
     else:
         parts.append(f"EQUAL: every tensor of every case, within its measured rounding; {cases}\n")
     return "\n".join(parts)
+
+
+def header(run: Run) -> list[str]:
+    """What the run is about to do, and with which versions."""
+    plan = run.plan
+    if plan.case:
+        what = f"case {plan.case}"
+    elif plan.draws:
+        what = f"seed {plan.seed}, {plan.number} random cases in {plan.batches} batches"
+    else:
+        what = f"{plan.number} recorded cases"
+    source = "torch.nn.RNN, live" if plan.reference == "torch" else "answers recorded from torch"
+    versions = ", ".join(f"{name} {version}" for name, version in versions_of(plan).items())
+    lines = [f"{what}; reference: {source}", f"{versions}; BLAS: {blas_name()}, one thread a worker"]
+    if plan.target.spec != DEFAULT_TARGET:
+        lines.append(f"judging {plan.target.spec}, a {plan.interface}")
+    lines += [f"notice: {notice}" for notice in run.session.notices]
+    return [f"parity: {line}" for line in lines]
+
+
+def to_json(run: Run) -> dict[str, Any]:
+    """The report for programs."""
+    report, plan = run.report, run.plan
+    return {
+        "ok": report.ok,
+        "reference": plan.reference,
+        "target": plan.target.spec,
+        "kind": plan.interface,
+        "notices": run.session.notices,
+        "without": list(plan.without),
+        "seed": plan.seed if plan.draws else None,
+        "planned": report.planned,
+        "cases": report.cases,
+        "stopped": report.stopped,
+        "checks": report.checks,
+        "failed": len(report.failed),
+        "inconclusive": report.inconclusive,
+        "not_judged": report.not_judged,
+        "versions": versions_of(plan),
+        "tensors": report.to_json()["tensors"],
+        "findings": [finding.to_json() for finding in report.findings if finding.severity != "known"],
+        "known": [
+            {**finding.to_json(), "reason": plan.known[finding.what]}
+            for finding in report.findings
+            if finding.severity == "known"
+        ],
+    }
 
 
 def _groups(findings: Iterable[Finding]) -> list[list[Finding]]:

@@ -5,17 +5,17 @@ from collections.abc import Callable
 import pytest
 
 from parity_tests.report import Report
-from parity_tests.run.plan import Plan
+from parity_tests.run.runner import Run
 
 Record = Callable[[str, object], None]
 
 
-def test_contract_is_kept(parity_plan: Plan, parity_check: tuple[str, str], record_property: Record) -> None:
-    _settle(parity_plan.judge_contract(*parity_check), record_property)
+def test_contract_is_kept(parity_run: Run, parity_check: tuple[str, str], record_property: Record) -> None:
+    _settle(parity_run.judge_check(*parity_check), record_property)
 
 
-def test_layers_equal_the_reference(parity_plan: Plan, parity_batch: int, record_property: Record) -> None:
-    report = parity_plan.judge_batch(parity_batch)
+def test_layers_equal_the_reference(parity_run: Run, parity_batch: int, record_property: Record) -> None:
+    report = parity_run.judge_batch(parity_batch)
     _settle(report, record_property)
     if report.stopped:
         pytest.skip(f"{report.stopped} cases are left out: a fault has been found")

@@ -14,7 +14,7 @@ from parity_tests.cases.draw import draw_case, shrink
 from parity_tests.cases.tensors import SECOND_BIAS, Answer, native
 from parity_tests.checks.contract import FAULTS as CONTRACT
 from parity_tests.checks.contract import contract
-from parity_tests.checks.values import judge
+from parity_tests.checks.values import RunCase, judge
 from parity_tests.diagnosis.diagnose import diagnose
 from parity_tests.diagnosis.faults.catalogue import FAULTS
 from parity_tests.diagnosis.faults.faulty_loop import Twin
@@ -23,7 +23,7 @@ from parity_tests.references.rounding import Still
 from parity_tests.report import Finding
 from parity_tests.selftest.broken_layers import BROKEN
 from parity_tests.subjects.drivers import CLASSES, NotArray, Performance
-from parity_tests.subjects.serving import Ask, layers_of
+from parity_tests.subjects.interfaces import subject_of
 
 MOST = 60
 """Cases that are tried of each kind."""
@@ -67,28 +67,24 @@ def tried(name: str, check: str) -> Tried:
     (fault,) = (fault for fault in FAULTS if fault.name == name)
     # The first kind of layer, and the first twin, in which it shows.
     for kind, twin in product((kind for kind in CLASSES if kind in fault.kinds), fault.twins):
-        ask = answering(twin)
+        run_case = answering(twin)
         for number in range(MOST):
-            findings = _findings(ask, draw_case(0, number, (kind,)))
+            findings = _findings(run_case, draw_case(0, number, (kind,)))
             if findings:
                 deadline = time.monotonic() + SHRINK_SECONDS
-                smallest = shrink(0, number, partial(_fails, ask), deadline, (kind,))
-                diagnoses = diagnose(kind, partial(_asked, ask), findings)
+                smallest = shrink(0, number, partial(_fails, run_case), deadline, (kind,))
+                diagnoses = diagnose(kind, run_case, findings)
                 named = "; ".join(found.fault for found in diagnoses if found.fault) or None
                 return Tried(name, kind, number + 1, named, str(smallest), time.monotonic() - start)
     return Tried(name, "", 0, None, "", time.monotonic() - start)
 
 
-def _fails(ask: Ask, case: Case) -> bool:
-    return bool(_findings(ask, case))
+def _fails(run_case: RunCase, case: Case) -> bool:
+    return bool(_findings(run_case, case))
 
 
-def _asked(ask: Ask, case: Case) -> Performance:
-    return ask(case, calls_of(case))
-
-
-def _findings(ask: Ask, case: Case) -> list[Finding]:
-    return judge(case, truth, ask).faults
+def _findings(run_case: RunCase, case: Case) -> list[Finding]:
+    return judge(case, truth, run_case).faults
 
 
 def truth(case: Case, calls: Sequence[Call]) -> list[Answer]:
@@ -97,11 +93,11 @@ def truth(case: Case, calls: Sequence[Call]) -> list[Answer]:
     return [{**answer, SECOND_BIAS: answer["db"]} if "db" in answer else answer for answer in answers]
 
 
-def answering(twin: type[Twin]) -> Ask:
+def answering(twin: type[Twin]) -> RunCase:
     """A subject that answers with a twin's numbers, in the case's dtype."""
 
-    def ask(case: Case, calls: Sequence[Call]) -> Performance:
-        answers = twin(case, Still(case)).answers(calls)
+    def run_case(case: Case) -> Performance:
+        answers = twin(case, Still(case)).answers(calls_of(case))
         return Performance(
             [
                 natives(case, {name: _rounded(value, twin) for name, value in answer.items()})
@@ -109,7 +105,7 @@ def answering(twin: type[Twin]) -> Ask:
             ]
         )
 
-    return ask
+    return run_case
 
 
 def natives(case: Case, canonical: Answer) -> dict[str, Array | NotArray]:
@@ -131,7 +127,7 @@ def _rounded(value: Array, twin: type[Twin]) -> Array:
 
 def _by_contract(name: str, check: str, start: float) -> Tried:
     kind, cls = BROKEN[check]
-    package = layers_of(cls, {"time": "layer", "nn": "module"}[kind])
-    findings, _ = contract(kind, check, (), package)
-    case, named = (findings[0].case, findings[0].fault) if findings else ("", None)
+    package = subject_of(cls, {"time": "layer", "nn": "module"}[kind])
+    findings, _ = contract(package, kind, check, ())
+    case, named = (str(findings[0].case), findings[0].fault) if findings else ("", None)
     return Tried(name, kind, int(bool(findings)), named, case, time.monotonic() - start)

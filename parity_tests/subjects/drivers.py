@@ -1,15 +1,17 @@
-"""Performers: each knows one interface, and takes a layer of it through the calls of a case."""
+"""Drivers: each knows one interface, and takes a layer of it through the calls of a case."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from parity_tests.cases.arrays import Array, Call, laid_out
-from parity_tests.cases.case import Case
+from parity_tests.cases.arrays import Array, Call, calls_of, laid_out
+from parity_tests.cases.case import KINDS, Case
 from parity_tests.cases.tensors import Answer, native, parameters
 from parity_tests.report import Finding
+from parity_tests.subjects.user_frames import told
 
 CLASSES = {"time": "TimeRNN", "cell": "RNN", "nn": "nn.RNN", "nncell": "nn.RNNCell"}
 """What holds each kind of layer in a package of them."""
@@ -69,7 +71,7 @@ class Performer:
         self.returned: list[tuple[int, str, Array, Array]] = []
 
     def find(self, check: str, tensor: str, message: str) -> None:
-        self.performance.findings.append(Finding(check, tensor, str(self.case), message))
+        self.performance.findings.append(Finding(check, tensor, self.case, message))
 
     def run(self, calls: Sequence[Call]) -> None:
         layer = self.make(calls[0])
@@ -365,6 +367,40 @@ PERFORMERS: dict[str, type[Performer]] = {
     "nn": _NN,
     "nncell": _NNCell,
 }
+
+
+def kinds_of(subject: Any) -> tuple[str, ...]:
+    """The kinds of layers that ``subject`` has."""
+    if hasattr(subject, "answer"):
+        return ("time",)
+    return tuple(kind for kind in KINDS if class_of(kind, subject) is not None)
+
+
+def run_case(subject: Any, case: Case) -> Performance:
+    """Run the class of the case's kind in ``subject`` over the calls of a case.
+
+    What the layer raises is a finding, and ends the case.
+    """
+    calls = calls_of(case)
+    performer = PERFORMERS["adapter" if hasattr(subject, "answer") else case.kind](case, subject)
+    try:
+        with warnings.catch_warnings():
+            # A right layer may warn, of an overflow in an exponential, say; values are judged here.
+            warnings.simplefilter("ignore")
+            performer.run(calls)
+    except (Exception, SystemExit) as error:
+        label = call_label(calls, len(performer.performance.answers))
+        performer.find("raises", "", f"{told(error)}{label}")
+    performer.check_ownership()
+    return performer.performance
+
+
+def call_label(calls: Sequence[Call], number: int) -> str:
+    """Which call of several, and its shape; nothing if there is but one."""
+    if len(calls) == 1:
+        return ""
+    B, T, _ = calls[number].xs.shape
+    return f" in call {number + 1} of {len(calls)} (B = {B}, T = {T})"
 
 
 def _plain(value: object) -> Any:

@@ -1,12 +1,12 @@
-"""The kind of a target: which interface it has, told from what it is made by and how it is called."""
+"""The interface of a target, recognised by what it is made from and how it is called."""
 
 import functools
 import inspect
 import re
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
-KINDS = ("layer", "cell", "module", "adapter", "package")
+INTERFACES = ("layer", "cell", "module", "adapter", "package")
 PARTS = ("RNN", "TimeRNN", "nn")
 """What is judged of a package; one of them is enough."""
 
@@ -21,14 +21,14 @@ class TargetError(Exception):
 
 
 def recognise(obj: Any, spec: str) -> str:
-    """Return the kind of an object that a user points at, one of ``KINDS``.
+    """Return the interface of an object that a user points at, one of ``INTERFACES``.
 
     Args:
         obj: a class, a function or a module.
         spec: what the user calls it, for messages.
 
     Raises:
-        TargetError: it is nothing that can be judged, or its interface does not tell its kind.
+        TargetError: it is nothing that can be judged, or its interface is not recognised.
     """
     if isinstance(obj, ModuleType):
         if not any(hasattr(obj, part) for part in PARTS):
@@ -38,10 +38,10 @@ def recognise(obj: Any, spec: str) -> str:
             )
         return "package"
     check_callable(obj, spec)
-    kind = _of_class(obj) if isinstance(_origin(obj), type) else _of_function(obj)
-    if kind is None:
+    interface = _of_class(obj) if isinstance(_origin(obj), type) else _of_function(obj)
+    if interface is None:
         raise TargetError(f"{spec}: cannot tell what it is, {_described(obj)}; say so with {FORCE}")
-    return kind
+    return interface
 
 
 def check_callable(obj: Any, spec: str) -> None:
@@ -137,3 +137,26 @@ def _described(obj: Any) -> str:
 
 def _listed(parameters: list[inspect.Parameter]) -> str:
     return ", ".join(str(p.replace(annotation=p.empty)) for p in parameters)
+
+
+def subject_of(obj: Any, interface: str) -> Any:
+    """Return a loaded target as the gate calls it: a package that holds the layers under their names."""
+    if interface == "layer":
+        return SimpleNamespace(TimeRNN=obj)
+    if interface == "cell":
+        return SimpleNamespace(RNN=obj)
+    if interface == "adapter":
+        return SimpleNamespace(answer=obj)
+    if interface == "package":
+        # torch's own names: a module of layers that is not inside of a package.
+        return SimpleNamespace(nn=obj) if _is_module(getattr(obj, "RNN", None)) else obj
+    return SimpleNamespace(nn=SimpleNamespace(**{"RNN" if _is_module(obj) else "RNNCell": obj}))
+
+
+def _is_module(cls: Any) -> bool:
+    """Whether it is made like ``nn.RNN`` and not like ``nn.RNNCell``."""
+    try:
+        names = inspect.signature(cls).parameters
+    except (TypeError, ValueError):
+        return False
+    return "num_layers" in names or ("input_size" in names and "bidirectional" in names)

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 from parity_tests.subjects import notebooks
-from parity_tests.subjects.interfaces import KINDS, PARTS, TargetError, check_callable, recognise
+from parity_tests.subjects.interfaces import INTERFACES, PARTS, TargetError, check_callable, recognise
 from parity_tests.subjects.user_frames import place_of, told
 
 FORMS = "package.module:Name, path/to/file.py:Name or path/to/notebook.ipynb:Name"
@@ -22,63 +22,81 @@ LISTED = 8
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is judged, as it was typed; nothing is loaded yet.
+    """What is judged: code that is named, and loaded later, or an object at hand.
 
     Attributes:
         spec: ``package.module:Name``, ``path/to/file.py:Name`` or ``path/to/notebook.ipynb:Name``;
-            without ``:Name`` the module itself, which holds ``RNN``, ``TimeRNN`` or ``nn``.
-        kind: one of ``KINDS`` to force it, None to recognise it.
+            without ``:Name`` the module itself, which holds ``RNN``, ``TimeRNN`` or ``nn``. Of an
+            object at hand, what it is called.
+        interface: one of ``INTERFACES`` to force it, None to recognise it.
+        obj: the object at hand, or None.
 
     Raises:
-        TargetError: the spec has none of these forms, or there is no such kind.
+        TargetError: the spec has none of these forms, or there is no such interface.
     """
 
     spec: str
-    kind: str | None = None
+    interface: str | None = None
+    obj: Any = None
 
     def __post_init__(self) -> None:
-        if self.kind is not None and self.kind not in KINDS:
-            raise TargetError(f"as: expected one of {', '.join(KINDS)}, got {self.kind!r}")
-        place, colon, name = self._parts
+        if self.interface is not None and self.interface not in INTERFACES:
+            raise TargetError(f"as: expected one of {', '.join(INTERFACES)}, got {self.interface!r}")
+        if self.obj is not None:
+            return
+        module_or_file, colon, name = self._parts
         dotted = [name] if colon else []
-        dotted += [] if self.is_file else [place]
-        if not place or not all(part.isidentifier() for path in dotted for part in path.split(".")):
+        dotted += [] if self.is_file else [module_or_file]
+        if not module_or_file or not all(part.isidentifier() for path in dotted for part in path.split(".")):
             raise TargetError(f"target: expected {FORMS}, got {self.spec!r}")
-        if not colon and self.kind not in (None, "package"):
-            raise TargetError(f"{self.spec}: a {self.kind} needs its name, {self.spec}:Name")
+        if not colon and self.interface not in (None, "package"):
+            raise TargetError(f"{self.spec}: a {self.interface} needs its name, {self.spec}:Name")
+
+    @classmethod
+    def at_hand(cls, obj: Any, interface: str | None = None) -> Self:
+        """The target that is an object of this process.
+
+        Raises:
+            TargetError: its interface is not recognised, or there is no such interface.
+        """
+        name = getattr(obj, "__qualname__", type(obj).__qualname__)
+        spec = f"{getattr(obj, '__module__', '?')}.{name}"
+        target = cls(spec, interface or recognise(obj, spec), obj)
+        _check_forced(obj, target)
+        return target
 
     @property
     def _parts(self) -> tuple[str, str, str]:
-        place, colon, name = self.spec.rpartition(":")
-        return (place, colon, name) if colon else (self.spec, "", "")
+        module_or_file, colon, name = self.spec.rpartition(":")
+        return (module_or_file, colon, name) if colon else (self.spec, "", "")
 
     @property
-    def place(self) -> str:
+    def module_or_file(self) -> str:
         """The module or the file, without the name."""
         return self._parts[0]
 
     @property
     def name(self) -> str:
-        """What it is called there, or ``""``."""
+        """Its name there, or ``""``."""
         return self._parts[2]
 
     @property
     def is_file(self) -> bool:
-        """Whether a file is meant and not a module that Python finds by itself."""
-        return self.place.endswith((".py", ".ipynb"))
+        """Whether it is a file and not a module that Python finds by itself."""
+        return self.module_or_file.endswith((".py", ".ipynb"))
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A target at hand.
+    """A target after loading.
 
     Attributes:
-        kind: one of ``KINDS``.
+        interface: one of ``INTERFACES``.
         obj: the object, or None where it stays in a child process.
         notices: what was out of order but did not keep it from loading.
     """
 
-    kind: str
+    interface: str
     obj: Any
     notices: list[str]
 
@@ -87,30 +105,30 @@ def load(target: Target) -> Loaded:
     """Import or run what a target names, in this process; ``sys.path`` and ``sys.modules`` grow by it.
 
     Raises:
-        TargetError: it cannot be found or loaded, or its interface does not tell its kind.
+        TargetError: it cannot be found or loaded, or its interface is not recognised.
     """
     spec, notices = target.spec, list[str]()
     try:
         if target.is_file:
             # Not resolved itself: a link has a name of its own.
-            file = Path(target.place)
+            file = Path(target.module_or_file)
             module, notices = _from_file(file.parent.resolve() / file.name)
         else:
-            module = _from_module(target.place)
+            module = _from_module(target.module_or_file)
         obj = _named(module, target, notices)
     except TargetError:
         raise
     except (Exception, SystemExit) as error:
         raise TargetError(f"{spec}: loading it failed: {told(error)}") from error
     _check_forced(obj, target)
-    return Loaded(target.kind or recognise(obj, spec), obj, notices)
+    return Loaded(target.interface or recognise(obj, spec), obj, notices)
 
 
 def _check_forced(obj: Any, target: Target) -> None:
-    if target.kind == "package":
+    if target.interface == "package":
         if not any(hasattr(obj, part) for part in PARTS):
             raise TargetError(f"{target.spec}: a package needs one of {', '.join(PARTS)}, and it has none")
-    elif target.kind is not None:
+    elif target.interface is not None:
         check_callable(obj, target.spec)
 
 
@@ -197,7 +215,7 @@ def _named(module: ModuleType, target: Target, notices: Iterable[str]) -> Any:
                 part, [name for name, value in getattr(found, "__dict__", {}).items() if callable(value)]
             )
             why = "".join(f"; {notice}" for notice in notices)
-            raise TargetError(f"{target.spec}: {target.place} has no {part}{near}{why}") from None
+            raise TargetError(f"{target.spec}: {target.module_or_file} has no {part}{near}{why}") from None
     return found
 
 

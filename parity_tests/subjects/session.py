@@ -1,121 +1,154 @@
-"""Askers: they put the gate's questions to what is judged, in this process or in a child."""
+"""Sessions: a loaded subject, in this process or in a child, and the way to call functions with it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
-from parity_tests.cases.arrays import Call
 from parity_tests.cases.case import Case
-from parity_tests.checks.contract import contract
 from parity_tests.report import Finding
-from parity_tests.subjects.drivers import Performance
+from parity_tests.subjects.drivers import Performance, kinds_of, run_case
+from parity_tests.subjects.interfaces import subject_of
 from parity_tests.subjects.loading import Target
 from parity_tests.subjects.sandbox.parent import Child, ChildDied, ChildError, ChildTimeout
-from parity_tests.subjects.serving import kinds_of, layers_of, perform
 
-ENDED = ("returns in time", "process goes on")
+DID_NOT_RETURN = ("returns in time", "process goes on")
 """Checks that fail where a call never returns or ends the process."""
-ENDINGS = 2
+MAX_CRASHES = 2
 """Calls that never return or end the process, after which no more are tried."""
-IMPLIED = {"adapter": ("layouts", "row-bias", "second-call", "state"), "module": ("packed",)}
-"""What no target of a kind can be asked, for its interface has no place for it."""
+DEFAULT_TARGET = "rnn_np"
+"""Judged in this process, as it is the project's own."""
 
 
-class Asker(Protocol):
-    """What is judged, as the gate sees it.
+class CallFailed(Exception):
+    """A function could not be called with the subject; the message says why."""
+
+
+class Session(Protocol):
+    """A subject that can be called.
 
     Attributes:
-        kind: of the target, as in ``_kind.KINDS``.
-        kinds: of the cases that it can be asked.
+        interface: the target's, one of ``INTERFACES``.
+        kinds: the kinds of layers that it has.
         notices: what was out of order when it was loaded.
-        found: whether a fault has been found in this process.
     """
 
-    kind: str
+    interface: str
     kinds: tuple[str, ...]
     notices: list[str]
-    found: bool
 
-    def ask(self, case: Case, calls: Sequence[Call]) -> Performance:
-        """Run it over the calls of a case."""
+    def run_case(self, case: Case) -> Performance:
+        """Run the subject over the calls of a case."""
 
-    def check(self, kind: str, name: str, without: tuple[str, ...]) -> tuple[list[Finding], str]:
-        """Run a check of the contract: its findings, and why it could not be run, if so."""
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return ``function(subject, *arguments)``.
+
+        Raises:
+            CallFailed: nothing came back.
+        """
 
     def close(self) -> None:
-        """Ask nothing more."""
+        """End the session."""
 
 
 class InProcess:
-    """Of an object at hand, in this process."""
+    """The session of an object in this process."""
 
-    def __init__(self, obj: Any, kind: str) -> None:
-        self.kind = kind
-        self.layers = layers_of(obj, kind)
-        self.kinds = kinds_of(self.layers)
+    def __init__(self, obj: Any, interface: str) -> None:
+        self.interface = interface
+        self.subject = subject_of(obj, interface)
+        self.kinds = kinds_of(self.subject)
         self.notices: list[str] = []
-        self.found = False
 
-    def ask(self, case: Case, calls: Sequence[Call]) -> Performance:
-        """Run it over the calls of a case."""
-        return perform(case, calls, self.layers)
+    def run_case(self, case: Case) -> Performance:
+        """Run the subject over the calls of a case."""
+        return run_case(self.subject, case)
 
-    def check(self, kind: str, name: str, without: tuple[str, ...]) -> tuple[list[Finding], str]:
-        """Run a check of the contract."""
-        return contract(kind, name, without, self.layers)
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return ``function(subject, *arguments)``."""
+        return function(self.subject, *arguments)
 
     def close(self) -> None:
         """Nothing is open."""
 
 
 class InChild:
-    """Of a target in a child process, which may print, hang or die there.
+    """The session of a target in a child process, which may print, hang or die there.
+
+    Args:
+        target: what to load.
+        timeout: seconds that a call may take.
+        functions: what will be called besides ``run_case``.
 
     Raises:
         TargetError: it cannot be loaded.
     """
 
-    def __init__(self, target: Target, timeout: float) -> None:
-        self.child = Child(target, timeout)
+    def __init__(self, target: Target, timeout: float, functions: tuple[Callable[..., Any], ...]) -> None:
+        self.child = Child(target, timeout, functions=(kinds_of, run_case, *functions))
         loaded = self.child.start()
-        self.kind = loaded.kind
+        self.interface = loaded.interface
         self.notices = loaded.notices
-        self.kinds: tuple[str, ...] = tuple(self.child.perform(("kinds", None)))
-        self.found = False
-        self.endings = 0
+        self.kinds: tuple[str, ...] = tuple(self.child.call(kinds_of))
+        self.crashes = 0
 
-    def ask(self, case: Case, calls: Sequence[Call]) -> Performance:
-        """Run it over the calls of a case."""
+    def run_case(self, case: Case) -> Performance:
+        """Run the subject over the calls of a case; that it hangs, dies or prints is a finding."""
         try:
-            performance: Performance = self.child.perform(("case", case))
+            performance: Performance = self.child.call(run_case, case)
         except ChildError as error:
-            performance = Performance(findings=[_ended(error, str(case))])
-        performance.findings += self._printed(str(case))
+            performance = Performance(findings=[_ended(error, case)])
+        performance.findings += self._printed(case)
         return performance
 
-    def check(self, kind: str, name: str, without: tuple[str, ...]) -> tuple[list[Finding], str]:
-        """Run a check of the contract."""
-        if self.endings >= ENDINGS:
-            return [], f"{name}: not tried, as calls before did not return"
-        try:
-            findings, reason = self.child.perform(("check", (kind, name, without)))
-        except ChildError as error:
-            self.endings += isinstance(error, ChildTimeout | ChildDied)
-            return [], f"{name}: {error}"
-        return findings, reason
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return ``function(subject, *arguments)``.
 
-    def _printed(self, token: str) -> list[Finding]:
+        Raises:
+            CallFailed: nothing came back, or calls before never returned.
+        """
+        if self.crashes >= MAX_CRASHES:
+            raise CallFailed("skipped: earlier calls hung or crashed")
+        try:
+            return self.child.call(function, *arguments)
+        except ChildError as error:
+            self.crashes += isinstance(error, ChildTimeout | ChildDied)
+            raise CallFailed(str(error)) from error
+
+    def _printed(self, case: Case) -> list[Finding]:
         if not self.child.printed:
             return []
         last = self.child.printed.strip().splitlines()[-1:] or [""]
-        return [Finding("prints", "", token, f"it prints, last: {last[0][:120]!r}", "unusual")]
+        return [Finding("prints", "", case, f"it prints, last: {last[0][:120]!r}", "unusual")]
 
     def close(self) -> None:
         """End the child process."""
         self.child.close()
 
 
-def _ended(error: ChildError, token: str) -> Finding:
+def open_session(
+    target: Target, timeout: float, functions: tuple[Callable[..., Any], ...] = ()
+) -> InProcess | InChild:
+    """Load a target: an object at hand and the project's own layers in this process, others in a child.
+
+    Args:
+        target: what to load.
+        timeout: seconds that a call may take in a child process.
+        functions: what will be called with the subject besides ``run_case``.
+
+    Raises:
+        TargetError: it cannot be loaded.
+    """
+    if target.obj is not None:
+        assert target.interface is not None  # recognised when the target was made
+        return InProcess(target.obj, target.interface)
+    if target == Target(DEFAULT_TARGET):
+        import rnn_np
+
+        return InProcess(rnn_np, "package")
+    return InChild(target, timeout, functions)
+
+
+def _ended(error: ChildError, case: Case) -> Finding:
     if isinstance(error, ChildTimeout):
-        return Finding(ENDED[0], "", token, str(error))
-    check = ENDED[1] if isinstance(error, ChildDied) else "raises"
-    return Finding(check, "", token, str(error))
+        return Finding(DID_NOT_RETURN[0], "", case, str(error))
+    check = DID_NOT_RETURN[1] if isinstance(error, ChildDied) else "raises"
+    return Finding(check, "", case, str(error))

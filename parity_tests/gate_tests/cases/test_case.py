@@ -9,7 +9,9 @@ import pytest
 
 from parity_tests.cases.arrays import Array, Call, calls_of, laid_out
 from parity_tests.cases.case import CHOICES, LAYOUTS, Case
+from parity_tests.run.options import checked_options
 from parity_tests.run.plan import Plan
+from parity_tests.run.runner import Run
 
 USUAL: dict[str, Any] = {"B": 3, "T": 4, "D": 2, "H": 5}
 
@@ -152,14 +154,19 @@ def test_layouts_hold_the_same_values(layout: str, shape: tuple[int, ...]) -> No
 
 def test_the_run_draws_what_it_says() -> None:
     pytest.importorskip("torch")
-    plan = Plan.make(cases="120", seed="3")
+
+    def planned(cases: int, seed: int) -> Plan:
+        with Run.open(checked_options({"cases": cases, "seed": seed})) as run:
+            return run.plan
+
+    plan = planned(120, 3)
     assert [plan.size(batch) for batch in range(plan.batches)] == [50, 50, 20]
     cases = [case for batch in range(plan.batches) for case in plan.cases(batch)]
     assert len(set(cases)) == 120
     # A longer run starts with the same cases; another seed has others.
-    longer = Plan.make(cases="500", seed="3")
+    longer = planned(500, 3)
     assert longer.cases(1) == plan.cases(1)
-    assert not set(Plan.make(cases="120", seed="4").cases(0)) & set(cases)
+    assert not set(planned(120, 4).cases(0)) & set(cases)
 
 
 def test_the_draw_reaches_every_kind() -> None:

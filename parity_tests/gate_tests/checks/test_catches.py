@@ -1,5 +1,7 @@
 """The gate is seen to catch layers broken on purpose, and to accuse no right one."""
 
+from functools import partial
+
 import pytest
 
 pytest.importorskip("torch", reason="fresh cases need torch")
@@ -13,7 +15,7 @@ from parity_tests.gate_tests.right import RIGHT
 from parity_tests.gate_tests.wrong import WRONG, one_tensor_off
 from parity_tests.references.live_torch import torch_answers
 from parity_tests.report import Report
-from parity_tests.subjects.serving import asked, kinds_of
+from parity_tests.subjects.drivers import kinds_of, run_case
 
 CASES = 150
 NOTEBOOK = tuple(name for name in TENSORS if "_ih" not in name and "_hh" not in name)
@@ -22,7 +24,7 @@ NOTEBOOK = tuple(name for name in TENSORS if "_ih" not in name and "_hh" not in 
 def _report(layers: object, number: int = CASES, seed: int = 11) -> Report:
     report = Report(planned=number)
     for index in range(number):
-        report.add(judge(draw_case(seed, index, kinds_of(layers)), torch_answers, asked(layers)))
+        report.add(judge(draw_case(seed, index, kinds_of(layers)), torch_answers, partial(run_case, layers)))
     return report
 
 
@@ -50,20 +52,22 @@ def test_broken_layers_are_caught(name: str) -> None:
 @pytest.mark.parametrize(("dtype", "off"), [("f64", 1e-12), ("f32", 2e-4)])
 def test_one_element_a_little_off_is_caught_in_its_tensor_alone(tensor: str, dtype: str, off: float) -> None:
     case = Case(B=3, T=5, D=4, H=6, dtype=dtype, h0=True)
-    report = judge(case, torch_answers, asked(one_tensor_off(tensor, lambda array: off)))
+    report = judge(case, torch_answers, partial(run_case, one_tensor_off(tensor, lambda array: off)))
     assert [(f.check, f.tensor) for f in report.findings] == [("values", tensor)]
-    assert judge(case, torch_answers, asked(one_tensor_off(tensor, lambda array: 0.0))).ok
+    assert judge(case, torch_answers, partial(run_case, one_tensor_off(tensor, lambda array: 0.0))).ok
 
 
 def test_the_message_needs_no_debugger() -> None:
     case = Case(B=2, T=5, D=3, H=4)
     layers, _, _ = WRONG["carry dropped"]
-    finding = next(f for f in judge(case, torch_answers, asked(layers)).findings if f.tensor == "dx")
+    finding = next(
+        f for f in judge(case, torch_answers, partial(run_case, layers)).findings if f.tensor == "dx"
+    )
     truth = torch_answers(case, calls := calls_of(case))[0]["dx"]
     layer = layers.TimeRNN(calls[0].Wx, calls[0].Wh, calls[0].b)
     layer.forward(calls[0].xs)
     got = layer.backward(calls[0].dhs)
-    assert finding.case == str(case)
+    assert finding.case == case
     assert finding.message.startswith(
         f"dx[0, 0, 0]: got {got[0, 0, 0]!s}, expected {truth[0, 0, 0]!s}, error over"
     )

@@ -1,6 +1,7 @@
 """Layers as people write them: every faulty one is caught, and no right one is accused."""
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import count, islice
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from parity_tests.checks.values import judge
 from parity_tests.gate_tests.people import CELLS, LAYERS, MODULES, RIGHT_LAYERS, RIGHT_MODULES
 from parity_tests.references.live_torch import torch_answers
 from parity_tests.report import Report
-from parity_tests.subjects.serving import asked
+from parity_tests.subjects.drivers import run_case
 from rnn_np import nn
 
 MOST = 700
@@ -69,7 +70,7 @@ class ReadAcrossRows(nn.RNN):
 def test_packed_data_read_across_rows_is_caught() -> None:
     subject = SimpleNamespace(nn=SimpleNamespace(RNN=ReadAcrossRows, utils=nn.utils))
     drawn = (draw_case(0, number, ("nn",)) for number in range(200))
-    wrong = [case for case in drawn if judge(case, torch_answers, asked(subject)).faults]
+    wrong = [case for case in drawn if judge(case, torch_answers, partial(run_case, subject)).faults]
     assert len(wrong) > 20
     # With one row, or one step, there is nothing to mix up.
     assert {case.form for case in wrong} == {"packed"}
@@ -88,7 +89,9 @@ def faulty() -> list[Any]:
 @pytest.mark.parametrize(("kind", "cls"), faulty())
 def test_a_fault_is_caught(kind: str, cls: Any) -> None:
     subject = layers(kind, cls)
-    assert any(judge(case, torch_answers, asked(subject)).faults for case in islice(cases(kind), MOST))
+    assert any(
+        judge(case, torch_answers, partial(run_case, subject)).faults for case in islice(cases(kind), MOST)
+    )
 
 
 @pytest.mark.parametrize("name", BY_CONTRACT)
@@ -97,7 +100,7 @@ def test_the_contract_shows_what_values_do_not(name: str) -> None:
     ((kind, cls),) = [
         (kind, cls) for kind, entries in everything for _, _, cls in entries if cls.__name__ == name
     ]
-    findings, reason = contract(kind, BY_CONTRACT[name], (), layers(kind, cls))
+    findings, reason = contract(layers(kind, cls), kind, BY_CONTRACT[name], ())
     assert findings, reason
     told = list(BY_CONTRACT).index(name) >= list(BY_CONTRACT).index("CachePopped")
     assert {finding.severity for finding in findings} == {"unusual" if told else "fault"}
@@ -114,9 +117,9 @@ def test_the_contract_shows_what_values_do_not(name: str) -> None:
 def test_a_right_layer_is_not_accused(kind: str, cls: Any) -> None:
     report = Report(planned=120)
     for case in islice(cases(kind), 120):
-        report.add(judge(case, torch_answers, asked(layers(kind, cls))))
+        report.add(judge(case, torch_answers, partial(run_case, layers(kind, cls))))
     assert report.ok, report.findings
     for check in checks_of((kind,), ()):
-        findings, reason = contract(*check, (), layers(kind, cls))
+        findings, reason = contract(layers(kind, cls), *check, ())
         assert not reason
         assert "fault" not in {finding.severity for finding in findings}, findings

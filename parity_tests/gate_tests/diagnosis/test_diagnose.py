@@ -1,6 +1,7 @@
 """The naming of faults: each twin is told from all others, and people's faults get their names."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,8 +21,7 @@ from parity_tests.gate_tests.people import CELLS, LAYERS, MODULES, RIGHT_LAYERS,
 from parity_tests.references.rounding import Still
 from parity_tests.report import Finding
 from parity_tests.selftest.catalogue_run import answering, natives
-from parity_tests.subjects.drivers import Performance
-from parity_tests.subjects.serving import perform
+from parity_tests.subjects.drivers import Performance, run_case
 
 NAMES = {
     "A1": ("upstream gradient dropped",),
@@ -226,7 +226,7 @@ def layers(kind: str, cls: Any) -> SimpleNamespace:
 def of_class(kind: str, cls: Any) -> list[Diagnosis]:
     """The diagnosis of a class that knows no packed sequences."""
     subject = layers(kind, cls)
-    return diagnose(kind, lambda case: perform(case, calls_of(case), subject), [], unpacked)
+    return diagnose(kind, partial(run_case, subject), [], unpacked)
 
 
 def unpacked(case: Case) -> Case:
@@ -292,7 +292,7 @@ def test_without_float64_the_name_is_the_same() -> None:
     subject = layers("time", cls)
     single = diagnose(
         "time",
-        lambda case: perform(case, calls_of(case), subject),
+        partial(run_case, subject),
         [],
         lambda case: restricted(case, ["float64"]),
     )
@@ -307,12 +307,12 @@ def test_what_a_target_lacks_costs_no_name() -> None:
         subject = layers("time", cls)
 
         def ask(case: Case, subject: Any = subject) -> Performance:
-            performance = perform(case, calls_of(case), subject)
+            performance = run_case(subject, case)
             for tensors in performance.answers:
                 del tensors["dx"], tensors["dh_0"]
             return performance
 
-        finding = Finding("values", "dWh", "B1T2D1H1-f64-last-s0", "off")
+        finding = Finding("values", "dWh", Case.parse("B1T2D1H1-f64-last-s0"), "off")
         found = diagnose("time", ask, [finding], lambda case: restricted(case, lacking))
         (explained,) = (diagnosis for diagnosis in found if ("values", "dWh") in diagnosis.explains)
         assert explained.fault in NAMES[tag], name
@@ -327,17 +327,17 @@ def test_half_precision_is_no_name_for_everything() -> None:
             dxs: Array = super().backward(np.sin(3 * dhs))
             return dxs
 
-    found = diagnose("time", lambda case: perform(case, calls_of(case), layers("time", Both)), [])
+    found = diagnose("time", partial(run_case, layers("time", Both)), [])
     assert not any("precision" in (diagnosis.fault or "") for diagnosis in found)
     assert all(diagnosis.message.strip() == diagnosis.message != "" for diagnosis in found)
 
 
 def test_what_a_diagnosis_explains_and_says() -> None:
     tensors = ("dx", "dWh", "hs")
-    findings = [Finding("values", name, "B1T1D1H1-f64-s0", "off") for name in tensors]
-    findings.append(Finding("inputs untouched", "xs", "B1T1D1H1-f64-s0", "changed"))
+    findings = [Finding("values", name, Case.parse("B1T1D1H1-f64-s0"), "off") for name in tensors]
+    findings.append(Finding("inputs untouched", "xs", Case.parse("B1T1D1H1-f64-s0"), "changed"))
     subject = layers("time", LAYERS[0][2])
-    (found,) = diagnose("time", lambda case: perform(case, calls_of(case), subject), findings)
+    (found,) = diagnose("time", partial(run_case, subject), findings)
     assert found.explains == {("values", name) for name in tensors}
     assert found.message.startswith("Gradients are independent of the upstream gradient.")
     assert "`1 - h**2` not multiplied by `dh_next`" in found.message
@@ -345,7 +345,7 @@ def test_what_a_diagnosis_explains_and_says() -> None:
 
 
 def twin_of(twin: type[Twin]) -> Ask:
-    return lambda case: answering(twin)(case, calls_of(case))
+    return answering(twin)
 
 
 def altered(change: Callable[[Case, int, Answer], Answer]) -> Ask:
@@ -379,7 +379,7 @@ def test_what_is_left_is_said() -> None:
     def change(case: Case, number: int, tensors: Answer) -> Answer:
         return tensors | {"dWh": tensors["dWh"].T, "dx": tensors["dx"] + 0.01 * tensors["dx"] ** 2}
 
-    findings = [Finding("values", name, "B1T1D1H1-f64-s0", "off") for name in ("dx", "dWh")]
+    findings = [Finding("values", name, Case.parse("B1T1D1H1-f64-s0"), "off") for name in ("dx", "dWh")]
     first, second = diagnose("time", altered(change), findings)
     assert (first.fault, second.fault) == ("dWh transposed", None)
     assert [*first.explains, *second.explains] == [("values", "dWh"), ("values", "dx")]

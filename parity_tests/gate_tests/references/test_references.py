@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from parity_tests.gate_tests.wrong import WRONG
 from parity_tests.references.recorded import MANIFEST, RecordedError, default_folder, read
 from parity_tests.references.tolerance import compare
 from parity_tests.report import Report
-from parity_tests.subjects.serving import asked, kinds_of
+from parity_tests.subjects.drivers import kinds_of, run_case
 
 OF_NN = ("dweight_ih", "dweight_hh", "dbias_ih", "dbias_hh")
 FOLDER = default_folder()
@@ -91,14 +92,14 @@ def test_references_that_disagree_judge_nothing() -> None:
     for name in answers[0]:
         altered = [{**answer, name: answer[name] * (1 + 1e-9)} for answer in answers]
         with pytest.raises(ReferenceFault, match="two references differ in"):
-            judge(case, lambda *_, altered=altered: altered, asked(rnn_np))
+            judge(case, lambda *_, altered=altered: altered, partial(run_case, rnn_np))
 
 
 def _report(layers: object) -> Report:
     cases = [case for case in RECORDED.cases if case.kind in kinds_of(layers)]
     report = Report(planned=len(cases))
     for case in cases:
-        report.add(judge(case, RECORDED, asked(layers)))
+        report.add(judge(case, RECORDED, partial(run_case, layers)))
     return report
 
 

@@ -86,7 +86,7 @@ def test_a_right_layer_of_a_file_passes(tmp_path: Path) -> None:
     assert report["checks"] > 10
     # It keeps its caller's arrays, which is told and no fault.
     assert ("inputs copied", "dWx") in found(report, "unusual")
-    assert "not asked, as it has none: a bias [1, H]" in output
+    assert "skipped (declared missing): a bias [1, H]" in output
 
 
 def test_a_wrong_layer_stops_the_run(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_printing_is_unusual_and_no_fault(tmp_path: Path) -> None:
         (["{mine}:MyRNN", "--known", "{mine}"], "has no reason"),
         (["{mine}:MyRNN", "--timeout", "0"], "timeout: expected a number of seconds above 0, got '0'"),
         (["{mine}:MyRNN", "--as", "gru"], "invalid choice: 'gru'"),
-        (["{mine}:MyRNN", "--case", "nn-B1T1D1H1-f64-s0"], "asks for what"),
+        (["{mine}:MyRNN", "--case", "nn-B1T1D1H1-f64-s0"], "needs a feature that"),
     ],
 )
 def test_what_cannot_be_judged_is_said(tmp_path: Path, options: list[str], message: str) -> None:

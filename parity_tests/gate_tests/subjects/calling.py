@@ -1,8 +1,8 @@
-"""What tests of the child process have it do: call the target with the request."""
+"""What tests of the child process have it do: call the target."""
 
 from typing import Any
 
 
-def serve(obj: Any, kind: str, request: Any) -> Any:
-    """Answer with what the target makes of the request."""
-    return obj(request)
+def answer(subject: Any, case: Any) -> Any:
+    """Return what the target, an adapter, makes of a case."""
+    return subject.answer(case)

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from parity_tests.cases.case import Case
+from parity_tests.gate_tests.subjects.calling import answer
 from parity_tests.report import Finding
 from parity_tests.subjects.interfaces import TargetError
 from parity_tests.subjects.loading import Target
@@ -21,7 +23,6 @@ from parity_tests.subjects.sandbox import process
 from parity_tests.subjects.sandbox.framing import NotPlain, read_plain
 from parity_tests.subjects.sandbox.parent import Child, ChildDied, ChildRaised, ChildTimeout
 
-HANDLER = "parity_tests.gate_tests.subjects.calling:serve"
 SHORT = 0.3
 
 Make = Callable[..., Child]
@@ -35,7 +36,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
     def make_one(source: str, timeout: float = 20, load_timeout: float = 20) -> Child:
         file = tmp_path / "mine.py"
         file.write_text(source, "utf-8")
-        children.append(Child(Target(f"{file}:answer"), timeout, load_timeout, HANDLER))
+        children.append(Child(Target(f"{file}:answer"), timeout, load_timeout, (answer,)))
         return children[-1]
 
     yield make_one
@@ -68,8 +69,8 @@ def _wait_for_end(pid: int, seconds: float = 5) -> bool:
 def test_requests_are_answered_one_after_the_other(make: Make) -> None:
     child = make("import os\ndef answer(case): return os.getpid(), case\n")
     loaded = child.start()
-    assert (loaded.kind, loaded.obj, loaded.notices) == ("adapter", None, [])
-    (first, one), (second, two) = child.perform({"a": 1}), child.perform(("b", None))
+    assert (loaded.interface, loaded.obj, loaded.notices) == ("adapter", None, [])
+    (first, one), (second, two) = child.call(answer, {"a": 1}), child.call(answer, ("b", None))
     assert first == second != os.getpid()
     assert (one, two) == ({"a": 1}, ("b", None))
 
@@ -82,8 +83,14 @@ def test_arrays_and_the_gates_own_classes_come_back_as_they_were(make: Make) -> 
         np.empty((0, 2)),
         np.array(["a", None], dtype=object),
     ]
-    values = [np.float32(0.5), 1j, {1, 2}, b"\0", Finding("values", "hs", "B1T1D1H1-f64-s0", "off")]
-    back = make("def answer(case): return case\n").perform((arrays, values))
+    values = [
+        np.float32(0.5),
+        1j,
+        {1, 2},
+        b"\0",
+        Finding("values", "hs", Case.parse("B1T1D1H1-f64-s0"), "off"),
+    ]
+    back = make("def answer(case): return case\n").call(answer, (arrays, values))
     for sent, got in zip(arrays, back[0], strict=True):
         assert type(got) is np.ndarray
         assert got.dtype == sent.dtype
@@ -94,7 +101,7 @@ def test_arrays_and_the_gates_own_classes_come_back_as_they_were(make: Make) -> 
 def test_large_messages_pass_while_the_target_floods_its_output(make: Make) -> None:
     big = np.random.default_rng(0).normal(size=2**20)
     child = make("def answer(case):\n    print('x' * 2**20 + 'end')\n    return case\n")
-    np.testing.assert_array_equal(child.perform(big), big)
+    np.testing.assert_array_equal(child.call(answer, big), big)
     assert child.printed.endswith("xend\n")
     assert len(child.printed) == process.KEPT
 
@@ -105,9 +112,9 @@ def test_what_is_printed_is_known_of_each_request(make: Make) -> None:
     )
     child.start()
     assert child.printed == "loading\n"
-    assert child.perform(1) == 2
+    assert child.call(answer, 1) == 2
     assert child.printed == "hé\n!\nsub\n"
-    assert child.perform(2) == 4
+    assert child.call(answer, 2) == 4
     assert child.printed == ""
 
 
@@ -117,11 +124,11 @@ def test_output_between_requests_belongs_to_none(make: Make, tmp_path: Path) -> 
         "def later():\n    print('late', flush=True)\n    Path(__file__).with_name('done').touch()\n"
         "def answer(case):\n    if case == 1: threading.Timer(0.1, later).start()\n    return case\n"
     )
-    child.perform(1)
+    child.call(answer, 1)
     deadline = time.monotonic() + 5
     while not (tmp_path / "done").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
-    child.perform(2)
+    child.call(answer, 2)
     assert child.printed == ""
 
 
@@ -140,8 +147,8 @@ def test_an_answer_that_is_no_plain_data_is_told_and_the_child_goes_on(make: Mak
         ("lambda", r"PicklingError"),
     ]:
         with pytest.raises(ChildRaised, match=said):
-            child.perform(case)
-    assert child.perform(5) == 5
+            child.call(answer, case)
+    assert child.call(answer, 5) == 5
 
 
 @pytest.mark.parametrize(
@@ -168,16 +175,16 @@ def test_only_plain_data_is_read(data: bytes) -> None:
 def test_what_the_target_raises_is_told_with_its_place_and_the_child_goes_on(make: Make) -> None:
     child = make(_doing("raise case_error", "case_error = ZeroDivisionError('no')"))
     with pytest.raises(ChildRaised, match=r"^ZeroDivisionError: no \(.*mine\.py:5 in answer\)$"):
-        child.perform(1)
-    assert child.perform(2) == 4
+        child.call(answer, 1)
+    assert child.call(answer, 2) == 4
 
 
 @pytest.mark.parametrize("statement", ["sys.exit(0)", "raise KeyboardInterrupt", "raise GeneratorExit"])
 def test_exceptions_that_end_a_program_do_not_pass(statement: str, make: Make) -> None:
     child = make(_doing(statement))
     with pytest.raises(ChildRaised, match=r"(SystemExit: 0|KeyboardInterrupt|GeneratorExit) \(.*mine\.py:5"):
-        child.perform(1)
-    assert child.perform(2) == 4
+        child.call(answer, 1)
+    assert child.call(answer, 2) == 4
 
 
 @pytest.mark.parametrize(
@@ -205,8 +212,8 @@ def test_a_process_that_ends_itself_is_told_and_started_anew(
     header = "import stat\ndef is_socket(fd):\n    try: return stat.S_ISSOCK(os.fstat(fd).st_mode)\n    except OSError: return False"
     child = make(_doing(statement, "" if "forged" not in statement else header))
     with pytest.raises(ChildDied, match=said):
-        child.perform(1)
-    assert child.perform(2) == 4
+        child.call(answer, 1)
+    assert child.call(answer, 2) == 4
 
 
 @pytest.mark.parametrize(
@@ -222,9 +229,9 @@ def test_a_target_that_never_returns_is_stopped_where_it_is(statement: str, make
     child.start()
     started = time.monotonic()
     with pytest.raises(ChildTimeout, match=rf"within {SHORT} s; it was at .*mine\.py:\d+ in answer$"):
-        child.perform(1)
+        child.call(answer, 1)
     assert time.monotonic() - started < SHORT + 2
-    assert child.perform(2) == 4
+    assert child.call(answer, 2) == 4
 
 
 @pytest.mark.parametrize(
@@ -240,8 +247,8 @@ def test_a_child_that_cannot_stop_itself_is_killed(
     monkeypatch.setattr(process, "GRACE", SHORT)
     child = make(_doing(statement.replace("19", str(int(signal.SIGSTOP)))), timeout=SHORT)
     with pytest.raises(ChildTimeout, match="did not come to an end"):
-        child.perform(1)
-    assert child.perform(2) == 4
+        child.call(answer, 1)
+    assert child.call(answer, 2) == 4
 
 
 def test_printing_forges_no_answer(make: Make) -> None:
@@ -249,7 +256,7 @@ def test_printing_forges_no_answer(make: Make) -> None:
     header = f"import pickle\n{forged}"
     child = make(_doing("os.write(1, frame); os.write(2, frame); os._exit(0)", header))
     with pytest.raises(ChildDied, match="exit status 0"):
-        child.perform(1)
+        child.call(answer, 1)
 
 
 # What a target does to its process is its own affair.
@@ -274,7 +281,7 @@ def test_printing_forges_no_answer(make: Make) -> None:
 def test_a_rude_target_is_still_answered_and_ended(statement: str, make: Make) -> None:
     child = make(_doing(statement, statement))  # at loading, and at a request
     for case in (1, 2, 3):
-        assert child.perform(case) == 2 * case
+        assert child.call(answer, case) == 2 * case
     started = time.monotonic()
     child.close()
     assert time.monotonic() - started < 1
@@ -282,15 +289,15 @@ def test_a_rude_target_is_still_answered_and_ended(statement: str, make: Make) -
 
 def test_nobody_is_asked_and_nothing_waits_for_a_screen(make: Make) -> None:
     child = make("import os\ndef answer(case): return os.environ['MPLBACKEND'] if case else input()\n")
-    assert child.perform(1) == "Agg"
+    assert child.call(answer, 1) == "Agg"
     with pytest.raises(ChildRaised, match="EOFError"):
-        child.perform(0)
+        child.call(answer, 0)
 
 
 def test_what_the_target_has_started_ends_with_it(make: Make) -> None:
     start = "import subprocess\ngrand = subprocess.Popen(['sleep', '99']).pid"
     child = make(f"{start}\ndef answer(case): return grand\n")
-    grandchild = child.perform(0)
+    grandchild = child.call(answer, 0)
     assert _is_alive(grandchild)
     child.close()
     assert _wait_for_end(grandchild)
@@ -298,15 +305,15 @@ def test_what_the_target_has_started_ends_with_it(make: Make) -> None:
 
 def test_a_forked_target_ends_without_an_answer(make: Make) -> None:
     child = make("import os\ndef answer(case): return os.fork()\n")
-    assert _wait_for_end(child.perform(0))
-    assert _wait_for_end(child.perform(0))
+    assert _wait_for_end(child.call(answer, 0))
+    assert _wait_for_end(child.call(answer, 0))
 
 
 def test_pauses_between_requests_are_under_no_limit(make: Make) -> None:
     child = make("import os\ndef answer(case): return os.getpid()\n", timeout=SHORT)
-    first = child.perform(0)
+    first = child.call(answer, 0)
     time.sleep(2 * SHORT)
-    assert child.perform(0) == first
+    assert child.call(answer, 0) == first
 
 
 def test_a_started_program_does_not_inherit_the_connection(make: Make) -> None:
@@ -316,7 +323,7 @@ def test_a_started_program_does_not_inherit_the_connection(make: Make) -> None:
         "import subprocess, sys\n"
         f"def answer(case):\n    return subprocess.check_output([sys.executable, '-c', {script!r}], close_fds=False)\n"
     )
-    assert int(make(source).perform(0)) == 0
+    assert int(make(source).call(answer, 0)) == 0
 
 
 # Loading.
@@ -348,7 +355,7 @@ def test_a_cell_that_never_ends_is_named(tmp_path: Path) -> None:
     ]
     notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
     file.write_text(json.dumps(notebook), "utf-8")
-    child = Child(Target(f"{file}:answer"), 20, 1.0, HANDLER)
+    child = Child(Target(f"{file}:answer"), 20, 1.0, (answer,))
     with child, pytest.raises(TargetError, match=r"within 1 s; it was at notes\.ipynb\[2\]:[12]"):
         child.start()
 
@@ -358,7 +365,7 @@ def test_a_script_sees_no_arguments_and_one_thread(make: Make) -> None:
         "import argparse, os\nargparse.ArgumentParser().parse_args()\n"
         "def answer(case): return [os.environ[f'{name}_NUM_THREADS'] for name in case]\n"
     )
-    assert make(source).perform(["OMP", "OPENBLAS", "MKL"]) == ["1", "1", "1"]
+    assert make(source).call(answer, ["OMP", "OPENBLAS", "MKL"]) == ["1", "1", "1"]
 
 
 def test_the_child_starts_light_and_with_the_gates_own_path(
@@ -368,7 +375,7 @@ def test_the_child_starts_light_and_with_the_gates_own_path(
     child = make(
         "import sys\ndef answer(case): return list(sys.modules), sys.path, sys.modules['parity_tests'].__file__\n"
     )
-    modules, path, gate = child.perform(0)
+    modules, path, gate = child.call(answer, 0)
     assert not {"torch", "hypothesis", "rich", "pytest", "nbformat"} & set(modules)
     assert str(tmp_path / "more") in path
     assert gate == sys.modules["parity_tests"].__file__
@@ -380,9 +387,10 @@ def test_the_child_starts_light_and_with_the_gates_own_path(
 def _gate(file: Path, then: str) -> "subprocess.Popen[str]":
     """A gate in a process of its own, which prints the child's process number."""
     script = (
-        "import sys\nfrom parity_tests.subjects.sandbox.parent import Child\nfrom parity_tests.subjects.loading import Target\n"
-        f"with Child(Target({str(file) + ':answer'!r}), 0.8, 20, {HANDLER!r}) as child:\n"
-        f"    print(child.perform(0), flush=True)\n    {then}\n"
+        "import sys\nfrom parity_tests.gate_tests.subjects.calling import answer\n"
+        "from parity_tests.subjects.sandbox.parent import Child\nfrom parity_tests.subjects.loading import Target\n"
+        f"with Child(Target({str(file) + ':answer'!r}), 0.8, 20, (answer,)) as child:\n"
+        f"    print(child.call(answer, 0), flush=True)\n    {then}\n"
     )
     paths = os.pathsep.join(sys.path)
     return subprocess.Popen(
@@ -397,8 +405,8 @@ def _gate(file: Path, then: str) -> "subprocess.Popen[str]":
 @pytest.mark.parametrize(
     ("then", "number"),
     [
-        ("child.perform(1)", signal.SIGINT),
-        ("child.perform(1)", signal.SIGKILL),
+        ("child.call(answer, 1)", signal.SIGINT),
+        ("child.call(answer, 1)", signal.SIGKILL),
         ("sys.stdin.read(1)", signal.SIGKILL),
     ],
 )
@@ -419,8 +427,8 @@ def test_the_child_ends_with_the_gate(then: str, number: signal.Signals, tmp_pat
 
 def test_a_closed_child_starts_again(make: Make) -> None:
     child = make("import os\ndef answer(case): return os.getpid()\n")
-    first: Any = child.perform(0)
+    first: Any = child.call(answer, 0)
     child.close()
     child.close()
-    assert child.perform(0) != first
+    assert child.call(answer, 0) != first
     assert _wait_for_end(first)

@@ -95,7 +95,7 @@ def test_a_kind_is_one_of_those_there_are_and_needs_a_name() -> None:
 def test_a_target_is_plain_data() -> None:
     target = Target("a b/c:d.py:Out.In", "cell")
     assert pickle.loads(pickle.dumps(target)) == target
-    assert (target.place, target.name) == ("a b/c:d.py", "Out.In")
+    assert (target.module_or_file, target.name) == ("a b/c:d.py", "Out.In")
 
 
 # What kind it is.
@@ -116,7 +116,7 @@ def test_a_target_is_plain_data() -> None:
     ],
 )
 def test_the_interface_tells_the_kind(spec: str, kind: str) -> None:
-    assert _load(spec).kind == kind
+    assert _load(spec).interface == kind
 
 
 class _Passing(rnn_np.TimeRNN):
@@ -200,8 +200,8 @@ def test_what_cannot_be_told_is_said_with_what_was_found(obj: Any, found: str) -
 
 def test_a_forced_kind_is_taken_whatever_the_interface() -> None:
     spec = _write("sizes.py", "class Sizes:\n    def __init__(self, D, H): pass\n")
-    assert _load(f"{spec}:Sizes", "cell").kind == "cell"
-    assert _load("rnn_np", "package").kind == "package"
+    assert _load(f"{spec}:Sizes", "cell").interface == "cell"
+    assert _load("rnn_np", "package").interface == "package"
 
 
 def test_a_forced_kind_still_needs_something_to_run() -> None:
@@ -228,7 +228,7 @@ def test_a_file_runs_under_its_own_name_beside_its_siblings() -> None:
 
 
 def test_a_file_without_a_name_is_a_package() -> None:
-    assert _load(_write("both.py", "RNN = TimeRNN = dict\n")).kind == "package"
+    assert _load(_write("both.py", "RNN = TimeRNN = dict\n")).interface == "package"
 
 
 def test_a_file_hides_no_module_of_the_same_name() -> None:
@@ -265,7 +265,7 @@ def test_a_package_that_python_has_from_elsewhere_is_refused() -> None:
 def test_a_module_is_found_in_the_working_directory() -> None:
     _write("things/local.py", LAYER)
     sys.path[:] = [entry for entry in sys.path if entry not in ("", str(Path.cwd()))]
-    assert _load("things.local:Layer").kind == "layer"
+    assert _load("things.local:Layer").interface == "layer"
 
 
 @pytest.mark.parametrize(
@@ -328,7 +328,7 @@ def test_cells_run_in_order_in_one_namespace_and_folder() -> None:
     _write("deep/near.py", "x = [1]\n")
     Path(_notebook(*cells)).rename("deep/notes.ipynb")
     loaded = _load("deep/notes.ipynb:Layer")
-    assert (loaded.kind, loaded.notices) == ("layer", [])
+    assert (loaded.interface, loaded.notices) == ("layer", [])
     assert loaded.obj.seen == (str(Path("deep").resolve()), "notes", 1)
     assert vars(sys.modules["notes"])["Layer"] is loaded.obj
 
@@ -367,7 +367,7 @@ def test_a_failing_cell_is_told_and_the_next_ones_run() -> None:
         LAYER,
     ]
     loaded = _load(_notebook(*cells) + ":Layer")
-    assert loaded.kind == "layer"
+    assert loaded.interface == "layer"
     assert [notice.partition("failed: ")[2] for notice in loaded.notices] == [
         "OSError: no data (notes.ipynb[2]:2)",
         "SyntaxError: 'await' outside function (notes.ipynb[3]:1)",

@@ -1,6 +1,7 @@
-"""A child process that runs a target, and that neither its own faults nor the gate's end outlives."""
+"""Runs a target in a child process that dies with the gate."""
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -9,11 +10,9 @@ from parity_tests.subjects.interfaces import TargetError
 from parity_tests.subjects.loading import Loaded, Target
 from parity_tests.subjects.sandbox.framing import NotPlain, read_plain
 from parity_tests.subjects.sandbox.process import ChildDied, ChildError, ChildTimeout, Process
-from parity_tests.subjects.sandbox.worker import Orders
+from parity_tests.subjects.sandbox.worker import WorkerConfig
 
 __all__ = ["Child", "ChildDied", "ChildError", "ChildRaised", "ChildTimeout"]
-
-HANDLER = "parity_tests.subjects.serving:serve"
 
 
 class ChildRaised(ChildError):
@@ -30,20 +29,22 @@ class Child:
         target: what to load.
         timeout: seconds that a request may take.
         load_timeout: seconds that loading may take, all cells of a notebook together.
-        handler: ``module:function``, imported in the child before the target and called there as
-            ``function(obj, kind, request)``. It returns arrays, plain values, or objects of the
-            gate's own classes.
+        functions: what will be called; their modules are imported in the child before the target.
 
     Attributes:
         printed: the end of what was printed during the last request, on stdout or stderr.
     """
 
     def __init__(
-        self, target: Target, timeout: float, load_timeout: float = 60, handler: str = HANDLER
+        self,
+        target: Target,
+        timeout: float,
+        load_timeout: float = 60,
+        functions: tuple[Callable[..., Any], ...] = (),
     ) -> None:
         self.target = target
         self.printed = ""
-        self._orders = Orders(target, handler, load_timeout, timeout)
+        self._config = WorkerConfig(target, functions, load_timeout, timeout)
         self._folder = Path.cwd()
         self._process: Process | None = None
         self._loaded = Loaded("", None, [])
@@ -70,7 +71,7 @@ class Child:
         """
         if self._process is None:
             try:
-                message, value = self._exchange(self._orders, self._orders.load_seconds)
+                message, value = self._exchange(self._config, self._config.load_seconds)
             except ChildError as error:
                 raise TargetError(f"{self.target.spec}: loading it failed: {error}") from error
             if message == "refused":
@@ -79,8 +80,13 @@ class Child:
             self._loaded = value
         return self._loaded
 
-    def perform(self, request: object) -> Any:
-        """Return the handler's answer to a request, any object that can be pickled.
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return ``function(subject, *arguments)``, called in the child with the target loaded there.
+
+        Args:
+            function: a function of a module, found by its name on the other side. It returns arrays,
+                plain values, or objects of the gate's own classes.
+            arguments: values that can be pickled.
 
         Raises:
             TargetError: the target had to be loaded again, and could not be.
@@ -89,7 +95,7 @@ class Child:
             ChildDied: the process ended first.
         """
         self.start()
-        message, value = self._exchange(request, self._orders.seconds)
+        message, value = self._exchange((function, arguments), self._config.seconds)
         if message == "raised":
             raise ChildRaised(value)
         return value

@@ -1,15 +1,15 @@
-"""The host: what runs in a child process, loads the target there, and serves the gate's requests."""
+"""The worker: what runs in the child process. It loads the target there and calls functions with it."""
 
 import faulthandler
-import importlib
 import os
 import pickle
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from parity_tests.subjects.interfaces import TargetError
+from parity_tests.subjects.interfaces import TargetError, subject_of
 from parity_tests.subjects.loading import Target, load
 from parity_tests.subjects.sandbox.framing import framed, receive
 from parity_tests.subjects.user_frames import told
@@ -19,18 +19,19 @@ LEAST_RECURSION = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
+class WorkerConfig:
     """What the gate sends first.
 
     Attributes:
         target: what to load.
-        handler: ``module:function``; called with the object, its kind and a request, it answers.
+        functions: what the gate will call with the subject. To read their names is to import their
+            modules: before the target, whose folder may hide modules that they need.
         load_seconds: after which loading is given up.
-        seconds: after which a request is given up.
+        seconds: after which a call is given up.
     """
 
     target: Target
-    handler: str
+    functions: tuple[Callable[..., Any], ...]
     load_seconds: float
     seconds: float
 
@@ -42,12 +43,12 @@ def main(channel_fd: int, trace_fd: int) -> None:
     """
     os.set_inheritable(trace_fd, False)
     os.set_inheritable(channel_fd, False)
-    host = _Host(socket.socket(fileno=channel_fd), trace_fd)
-    host.serve()
+    worker = _Worker(socket.socket(fileno=channel_fd), trace_fd)
+    worker.serve()
     os._exit(0)  # past threads that the target may have left running
 
 
-class _Host:
+class _Worker:
     def __init__(self, channel: socket.socket, trace_fd: int) -> None:
         self.channel = channel
         self.trace_fd = trace_fd
@@ -56,24 +57,23 @@ class _Host:
         faulthandler.enable(trace_fd)
 
     def serve(self) -> None:
-        orders = self.receive()
-        if orders is None:
+        config = self.receive()
+        if config is None:
             return
-        module, function = orders.handler.split(":")
-        # Before the target, whose folder may hide modules that the handler needs.
-        handler = getattr(importlib.import_module(module), function)
-        sys.argv = [orders.target.place]
-        self.limit(orders.load_seconds)
+        sys.argv = [config.target.module_or_file]
+        self.limit(config.load_seconds)
         try:
-            loaded = load(orders.target)
+            loaded = load(config.target)
         except TargetError as error:
             self.send(_pickled("refused", str(error)))
             return
         self.send(_pickled("loaded", replace(loaded, obj=None)))
+        subject = subject_of(loaded.obj, loaded.interface)
         while (request := self.receive()) is not None:
-            self.limit(orders.seconds)
+            self.limit(config.seconds)
+            function, arguments = request
             try:
-                reply = _pickled("answer", handler(loaded.obj, loaded.kind, request))
+                reply = _pickled("answer", function(subject, *arguments))
             except BaseException as error:
                 reply = _pickled("raised", told(error))
             self.send(reply)

@@ -1,0 +1,204 @@
+"""The run: judges the cases and checks of a plan, and adds up what it obtained.
+
+``run(plan)`` does all of it in this process. pytest's workers each judge some of the batches with a
+``Run`` of their own, and the controller's ``Run`` adds up their reports.
+"""
+
+import time
+from collections.abc import Sequence
+from functools import cache
+from types import TracebackType
+from typing import Self
+
+from parity_tests.cases.case import Case
+from parity_tests.checks.contract import contract
+from parity_tests.checks.values import Reference, ReferenceFault, judge
+from parity_tests.diagnosis.explain import explained
+from parity_tests.references.recorded import RecordedError, default_recorded
+from parity_tests.report import Finding, Report
+from parity_tests.run.options import Options
+from parity_tests.run.plan import Plan, make_plan
+from parity_tests.run.shrinking import shrunk
+from parity_tests.run.threads import one_thread
+from parity_tests.subjects.interfaces import TargetError
+from parity_tests.subjects.session import DID_NOT_RETURN, MAX_CRASHES, CallFailed, Session, open_session
+
+SHRINK_SECONDS = 10.0
+"""For all findings of a run together."""
+SHRINK_SECONDS_IF_STOPPED = 2.0
+"""The same where a run stops at a fault."""
+
+
+class Run:
+    """One run of a plan; a context manager that ends the session at its end.
+
+    Args:
+        plan: what to judge.
+        session: the loaded target; None: it is loaded.
+
+    Attributes:
+        plan: as given.
+        session: as given, or opened.
+        report: what has been added up so far.
+    """
+
+    def __init__(self, plan: Plan, session: Session | None = None) -> None:
+        self.plan = plan
+        self.session = session or open_session(plan.target, plan.timeout, (contract,))
+        self.report = Report(planned=0)
+        self._started = time.monotonic()
+        self._expected_checks = 0
+        self._batch_of: dict[Case, int] = {}
+        self._fault_found = False
+
+    @classmethod
+    def open(cls, options: Options) -> Self:
+        """Load the target and plan a run with these options.
+
+        Raises:
+            OptionError: the options do not fit together, or the reference cannot be used.
+            TargetError: the target cannot be loaded.
+            RecordedError: the recorded answers cannot be read.
+        """
+        session = open_session(options.target, options.timeout, (contract,))
+        try:
+            return cls(make_plan(options, session), session)
+        except BaseException:
+            session.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.session.close()
+
+    # Judging.
+
+    def judge_batch(self, batch: int) -> Report:
+        """Judge the cases of a batch, or none of them where the run stops at a fault."""
+        size = self.plan.size(batch)
+        if self.plan.stops and self._fault_found:
+            return Report(planned=size, stopped=size)
+        report = self.judge_cases(self.plan.cases(batch))
+        self._fault_found |= bool(report.faults)
+        return report
+
+    def judge_cases(self, cases: Sequence[Case]) -> Report:
+        """Judge cases, even after a fault; what cannot be judged is said in the report."""
+        report = Report(planned=len(cases))
+        crashes = 0
+        for number, case in enumerate(cases):
+            if self.plan.stops and crashes >= MAX_CRASHES:
+                report.stopped = len(cases) - number
+                break
+            try:
+                part = judge(case, reference_of(self.plan), self.session.run_case, self.plan.without)
+            except (ReferenceFault, RecordedError, TargetError) as fault:
+                report.unjudged.append(str(fault))
+                continue
+            report.add(part.excused(self.plan.known))
+            crashes += any(finding.check in DID_NOT_RETURN for finding in part.findings)
+        return report
+
+    def judge_check(self, kind: str, name: str) -> Report:
+        """Run a check of the contract."""
+        report = Report(planned=0, checks=1)
+        try:
+            findings, reason = self.session.call(contract, kind, name, self.plan.without)
+        except (TargetError, CallFailed) as error:
+            findings, reason = [], f"{name}: {error}"
+        report.find([finding for finding in findings if finding.tensor not in self.plan.without])
+        report.unjudged += [reason] if reason else []
+        return report.excused(self.plan.known)
+
+    # Adding up.
+
+    def expect(self, cases: int, checks: int) -> None:
+        """Set how many cases and checks the reports to be added should hold."""
+        self.report.planned, self._expected_checks = cases, checks
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether there is anything to judge."""
+        return bool(self.report.planned or self._expected_checks)
+
+    def add(self, part: Report, batch: int | None = None) -> None:
+        """Take in the report of a batch, or of a check."""
+        self.report.add(part)
+        if batch is not None:
+            self._batch_of |= {finding.case: batch for finding in part.findings}
+
+    def finish(self) -> Report:
+        """Shrink and explain what was found, and settle what was known to fail."""
+        report, plan = self.report, self.plan
+        report.seconds = time.monotonic() - self._started
+        if report.checks < self._expected_checks:
+            missing = self._expected_checks - report.checks
+            report.unjudged.append(f"{missing} of {self._expected_checks} checks were not run")
+        if report.faults and plan.draws:
+            seconds = SHRINK_SECONDS_IF_STOPPED if plan.stops else SHRINK_SECONDS
+            deadline = time.monotonic() + seconds
+            report.findings = shrunk(plan, report, self._batch_of, self._judge_case, deadline)
+        if report.faults:
+            report.findings = explained(plan.kinds, self.session.run_case, report.findings, plan.restricted)
+        self._settle_known()
+        return report
+
+    def _judge_case(self, case: Case) -> Report:
+        return self.judge_cases([case])
+
+    def _settle_known(self) -> None:
+        """A known failure that now passes is reported as a failure, like a strict xfail."""
+        if self.report.stopped or self.plan.case or not self.report.cases:
+            return
+        failing = {finding.what for finding in self.report.findings}
+        for what, reason in self.plan.known.items():
+            if what not in failing:
+                message = f"{what!r} passes now: take it out of the known failures ({reason})"
+                case = self.plan.cases(0)[0]
+                self.report.find([Finding(f"known failure of {what}", "", case, message)])
+
+
+def run(plan: Plan, session: Session | None = None) -> Report:
+    """Judge everything that is planned, in this process, and return the report.
+
+    BLAS and torch run on one thread meanwhile.
+
+    Args:
+        plan: what to judge.
+        session: the loaded target; None: it is loaded, and its session ends with the run.
+    """
+    own = Run(plan, session)
+    try:
+        with one_thread(plan.reference == "torch"):
+            return _judged(own)
+    finally:
+        if session is None:
+            own.session.close()
+
+
+def _judged(run: Run) -> Report:
+    plan = run.plan
+    run.expect(plan.number, len(plan.checks))
+    for check in plan.checks:
+        run.add(run.judge_check(*check))
+    for batch in range(plan.batches):
+        run.add(run.judge_batch(batch), batch)
+    return run.finish()
+
+
+def reference_of(plan: Plan) -> Reference:
+    """What gives the true answers."""
+    if plan.reference == "recorded":
+        return default_recorded()
+    return _live_torch()
+
+
+@cache
+def _live_torch() -> Reference:
+    from parity_tests.references.live_torch import torch_answers
+
+    return torch_answers

@@ -1,0 +1,52 @@
+"""The versions that a verdict rests on, and those that a bug report needs."""
+
+import importlib.metadata
+import platform
+from pathlib import Path
+
+import numpy as np
+
+import rnn_np
+from parity_tests.references.recorded import default_recorded
+from parity_tests.run.plan import Plan
+from parity_tests.run.threads import blas_name
+
+PACKAGES = ("torch", "hypothesis", "pytest", "pytest-xdist")
+"""Whose versions a bug report needs besides NumPy's."""
+
+
+def versions_of(plan: Plan) -> dict[str, str]:
+    """The versions that a plan's verdict rests on, by name."""
+    found = {"python": platform.python_version(), "numpy": np.__version__}
+    if plan.reference == "torch":
+        return found | {name: importlib.metadata.version(name) for name in ("torch", "hypothesis")}
+    return found | {f"recorded {name}": version for name, version in default_recorded().versions.items()}
+
+
+def version_text() -> str:
+    """Everything about this installation that a bug report needs, a line each."""
+    lines = {
+        "rnn-np": rnn_np.__version__,
+        "Python": f"{platform.python_version()} ({platform.python_implementation()})",
+        "NumPy": f"{np.__version__}, BLAS: {blas_name()}",
+        **{name: _installed(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "processor": _processor(),
+    }
+    return "\n".join(f"{name} {value}" for name, value in lines.items())
+
+
+def _installed(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
