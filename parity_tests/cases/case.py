@@ -10,12 +10,13 @@ import re
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
+from parity_tests.cases.memory_layouts import LAYOUTS
+
 GAINS = (1.0, 0.5, 0.7, 1.5, 2.0, 3.0, 4.0, 0.3, 0.1, 0.03, 0.01, 0.001)
 """Spectral scales of the recurrent weights: ordinary first, then chaotic, then vanishing."""
 
 KINDS = ("time", "cell", "nn", "nncell")
 UPSTREAMS = ("dense", "last", "gaps")
-LAYOUTS = ("contiguous", "readonly", "fortran", "transposed", "strided", "negative")
 CALLS = ("once", "again", "reset", "chunks2", "chunks3")
 BIASES = ("flat", "row", "nobias")
 FORMS = ("batched", "unbatched", "packed")

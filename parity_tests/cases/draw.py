@@ -24,7 +24,6 @@ from parity_tests.cases.case import (
     GAINS,
     GIVEN,
     KINDS,
-    LAYOUTS,
     LENGTHS,
     MOST_LAYERS,
     PLANTS,
@@ -32,6 +31,7 @@ from parity_tests.cases.case import (
     Case,
 )
 from parity_tests.cases.features import restricted
+from parity_tests.cases.memory_layouts import LAYOUTS
 
 MAX_STEPS = 300
 MAX_HIDDEN = 128

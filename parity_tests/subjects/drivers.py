@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from parity_tests.cases.arrays import Array, Call, laid_out
+from parity_tests.cases.arrays import Array, Call
 from parity_tests.cases.case import Case
+from parity_tests.cases.memory_layouts import laid_out
 from parity_tests.cases.tensors import Answer, native, parameters
 from parity_tests.report import Finding
 

@@ -15,7 +15,6 @@ from parity_tests.cases.case import (
     FORMS,
     GAINS,
     GIVEN,
-    LAYOUTS,
     LENGTHS,
     MOST_LAYERS,
     PLANTS,
@@ -23,6 +22,7 @@ from parity_tests.cases.case import (
     Case,
 )
 from parity_tests.cases.draw import draw_case
+from parity_tests.cases.memory_layouts import LAYOUTS
 from parity_tests.references.live_torch import torch_answers
 from parity_tests.references.recorded import default_folder, write
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity_tests.cases.arrays import Array, Call, calls_of, laid_out
-from parity_tests.cases.case import CHOICES, LAYOUTS, Case
+from parity_tests.cases.arrays import Array, Call, calls_of
+from parity_tests.cases.case import CHOICES, Case
+from parity_tests.cases.memory_layouts import LAYOUTS, laid_out
 from parity_tests.run.plan import Plan
 
 USUAL: dict[str, Any] = {"B": 3, "T": 4, "D": 2, "H": 5}
