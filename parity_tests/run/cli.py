@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from parity_tests.api import ENGINE, HERE, Watcher, plain_pytest
-from parity_tests.cases.case import CALLS, PLANTS, UPSTREAMS
 from parity_tests.cases.features import FEATURES
+from parity_tests.cases.fields import CALLS, PLANTS, UPSTREAMS
 from parity_tests.cases.memory_layouts import LAYOUTS
 from parity_tests.run.plan import OPTIONS, default_reference
 from parity_tests.subjects.interfaces import KINDS

@@ -7,11 +7,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from parity_tests.cases.layers import CLASSES
 from parity_tests.cases.tensors import TENSORS
 from parity_tests.checks.contract import CHECKS
 from parity_tests.report import Finding, Report
 from parity_tests.run.plan import LOCAL, OURS, Plan
-from parity_tests.subjects.drivers import CLASSES
 
 EVERY_CHECK = {name for checks in CHECKS.values() for name in checks}
 SHOWN = 12

@@ -8,12 +8,10 @@ import numpy as np
 
 from parity_tests.cases.arrays import Array, Call
 from parity_tests.cases.case import Case
+from parity_tests.cases.layers import CLASSES
 from parity_tests.cases.memory_layouts import laid_out
 from parity_tests.cases.tensors import Answer, native, parameters
 from parity_tests.report import Finding
-
-CLASSES = {"time": "TimeRNN", "cell": "RNN", "nn": "nn.RNN", "nncell": "nn.RNNCell"}
-"""What holds each kind of layer in a package of them."""
 
 
 @dataclass(frozen=True, slots=True)

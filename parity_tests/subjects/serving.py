@@ -7,7 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from parity_tests.cases.arrays import Call, calls_of
-from parity_tests.cases.case import KINDS, Case
+from parity_tests.cases.case import Case
+from parity_tests.cases.layers import KINDS
 from parity_tests.subjects.drivers import PERFORMERS, Performance, class_of
 from parity_tests.subjects.user_frames import told
 

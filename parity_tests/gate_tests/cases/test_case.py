@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from parity_tests.cases.arrays import Array, Call, calls_of
-from parity_tests.cases.case import CHOICES, Case
+from parity_tests.cases.case import Case
+from parity_tests.cases.fields import CHOICES
 from parity_tests.cases.memory_layouts import LAYOUTS, laid_out
 from parity_tests.run.plan import Plan
 
