@@ -264,21 +264,3 @@ class _WholeMaker(_Maker):
 
     def values(self, *shape: int) -> Array:
         return self._centred(*shape, most=2)
-
-
-def laid_out(array: Array, layout: str) -> Array:
-    """Return a new array of the same values in a memory layout of ``LAYOUTS``."""
-    if layout == "fortran":
-        return np.array(array, order="F")
-    if layout == "transposed" and array.ndim > 1:
-        return np.array(array.swapaxes(0, 1), order="C").swapaxes(0, 1)
-    if layout == "strided":
-        wide = np.full((*array.shape[:-1], 2 * array.shape[-1]), np.nan, array.dtype)
-        wide[..., ::2] = array
-        return wide[..., ::2]
-    if layout == "negative":
-        backwards = (slice(None, None, -1),) * array.ndim
-        return np.array(array[backwards], order="C")[backwards]
-    fresh = np.array(array, order="C")
-    fresh.flags.writeable = layout != "readonly"
-    return fresh

@@ -17,21 +17,21 @@ from hypothesis import strategies as st
 from hypothesis.database import InMemoryExampleDatabase
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from parity_tests.cases.case import (
+from parity_tests.cases.case import Case
+from parity_tests.cases.features import restricted
+from parity_tests.cases.fields import (
     CALLS,
     DROPOUTS,
     FORMS,
     GAINS,
     GIVEN,
-    KINDS,
-    LAYOUTS,
     LENGTHS,
     MOST_LAYERS,
     PLANTS,
     UPSTREAMS,
-    Case,
 )
-from parity_tests.cases.features import restricted
+from parity_tests.cases.layers import KINDS
+from parity_tests.cases.memory_layouts import LAYOUTS
 
 MAX_STEPS = 300
 MAX_HIDDEN = 128

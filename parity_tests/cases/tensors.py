@@ -1,42 +1,107 @@
-"""An answer: the tensors of one call under their names, from the reference or the layer judged.
+"""The tensors of one call, one row a tensor, and the two forms that they have.
 
-Inside the gate an answer has one form for all kinds of layers, the canonical one given here. Where a
-layer has another, by its options, ``native`` says how.
+Inside the gate a tensor has its canonical form, the same for every layer: the axes given here. A layer
+has its own form, by the options of the case; ``native`` and ``canonical`` convert between the two.
 """
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from parity_tests.cases.arrays import Array, Weights
+from parity_tests.cases.arrays import Array, Call, Weights
 from parity_tests.cases.case import Case
 
 Answer = dict[str, Array]
 """Tensor name to array."""
 
-TENSORS = {
-    "hs": "[B, T, directions * H] output of every time step; torch: output",
-    "h_n": "[layers * directions, B, H] final states; torch: h_n; a cell's h_next",
-    "dx": "[B, T, D] gradient of the input; torch: input.grad",
-    "dh_0": "[layers * directions, B, H] gradient of the initial states; torch: hx.grad; a cell's dh_prev",
-    "dWx": "[D, H] gradient of Wx; torch: weight_ih_l0.grad.T",
-    "dWh": "[H, H] gradient of Wh; torch: weight_hh_l0.grad.T",
-    "db": "[H] gradient of b; torch: bias_ih_l0.grad and bias_hh_l0.grad, which are equal",
-    "dweight_ih": "[H, D] gradient of weight_ih, of each layer and direction",
-    "dweight_hh": "[H, H] gradient of weight_hh, of each layer and direction",
-    "dbias_ih": "[H] gradient of bias_ih, of each layer and direction",
-    "dbias_hh": "[H] gradient of bias_hh, of each layer and direction",
-}
-"""Every tensor compared, by the one name it has in cases, reports, messages and recorded answers;
-the last four are followed by ``_l0``, ``_l0_reverse``, ... where there are layers."""
+STACK, WIDE = "layers * directions", "directions * H"
+"""Axes: the cells of a stack, and their outputs side by side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One row of the table.
+
+    Attributes:
+        name: in cases, reports, messages and recorded answers. Where there are layers, the names of
+            parameter gradients are followed by ``_l0``, ``_l0_reverse``, ...
+        axes: of the canonical form.
+        meaning: what it is.
+        torch: what torch calls it; empty for the gradient of a parameter that bears torch's own name.
+        cell: what ``RNN`` calls it, if something else.
+        role: what it is to a single cell; empty for the name.
+        of_parameter: whether it is the gradient of a parameter.
+    """
+
+    name: str
+    axes: tuple[str, ...]
+    meaning: str
+    torch: str = ""
+    cell: str = ""
+    role: str = ""
+    of_parameter: bool = False
+
+    def __str__(self) -> str:
+        torch = f"; torch: {self.torch}" * bool(self.torch)
+        cell = f"; a cell's {self.cell}" * bool(self.cell)
+        return f"[{', '.join(self.axes)}] {self.meaning}{torch}{cell}"
+
 
 SECOND_BIAS = "db_hh"
 """In the reference's answers of ``time`` and ``cell`` only: torch's bias_hh gradient, which must
 equal ``db``."""
 
+_TABLE = (
+    Tensor("hs", ("B", "T", WIDE), "output of every time step", "output"),
+    Tensor("h_n", (STACK, "B", "H"), "final states", "h_n", "h_next"),
+    Tensor("dx", ("B", "T", "D"), "gradient of the input", "input.grad"),
+    Tensor("dh_0", (STACK, "B", "H"), "gradient of the initial states", "hx.grad", "dh_prev"),
+    Tensor("dWx", ("D", "H"), "gradient of Wx", "weight_ih_l0.grad.T", of_parameter=True),
+    Tensor("dWh", ("H", "H"), "gradient of Wh", "weight_hh_l0.grad.T", of_parameter=True),
+    Tensor(
+        "db",
+        ("H",),
+        "gradient of b",
+        "bias_ih_l0.grad and bias_hh_l0.grad, which are equal",
+        of_parameter=True,
+    ),
+    Tensor(SECOND_BIAS, ("H",), "gradient of torch's second bias", "bias_hh_l0.grad", of_parameter=True),
+    *(
+        Tensor(
+            f"d{parameter}",
+            axes,
+            f"gradient of {parameter}, of each layer and direction",
+            role=role,
+            of_parameter=True,
+        )
+        for parameter, axes, role in (
+            ("weight_ih", ("H", "D"), "dWx"),
+            ("weight_hh", ("H", "H"), "dWh"),
+            ("bias_ih", ("H",), "db"),
+            ("bias_hh", ("H",), "db"),
+        )
+    ),
+)
+_ROWS = {row.name: row for row in _TABLE}
+
+TENSORS = {row.name: str(row) for row in _TABLE if row.name != SECOND_BIAS}
+"""Every tensor compared, by the one name it has in cases, reports, messages and recorded answers;
+the last four are followed by ``_l0``, ``_l0_reverse``, ... where there are layers."""
+
 
 def family(tensor: str) -> str:
     """The entry of ``TENSORS`` that a tensor belongs to."""
     return re.sub("_l[0-9]+(_reverse)?$", "", tensor)
+
+
+def role(name: str) -> str:
+    """What a tensor is to a single cell: ``dWx`` for ``dweight_ih_l1``."""
+    return _ROWS[family(name)].role or name
+
+
+def is_parameter_gradient(name: str) -> bool:
+    """Whether a tensor is the gradient of a weight or a bias."""
+    return _ROWS[family(name)].of_parameter
 
 
 def suffixes(case: Case) -> Iterator[str]:
@@ -58,26 +123,69 @@ def parameters(case: Case, cells: tuple[Weights, ...]) -> dict[str, Array]:
     return named
 
 
+def tensor_names(case: Case) -> tuple[str, ...]:
+    """The tensors that a layer must answer with, in the order of the table."""
+    if case.kind in ("time", "cell"):
+        of_parameters = ["dWx", "dWh", "db"]
+    else:
+        parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 2 if case.bias == "nobias" else 4]
+        of_parameters = [f"d{part}{suffix}" for suffix in suffixes(case) for part in parts]
+    return (*(() if case.is_cell else ("hs",)), "h_n", "dx", "dh_0", *of_parameters)
+
+
+def native_axes(case: Case, name: str) -> tuple[str, ...]:
+    """The axes of a tensor as the layer of the case has it."""
+    axes = _ROWS[family(name)].axes
+    if name == "db" and case.bias == "row":
+        return "1", "H"
+    left_out = set()
+    if case.is_cell:
+        left_out.add("T")
+    elif "T" in axes and not (case.kind == "time" or case.batch_first or case.form == "packed"):
+        axes = ("T", "B", *axes[2:])
+    if case.kind != "nn":
+        left_out.add(STACK)
+    if case.form == "unbatched":
+        left_out.add("B")
+    return tuple(axis for axis in axes if axis not in left_out)
+
+
 def native(case: Case, name: str, canonical: Array) -> Array:
-    """A canonical tensor as the layer judged has it, by the options of the case; likewise what is
-    said of every slice of it, an array without the tensor's last axis."""
-    alone = case.form == "unbatched"
-    if name in ("h_n", "dh_0"):
-        if case.kind == "nn":
-            return canonical[:, 0] if alone else canonical
-        return canonical[0, 0] if alone else canonical[0]
-    if name in ("hs", "dx"):
-        if case.is_cell:
-            return canonical[0, 0] if alone else canonical[:, 0]
-        if time_axis(case, name) == 0:
-            return canonical[0] if alone else canonical.swapaxes(0, 1)
-        return canonical
-    return canonical[None] if case.bias == "row" and name == "db" else canonical
+    """A canonical tensor in the form that the layer of the case has it in.
+
+    The array may also hold one value a slice: the tensor's shape without the last axis.
+    """
+    return _rearranged(canonical, _ROWS[family(name)].axes, native_axes(case, name))
+
+
+def canonical(case: Case, name: str, native: Array) -> Array:
+    """The inverse of ``native``."""
+    return _rearranged(native, native_axes(case, name), _ROWS[family(name)].axes)
+
+
+def _rearranged(array: Array, before: tuple[str, ...], after: tuple[str, ...]) -> Array:
+    """Transpose; leave out what ``after`` lacks, of length 1, and insert what ``before`` lacks."""
+    if before == after:
+        return array
+    missing = len(before) - array.ndim
+    before, after = before[: len(before) - missing], after[: len(after) - missing]
+    array = array[tuple(slice(None) if axis in after else 0 for axis in before)]
+    kept = [axis for axis in before if axis in after]
+    array = array.transpose([kept.index(axis) for axis in after if axis in kept])
+    return array[tuple(slice(None) if axis in kept else None for axis in after)]
+
+
+def native_shape(case: Case, call: Call, name: str) -> tuple[int, ...]:
+    """The shape of a tensor that the layer must answer a call with."""
+    B, T, _ = call.xs.shape
+    wide = case.directions * case.H
+    upper_layer = re.search("_l[1-9]", name) is not None
+    sizes = {"1": 1, "B": B, "T": T, "D": wide if upper_layer else case.D, "H": case.H}
+    sizes |= {STACK: case.cells, WIDE: wide}
+    return tuple(sizes[axis] for axis in native_axes(case, name))
 
 
 def time_axis(case: Case, name: str) -> int | None:
     """Which axis of a native tensor is time, if one is."""
-    if name not in ("hs", "dx") or case.is_cell:
-        return None
-    batch_first = case.kind == "time" or case.batch_first or case.form == "packed"
-    return 1 if batch_first and case.form != "unbatched" else 0
+    axes = native_axes(case, name)
+    return axes.index("T") if "T" in axes else None

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from parity_tests.cases.arrays import Array, Call, calls_of, laid_out
-from parity_tests.cases.case import LAYOUTS, Case
+from parity_tests.cases.arrays import Array, Call, calls_of
+from parity_tests.cases.case import Case
 from parity_tests.cases.features import restricted
+from parity_tests.cases.memory_layouts import LAYOUTS, laid_out
 from parity_tests.cases.tensors import Answer
 from parity_tests.report import Finding
 from parity_tests.subjects.drivers import PERFORMERS, Performer

@@ -8,7 +8,7 @@ import numpy as np
 
 from parity_tests.cases.arrays import DTYPES, Array, Call, calls_of
 from parity_tests.cases.case import Case
-from parity_tests.cases.tensors import Answer, family, native, time_axis
+from parity_tests.cases.tensors import Answer, canonical, native, role
 from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import Noise, unit_roundoff
 from parity_tests.references.tolerance import Allowance, allowance, compare
@@ -17,17 +17,6 @@ from parity_tests.subjects.drivers import Performance
 RunCase = Callable[[Case], Performance]
 """Runs the subject over the calls of a case."""
 Ask = RunCase
-ROLES = {
-    "dweight_ih": "dWx",
-    "dweight_hh": "dWh",
-    "dbias_ih": "db",
-    "dbias_hh": "db",
-}
-
-
-def role(name: str) -> str:
-    """What a tensor is to one cell, whatever it is called where there are layers."""
-    return ROLES.get(family(name), name)
 
 
 @dataclass(slots=True)
@@ -120,22 +109,6 @@ def _unfit(value: object, want: Array, dtype: np.dtype[np.generic]) -> tuple[str
     if value.dtype != dtype:
         return "dtype", str(value.dtype), str(dtype)
     return None
-
-
-def canonical(case: Case, name: str, value: Array) -> Array:
-    """The inverse of ``native``."""
-    alone = case.form == "unbatched"
-    if name in ("h_n", "dh_0"):
-        if case.kind == "nn":
-            return value[:, None] if alone else value
-        return value[None, None] if alone else value[None]
-    if name in ("hs", "dx"):
-        if case.is_cell:
-            return value[None, None] if alone else value[:, None]
-        if time_axis(case, name) == 0:
-            return value[None] if alone else value.swapaxes(0, 1)
-        return value
-    return value[0] if case.bias == "row" and name == "db" else value
 
 
 def precise(samples: Iterable[Sample]) -> list[Sample]:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity_tests.cases.arrays import Array, laid_out
-from parity_tests.cases.case import LAYOUTS
+from parity_tests.cases.arrays import Array
+from parity_tests.cases.memory_layouts import LAYOUTS, laid_out
 from parity_tests.layer_tests.making import B, D, H, T, bits, make, make_cell, numbers, same, snapshot
 from rnn_np import RNN, TimeRNN
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from parity_tests.cases.arrays import Array, Call, Weights
 from parity_tests.cases.case import Case
-from parity_tests.cases.tensors import Answer, suffixes
+from parity_tests.cases.tensors import Answer, is_parameter_gradient, suffixes
 from parity_tests.references.rounding import Noise
 
 LOST = 1e-3
@@ -417,7 +417,7 @@ class Loop:
         unsure = {
             name: np.full(value.shape[1:-1], anywhere) | self.noise.too_large(value, self.case.relu)
             for name, value in runs.items()
-            if name.startswith(("dW", "db", "dweight", "dbias"))
+            if is_parameter_gradient(name)
         }
         if call.lengths is not None:
             # What stands in the padding is 0, whatever happened before.

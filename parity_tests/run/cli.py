@@ -2,13 +2,14 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
 
-from parity_tests.cases.case import CALLS, LAYOUTS, PLANTS, UPSTREAMS
 from parity_tests.cases.features import FEATURES
+from parity_tests.cases.fields import token_help
 from parity_tests.run.engine import CATALOGUE, GATE, run_pytest
 from parity_tests.run.options import OPTIONS
 from parity_tests.run.plan import default_reference
@@ -78,16 +79,14 @@ def judge_parser() -> argparse.ArgumentParser:
     """The arguments of ``rnn-parity judge``."""
     parser = argparse.ArgumentParser(
         prog="rnn-parity",
-        description="Judge a recurrent layer in NumPy, yours or those of rnn_np, against torch.nn.RNN. "
+        description="Judge a recurrent layer in NumPy, yours or those of rnn_np, against torch.nn.RNN.\n"
         "Exit status: 0 all equal, 1 a difference, 2 could not judge.",
         usage="%(prog)s [TARGET] [options] [-- options of pytest]\n"
         "       %(prog)s faults [--workers N]: put every fault of the catalogue into a layer",
-        epilog=f"Features for --without: {', '.join(FEATURES)}. "
-        "A case's token: sizes B T D H; f32 or f64; g, the recurrent gain; h0, an initial state; "
-        f"upstream gradient {', '.join(UPSTREAMS)}; memory layout {', '.join(LAYOUTS)}; calls "
-        f"{', '.join(CALLS)}; row, a bias [1, H]; a non-finite value, such as {PLANTS[1]}; s, the seed. "
-        "What has its default (the first of each) is left out. "
-        "A target that has the name of a subcommand is written as a file, ./faults.py.",
+        epilog=f"Features that a target may be declared to lack:\n{_listed(FEATURES)}\n\n"
+        f"{token_help()}\n\n"
+        "A target with the name of a subcommand is written as a file: ./faults.py.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     for option in OPTIONS:
@@ -106,6 +105,12 @@ def judge_parser() -> argparse.ArgumentParser:
         "--version", action=_Version, nargs=0, help="print the versions that a bug report needs"
     )
     return parser
+
+
+def _listed(names: Iterable[str]) -> str:
+    return textwrap.fill(
+        ", ".join(names), 100, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
+    )
 
 
 class _Version(argparse.Action):

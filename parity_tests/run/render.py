@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from parity_tests.cases.layers import CLASSES
 from parity_tests.cases.tensors import TENSORS
 from parity_tests.checks.contract import CHECKS
 from parity_tests.report import Finding, Report
@@ -14,7 +15,6 @@ from parity_tests.run.plan import Plan
 from parity_tests.run.runner import Run
 from parity_tests.run.threads import blas_name
 from parity_tests.run.versions import versions_of
-from parity_tests.subjects.drivers import CLASSES
 from parity_tests.subjects.session import DEFAULT_TARGET
 
 EVERY_CHECK = {name for checks in CHECKS.values() for name in checks}

@@ -11,6 +11,7 @@ import numpy as np
 from parity_tests.cases.arrays import DTYPES, Array, Call, calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.draw import draw_case, shrink
+from parity_tests.cases.layers import CLASSES
 from parity_tests.cases.tensors import SECOND_BIAS, Answer, native
 from parity_tests.checks.contract import FAULTS as CONTRACT
 from parity_tests.checks.contract import contract
@@ -22,7 +23,7 @@ from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import Still
 from parity_tests.report import Finding
 from parity_tests.selftest.broken_layers import BROKEN
-from parity_tests.subjects.drivers import CLASSES, NotArray, Performance
+from parity_tests.subjects.drivers import NotArray, Performance
 from parity_tests.subjects.interfaces import subject_of
 
 MOST = 60

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from parity_tests.cases.arrays import Array, Call, calls_of, laid_out
-from parity_tests.cases.case import KINDS, Case
+from parity_tests.cases.arrays import Array, Call, calls_of
+from parity_tests.cases.case import Case
+from parity_tests.cases.layers import CLASSES, KINDS
+from parity_tests.cases.memory_layouts import laid_out
 from parity_tests.cases.tensors import Answer, native, parameters
 from parity_tests.report import Finding
 from parity_tests.subjects.user_frames import told
-
-CLASSES = {"time": "TimeRNN", "cell": "RNN", "nn": "nn.RNN", "nncell": "nn.RNNCell"}
-"""What holds each kind of layer in a package of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,20 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from parity_tests.cases.case import (
+from parity_tests.cases.case import Case
+from parity_tests.cases.draw import draw_case
+from parity_tests.cases.fields import (
     CALLS,
     DROPOUTS,
     FORMS,
     GAINS,
     GIVEN,
-    LAYOUTS,
     LENGTHS,
     MOST_LAYERS,
     PLANTS,
     UPSTREAMS,
-    Case,
 )
-from parity_tests.cases.draw import draw_case
+from parity_tests.cases.memory_layouts import LAYOUTS
 from parity_tests.references.live_torch import torch_answers
 from parity_tests.references.recorded import default_folder, write
 

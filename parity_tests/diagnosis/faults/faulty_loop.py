@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from parity_tests.cases.arrays import Array
-from parity_tests.cases.case import KINDS, Case
+from parity_tests.cases.case import Case
+from parity_tests.cases.layers import KINDS
 from parity_tests.cases.tensors import Answer
 from parity_tests.diagnosis.samples import Sample, pairs, precise, wrong_roles
 from parity_tests.references.float64_loop import Gradients, Loop, Tape

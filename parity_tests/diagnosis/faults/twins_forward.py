@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from parity_tests.cases.arrays import Array, Call, Weights, laid_out
-from parity_tests.cases.tensors import Answer, native
+from parity_tests.cases.arrays import Array, Call, Weights
+from parity_tests.cases.memory_layouts import laid_out
+from parity_tests.cases.tensors import Answer, canonical, native
 from parity_tests.diagnosis.faults.faulty_loop import Twin, nice, tolerance
-from parity_tests.diagnosis.samples import Sample, canonical, precise
+from parity_tests.diagnosis.samples import Sample, precise
 from parity_tests.references.float64_loop import Gradients, Spread, Tape
 
 

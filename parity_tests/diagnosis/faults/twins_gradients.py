@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from parity_tests.cases.arrays import Array, Call
-from parity_tests.cases.tensors import Answer, family
+from parity_tests.cases.tensors import Answer, family, is_parameter_gradient
 from parity_tests.diagnosis.faults.faulty_loop import (
     PARAMETERS,
     Changed,
@@ -405,10 +405,6 @@ class _LassoDecay(_Decay):
         return np.sign(weights)
 
 
-def _remembered(name: str) -> bool:
-    return name.startswith(("dW", "db", "dweight", "dbias"))
-
-
 class _Accumulated(Twin):
     """Gradients of the parameters are added to those of the calls before."""
 
@@ -423,7 +419,7 @@ class _Accumulated(Twin):
         self.kept: Answer = {
             name: self.old * kept[name] + self.new * value if name in kept else self.first * value
             for name, value in runs.items()
-            if _remembered(name) and (not self.families or family(name) in self.families)
+            if is_parameter_gradient(name) and (not self.families or family(name) in self.families)
         }
         return runs | self.kept
 
@@ -436,7 +432,9 @@ class _Accumulated(Twin):
     @staticmethod
     def affected(samples: Sequence[Sample]) -> frozenset[str]:
         """The families of parameter gradients wrong anywhere."""
-        return frozenset(family(name) for sample in samples for name in sample.all_wrong if _remembered(name))
+        return frozenset(
+            family(name) for sample in samples for name in sample.all_wrong if is_parameter_gradient(name)
+        )
 
 
 class _Momentum(_Accumulated):

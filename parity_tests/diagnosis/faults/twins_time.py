@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from parity_tests.cases.arrays import Array
+from parity_tests.cases.tensors import is_parameter_gradient
 from parity_tests.diagnosis.faults.faulty_loop import PARAMETERS, Changed, Twin, largest, nice, tolerance
 from parity_tests.diagnosis.faults.twins_slope import solved
 from parity_tests.diagnosis.samples import Sample, precise
@@ -406,9 +407,7 @@ class _CommonNorm(Twin):
             (cls.norm(got, names), cls.norm(truth, names))
             for sample in chosen
             for got, truth in zip(sample.got, sample.truths, strict=False)
-            for names in cls.groups(
-                [name for name in got if name.startswith("d") and name not in ("dx", "dh_0")]
-            )
+            for names in cls.groups([name for name in got if is_parameter_gradient(name)])
         ]
         most = max((norm for norm, _ in norms), default=0.0)
         scaled = [(norm, right) for norm, right in norms if norm > 0.9 * most and right > 1.001 * norm]

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity_tests.cases.arrays import Array, Call, calls_of, laid_out
-from parity_tests.cases.case import CHOICES, LAYOUTS, Case
+from parity_tests.cases.arrays import Array, Call, calls_of
+from parity_tests.cases.case import Case
+from parity_tests.cases.fields import CHOICES
+from parity_tests.cases.memory_layouts import LAYOUTS, laid_out
 from parity_tests.run.options import checked_options
 from parity_tests.run.plan import Plan
 from parity_tests.run.runner import Run

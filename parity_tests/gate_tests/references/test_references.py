@@ -10,7 +10,8 @@ import pytest
 
 import rnn_np
 from parity_tests.cases.arrays import calls_of
-from parity_tests.cases.case import CHOICES, Case
+from parity_tests.cases.case import Case
+from parity_tests.cases.fields import CHOICES
 from parity_tests.cases.tensors import SECOND_BIAS, TENSORS, native, parameters
 from parity_tests.checks.values import ReferenceFault, allowances_of, judge
 from parity_tests.gate_tests.right import RIGHT

@@ -1,0 +1,329 @@
+"""The fields of a case: one table for what a field may be, how a token has it, and what it means.
+
+From it follow the checks of a case, the parsing and printing of tokens, what can be drawn, the help of
+the command line, and the table in the documentation.
+"""
+
+import re
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from parity_tests.cases.layers import CLASSES, KINDS, LAYERS
+from parity_tests.cases.memory_layouts import LAYOUTS
+
+GAINS = (1.0, 0.5, 0.7, 1.5, 2.0, 3.0, 4.0, 0.3, 0.1, 0.03, 0.01, 0.001)
+"""Scales of the recurrent weights: ordinary first, then chaotic, then vanishing."""
+UPSTREAMS = ("dense", "last", "gaps")
+CALLS = ("once", "again", "reset", "chunks2", "chunks3")
+BIASES = ("flat", "row", "nobias")
+FORMS = ("batched", "unbatched", "packed")
+LENGTHS = ("full", "equal", "sorted", "unsorted", "ones")
+GIVEN = ("output", "both", "final")
+DROPOUTS = (0.0, 0.5, 0.25, 0.8)
+MOST_LAYERS = 4
+PLANTS = (
+    "none",
+    *(f"{value}@{place}" for place in ("xs", "dhs", "h0", "pad") for value in ("nan", "inf")),
+)
+
+_SEQUENCES = tuple(kind for kind in KINDS if not LAYERS[kind].is_cell)
+_TORCH = tuple(kind for kind in KINDS if LAYERS[kind].has_torch_interface)
+_LISTS = tuple(kind for kind in KINDS if not LAYERS[kind].has_torch_interface)
+_NN, _TIME = ("nn",), ("time",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One field of a case.
+
+    In a token a field is a word (the value itself), a flag (``flag``, for True) or a number after
+    ``prefix``. A field that has its default is left out, unless ``always`` says otherwise.
+
+    Attributes:
+        name: the attribute of ``Case``.
+        help: what it means, with values and code between backquotes.
+        values: what it may be, the default first; empty for a whole number.
+        least, below: the bounds of a whole number.
+        kinds: the layers that have the field.
+        elsewhere: its value for the other layers; None for the default.
+        only: those values that not all of these layers have, and which do.
+        why: the reason for ``kinds`` and ``only``.
+        flag, prefix, always: how it is written.
+        size: whether it is a part of the first word of a token, as in ``B4T12D8H16``.
+    """
+
+    name: str
+    help: str
+    values: tuple[Any, ...] = ()
+    least: int = 0
+    below: int | None = None
+    kinds: tuple[str, ...] = KINDS
+    elsewhere: Any = None
+    only: Mapping[Any, tuple[str, ...]] = field(default_factory=dict)
+    why: str = ""
+    flag: str = ""
+    prefix: str = ""
+    always: bool = False
+    size: bool = False
+
+    @property
+    def default(self) -> Any:
+        """What it is where nothing is said: the first value; of whole numbers 0."""
+        return self.values[0] if self.values else 0
+
+    def allowed(self, kind: str) -> tuple[Any, ...]:
+        """The values for a layer, the usual one first; empty if it may be any whole number."""
+        if kind not in self.kinds:
+            return (self.default if self.elsewhere is None else self.elsewhere,)
+        return tuple(value for value in self.values if kind in self.only.get(value, self.kinds))
+
+    def fitted(self, value: Any, kind: str) -> Any:
+        """The value if a layer has it, else the usual one for the layer."""
+        allowed = self.allowed(kind)
+        return value if not allowed or value in allowed else allowed[0]
+
+    def check(self, value: Any, kind: str) -> None:
+        """Raise ValueError for a value that the field never has, or not for a layer."""
+        if self.values and value not in self.values:
+            raise ValueError(f"{self.name}: expected one of {self.values}, got {value!r}")
+        allowed = self.allowed(kind)
+        if allowed and value not in allowed:
+            usual = repr(allowed[0]) if len(allowed) == 1 else f"one of {allowed}"
+            raise ValueError(
+                f"{self.name}: expected {usual} for {CLASSES[kind]}, got {value!r}: {self.reason}"
+            )
+        if allowed:
+            return
+        if value < self.least:
+            raise ValueError(f"{self.name}: expected at least {self.least}, got {value}")
+        if self.below is not None and value >= self.below:
+            raise ValueError(f"{self.name}: expected less than {self.below}, got {value}")
+
+    @property
+    def reason(self) -> str:
+        """Why not every layer has it, in words."""
+        return self.why or f"only {_classes(self.kinds)} {'has' if len(self.kinds) == 1 else 'have'} it"
+
+    def text(self, value: Any) -> str:
+        """A value as it is written in a token."""
+        if self.prefix:
+            return f"{self.prefix}{value:g}" if isinstance(value, float) else f"{self.prefix}{value}"
+        return self.flag or str(value)
+
+    def written(self, value: Any, kind: str) -> str:
+        """What a token has of it; empty where it is left out."""
+        if kind not in self.kinds or (value == self.default and not self.always):
+            return ""
+        return self.text(value)
+
+    def read(self, part: str) -> Any:
+        """The value that a part of a token says; None if it is no part of this field."""
+        if self.flag:
+            return True if part == self.flag else None
+        if not self.prefix:
+            return part if part in self.values else None
+        number = r"[0-9]+(\.[0-9]+)?" if isinstance(self.default, float) else "[0-9]+"
+        found = re.fullmatch(f"{self.prefix}({number})", part)
+        return type(self.default)(found[1]) if found else None
+
+
+FIELDS = (
+    Field(
+        name="kind",
+        values=KINDS,
+        help="the layer: "
+        + ", ".join(f"`{layer.class_name}` (`{layer.token}-`)" for layer in LAYERS.values() if layer.token),
+    ),
+    Field(name="B", prefix="B", size=True, always=True, least=1, help="batch size"),
+    Field(
+        name="T",
+        prefix="T",
+        size=True,
+        always=True,
+        least=1,
+        kinds=_SEQUENCES,
+        elsewhere=1,
+        why="a cell has one step",
+        help="number of time steps",
+    ),
+    Field(name="D", prefix="D", size=True, always=True, least=1, help="input size"),
+    Field(name="H", prefix="H", size=True, always=True, least=1, help="hidden size"),
+    Field(
+        name="layers",
+        values=tuple(range(1, MOST_LAYERS + 1)),
+        prefix="L",
+        size=True,
+        kinds=_NN,
+        help="number of layers",
+    ),
+    Field(name="bidirectional", values=(False, True), flag="bi", kinds=_NN, help="both directions"),
+    Field(name="relu", values=(False, True), flag="relu", kinds=_TORCH, help="relu in place of tanh"),
+    Field(name="batch_first", values=(False, True), flag="bf", kinds=_NN, help="the option `batch_first`"),
+    Field(
+        name="dtype",
+        values=("f64", "f32"),
+        always=True,
+        help="working precision of the layer: float64 or float32",
+    ),
+    Field(
+        name="gain",
+        values=GAINS,
+        prefix="g",
+        help="scale of the recurrent weights, from 0.001 (gradients vanish) over 1 to 4 (chaos)",
+    ),
+    Field(
+        name="h0",
+        values=(False, True),
+        flag="h0",
+        kinds=tuple(kind for kind in KINDS if kind != "cell"),
+        elsewhere=True,
+        why="a cell always has an initial state",
+        help="an initial state is given",
+    ),
+    Field(
+        name="upstream",
+        values=UPSTREAMS,
+        kinds=_SEQUENCES,
+        why="a cell has one step",
+        help="upstream gradient of the outputs: of every step (`dense`), of the `last` step only, or "
+        "with `gaps` (zero at some steps)",
+    ),
+    Field(
+        name="given",
+        values=GIVEN,
+        kinds=_NN,
+        help="what has an upstream gradient: the `output`, h_n (`final`), or `both`",
+    ),
+    Field(
+        name="layout",
+        values=LAYOUTS,
+        help="memory layout of every array given to the layer",
+    ),
+    Field(
+        name="calls",
+        values=CALLS,
+        only=dict.fromkeys(CALLS[2:], _TIME),
+        why="only TimeRNN keeps a state",
+        help="calls of one layer: `once`; `again` (a call of other sizes first, then the weights are "
+        "updated in place); `reset` (likewise, with a stateful layer and `reset_state` before the second "
+        "call); `chunks2`, `chunks3` (a stateful layer, the sequence cut into 2 or 3 parts)",
+    ),
+    Field(
+        name="bias",
+        values=BIASES,
+        only={"row": _LISTS, "nobias": _TORCH},
+        why="a bias [1, H] is of TimeRNN and RNN, no bias of nn.RNN and nn.RNNCell",
+        help="a bias [H] (`flat`), a bias [1, H] (`row`), or no bias (`nobias`)",
+    ),
+    Field(
+        name="form",
+        values=FORMS,
+        kinds=_TORCH,
+        only={"packed": _NN},
+        help="form of the input",
+        why="only nn.RNN and nn.RNNCell have it, and the input of a cell is not packed",
+    ),
+    Field(
+        name="lengths",
+        values=LENGTHS,
+        kinds=_NN,
+        help="lengths of the sequences: all T (`full`, not given); or given as `equal` (and mostly below "
+        "T), `sorted`, `unsorted`, or mostly 1 (`ones`)",
+    ),
+    Field(
+        name="plant",
+        values=PLANTS,
+        only=dict.fromkeys(PLANTS[-2:], _NN),
+        why="only nn.RNN has padding",
+        help="a NaN or infinity in one element of `xs`, `dhs` or `h0`, or all over the padding (`pad`)",
+    ),
+    Field(
+        name="dropout",
+        values=DROPOUTS,
+        prefix="p",
+        kinds=_NN,
+        help="dropout probability; masks are given, unless in evaluation mode",
+    ),
+    Field(name="eval", values=(False, True), flag="eval", kinds=_NN, help="evaluation mode"),
+    Field(
+        name="whole",
+        values=(False, True),
+        flag="int",
+        kinds=_TORCH,
+        help="small whole numbers (biases half-odd), so that float32 is exact and values are compared "
+        "bit for bit",
+    ),
+    Field(name="seed", prefix="s", always=True, below=2**63, help="seed of the arrays"),
+)
+"""In the order of a token."""
+
+FIELD = {row.name: row for row in FIELDS}
+CHOICES = {row.name: row.values for row in FIELDS if row.values}
+"""The values of every field that is no whole number."""
+
+EXAMPLES = ("B4T12D8H16-f32-g2-h0-last-again-s17", "nn-B4T12D8H16L2-bi-relu-bf-f32-both-unsorted-p0.5-s17")
+"""Two tokens that show most of the grammar."""
+
+
+def token_parts(row: Field) -> list[str]:
+    """What a token may have of a field; ``N`` for any whole number."""
+    if row.name == "kind":
+        return [f"{LAYERS[kind].token}-" for kind in KINDS[1:]]
+    if row.flag:
+        return [row.flag]
+    if not row.values:
+        return [f"{row.prefix}N"]
+    return [row.text(value) for value in row.values if row.always or value != row.default]
+
+
+def token_help() -> str:
+    """The grammar of tokens, for the command line."""
+    lines = [
+        "The token of a case, such as",
+        *(f"  {example}" for example in EXAMPLES),
+        "has these parts, in this order; a field that has its default is left out:",
+    ]
+    for row in FIELDS:
+        notes = [*([f"default {_default(row)}"] * bool(row.values)), *([_limits(row)] * bool(_limits(row)))]
+        text = f"{', '.join(token_parts(row))}: {row.help}" + f" ({'; '.join(notes)})" * bool(notes)
+        lines += textwrap.wrap(
+            text.replace("`", ""),
+            100,
+            initial_indent="  ",
+            subsequent_indent="      ",
+            break_on_hyphens=False,
+        )
+    return "\n".join(lines)
+
+
+def token_table() -> str:
+    """The grammar of tokens as a table in Markdown, for the documentation."""
+    lines = ["| part of a token | field | default | layers | meaning |", "|---|---|---|---|---|"]
+    for row in FIELDS:
+        parts = ", ".join(f"`{part}`" for part in token_parts(row))
+        default = f"`{_default(row)}`" if row.values else ""
+        lines.append(f"| {parts} | `{row.name}` | {default} | {_limits(row) or 'all'} | {row.help} |")
+    return "\n".join(lines)
+
+
+def _default(row: Field) -> str:
+    return (
+        CLASSES[row.default] if row.name == "kind" else f"{row.default:g}" if row.prefix else f"{row.default}"
+    )
+
+
+def _limits(row: Field) -> str:
+    """Which layers have a field or some of its values; empty for all."""
+    limits = [f"only {_classes(row.kinds)}"] if row.kinds != KINDS else []
+    shared: dict[tuple[str, ...], list[str]] = {}
+    for value, kinds in row.only.items():
+        shared.setdefault(kinds, []).append(f"`{value}`")
+    return "; ".join(
+        [*limits, *(f"{', '.join(values)}: only {_classes(kinds)}" for kinds, values in shared.items())]
+    )
+
+
+def _classes(kinds: tuple[str, ...]) -> str:
+    return " and ".join(CLASSES[kind] for kind in kinds)
