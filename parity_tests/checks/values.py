@@ -1,23 +1,25 @@
-"""One case judged: the reference's answer, the subject's, the comparison, the report."""
+"""One case judged: the subject's answer compared with the reference's."""
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from parity_tests.cases.arrays import DTYPES, Array, Call, calls_of
 from parity_tests.cases.case import Case
-from parity_tests.cases.tensors import SECOND_BIAS, TENSORS, Answer, family, native, time_axis
+from parity_tests.cases.tensors import SECOND_BIAS, Answer, family, native, time_axis
 from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import Magnitudes, Noise, unit_roundoff
 from parity_tests.references.tolerance import Allowance, Comparison, allowance, compare, exact
 from parity_tests.report import Finding, Report, Tally
-from parity_tests.subjects.drivers import NotArray, Performance, call_label
+from parity_tests.subjects.drivers import call_label
+from parity_tests.subjects.results import CaseResults, Mismatch
 
 Reference = Callable[[Case, Sequence[Call]], list[Answer]]
 """Gives the true answers, in float64, to the calls of a case."""
 
 
-RunCase = Callable[[Case], Performance]
+RunCase = Callable[[Case], CaseResults]
 """Runs the subject over the calls of a case."""
 
 
@@ -39,38 +41,72 @@ def judge(case: Case, reference: Reference, run_case: RunCase, without: Containe
     """
     calls = calls_of(case)
     truths = reference(case, calls)
-    performance = run_case(case)
+    results = run_case(case)
     report = Report(planned=1, cases=1)
-    findings = list(performance.findings)
-    for number, (truth, allowances) in enumerate(
-        zip(truths, allowances_of(case, calls, truths), strict=True)
-    ):
-        if number >= len(performance.answers):
-            continue  # the layer raised, which is a finding
-        where = call_label(calls, number)
-        for name, allowed in allowances.items():
-            if name in without or family(name) in without:
-                continue
-            got = performance.answers[number].get(name)
-            want = native(case, name, truth[name])
-            unfit = _unfit(case, name, got, want)
-            if unfit or not isinstance(got, np.ndarray):
-                findings += [unfit] if unfit else []
-                continue
-            allowed = Allowance(
-                native(case, name, allowed.allow),
-                native(case, name, allowed.inconclusive),
-                allowed.disagreement,
-            )
-            comparison = compare(want, got, allowed)
-            tally = report.tensors.setdefault(family(name), Tally(cases=1))
-            tally.add(_tally(comparison, case))
-            if not comparison.equal:
-                findings.append(_difference(case, name, want, got, allowed, comparison, where))
+    findings = list(results.findings)
+    for compared in comparisons(results, truths, allowances_of(case, calls, truths), without):
+        name = compared.tensor
+        if compared.mismatch:
+            mismatch = compared.mismatch
+            findings.append(Finding(mismatch.check, name, case, mismatch.message))
+            continue
+        assert compared.comparison is not None  # made of everything that fits
+        tally = report.tensors.setdefault(family(name), Tally(cases=1))
+        tally.add(_tally(compared.comparison, case))
+        if not compared.comparison.equal:
+            findings.append(_difference(case, compared, call_label(calls, compared.call)))
     if findings:
         report.failed = [str(case)]
         report.find(findings)
     return report
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One tensor of one call beside the truth, both canonical.
+
+    Attributes:
+        call: the number of the call, from 0.
+        tensor: its name.
+        mismatch: what is wrong with its type, shape or dtype, if anything.
+        got: the subject's, None if it is no array of the right shape.
+        want: the truth.
+        allowed: what is allowed.
+        comparison: of ``got`` with ``want``, None if there is no ``got``.
+    """
+
+    call: int
+    tensor: str
+    mismatch: Mismatch | None
+    got: Array | None
+    want: Array
+    allowed: Allowance
+    comparison: Comparison | None
+
+
+def comparisons(
+    results: CaseResults,
+    truths: Sequence[Answer],
+    allowances: Sequence[Mapping[str, Allowance]],
+    without: Container[str] = (),
+) -> Iterator[Compared]:
+    """Compare every tensor of every call that the subject answered with the truth.
+
+    Args:
+        results: the subject's.
+        truths: the right answer to each call.
+        allowances: what is allowed in each tensor of each call.
+        without: tensors that are left out.
+    """
+    for number, (result, truth, allowances_of_call) in enumerate(
+        zip(results.calls, truths, allowances, strict=False)
+    ):
+        for name, allowed in allowances_of_call.items():
+            if name in without or family(name) in without:
+                continue
+            got = result.tensors.get(name)
+            comparison = None if got is None else compare(truth[name], got, allowed)
+            yield Compared(number, name, result.mismatches.get(name), got, truth[name], allowed, comparison)
 
 
 def allowances_of(case: Case, calls: Sequence[Call], truths: Sequence[Answer]) -> list[dict[str, Allowance]]:
@@ -113,48 +149,31 @@ def _agreed(case: Case, truth: Answer, allowances: dict[str, Allowance]) -> dict
     return allowances
 
 
-def _unfit(case: Case, name: str, got: Array | NotArray | None, want: Array) -> Finding | None:
-    """What keeps a tensor from being compared at all: it is absent, or its type, shape or dtype."""
-    dtype = DTYPES[case.dtype]
-    if got is None:
-        return Finding("type", name, case, f"{name} is not among the tensors answered")
-    if isinstance(got, NotArray):
-        return Finding("type", name, case, f"{name} is {got.what}, not a numpy.ndarray")
-    if got.shape != want.shape:
-        message = f"{name} has shape {list(got.shape)}, not {list(want.shape)} ({TENSORS[family(name)]})"
-        return Finding("shape", name, case, message)
-    if got.dtype != dtype:
-        return Finding("dtype", name, case, f"{name} is {got.dtype}, not {dtype} like the parameters")
-    return None
-
-
 def _tally(comparison: Comparison, case: Case) -> Tally:
     judged = comparison.slices > comparison.inconclusive
     return Tally(0, comparison.slices, comparison.inconclusive, comparison.worst, str(case) if judged else "")
 
 
-def _difference(
-    case: Case,
-    name: str,
-    want: Array,
-    got: Array,
-    allowed: Allowance,
-    comparison: Comparison,
-    where: str,
-) -> Finding:
-    wrong = comparison.wrong
+def _difference(case: Case, compared: Compared, label: str) -> Finding:
+    """The finding of a tensor that is off, with indices as the layer has them."""
+    name, comparison, allow = compared.tensor, compared.comparison, compared.allowed.allow
+    assert comparison is not None
+    assert compared.got is not None
+    wrong, want, got = (
+        native(case, name, array) for array in (comparison.wrong, compared.want, compared.got)
+    )
     steps = time_axis(case, name)
-    places = np.argwhere(wrong)
-    order = places[:, steps] if steps is not None else np.zeros(len(places))
-    first = tuple(places[np.argmin(order)].tolist())
-    error, slack = abs(float(got[first]) - float(want[first])), float(allowed.allow[first[:-1]])
+    indices = np.argwhere(wrong)
+    order = indices[:, steps] if steps is not None else np.zeros(len(indices))
+    first = tuple(indices[np.argmin(order)].tolist())
+    error, slack = abs(float(got[first]) - float(want[first])), float(native(case, name, allow)[first[:-1]])
     over = error / slack if slack and not np.isnan(error) else np.inf
     lines = [
-        f"{name}{list(first)}{where}: got {float(got[first])!r}, expected {float(want[first])!r}, "
-        f"error over allowed {over:.3g}; {len(places)} of {wrong.size} elements are off"
+        f"{name}{list(first)}{label}: got {float(got[first])!r}, expected {float(want[first])!r}, "
+        f"error over allowed {over:.3g}; {len(indices)} of {wrong.size} elements are off"
     ]
     if steps is not None:
-        times = places[:, steps]
+        times = indices[:, steps]
         lines.append(
             f"first wrong time step {times.min()}, last {times.max()}, of 0 to {got.shape[steps] - 1}"
         )

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from parity_tests.cases.case import Case
+from parity_tests.checks.values import RunCase
 from parity_tests.diagnosis.diagnose import diagnose
-from parity_tests.diagnosis.samples import RunCase
 from parity_tests.report import Finding
 from parity_tests.subjects.session import DID_NOT_RETURN
 

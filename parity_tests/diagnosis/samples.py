@@ -1,6 +1,6 @@
 """Evidence: what a subject answered in a case, beside what is right and what rounding may move."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -8,14 +8,13 @@ import numpy as np
 
 from parity_tests.cases.arrays import DTYPES, Array, Call, calls_of
 from parity_tests.cases.case import Case
-from parity_tests.cases.tensors import Answer, canonical, native, role
+from parity_tests.cases.tensors import Answer, role
+from parity_tests.checks.values import RunCase, comparisons
 from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import Noise, unit_roundoff
-from parity_tests.references.tolerance import Allowance, allowance, compare
-from parity_tests.subjects.drivers import Performance
+from parity_tests.references.tolerance import Allowance, allowance
+from parity_tests.subjects.results import Mismatch
 
-RunCase = Callable[[Case], Performance]
-"""Runs the subject over the calls of a case."""
 Ask = RunCase
 
 
@@ -29,7 +28,7 @@ class Sample:
         truths: the right answer to each call.
         allowed: what is allowed in each tensor of each.
         got: of each call answered, the tensors that can be compared, in the canonical form.
-        unfit: what cannot: (tensor, check, what it is, what it should be).
+        mismatches: what cannot, for its type, shape or dtype.
         wrong: of each call answered, the tensors that are wrong.
         raised: what the subject raised, if it did.
     """
@@ -39,7 +38,7 @@ class Sample:
     truths: list[Answer]
     allowed: list[dict[str, Allowance]]
     got: list[Answer] = field(default_factory=list)
-    unfit: list[tuple[str, str, str, str]] = field(default_factory=list)
+    mismatches: list[Mismatch] = field(default_factory=list)
     wrong: list[frozenset[str]] = field(default_factory=list)
     raised: str = ""
 
@@ -80,35 +79,20 @@ def _right(case: Case) -> tuple[tuple[Call, ...], list[Answer], list[dict[str, A
 def take(case: Case, ask: Ask) -> Sample:
     """Ask the subject about a case."""
     sample = Sample(case, *_right(case))
-    performance = ask(case)
-    sample.raised = next((f.message for f in performance.findings if f.check == "raises"), "")
-    for answer, truth, limits in zip(performance.answers, sample.truths, sample.allowed, strict=False):
-        got: Answer = {}
-        for name, want in truth.items():
-            value = answer.get(name)
-            reason = _unfit(value, native(case, name, want), DTYPES[case.dtype])
-            if reason:
-                sample.unfit.append((name, *reason))
-            comparable = not reason or reason[0] == "dtype"
-            if isinstance(value, np.ndarray) and comparable and value.dtype.kind == "f":
-                got[name] = np.asarray(canonical(case, name, value), np.float64)
-        sample.got.append(got)
-        sample.wrong.append(
-            frozenset(
-                name for name, value in got.items() if not compare(truth[name], value, limits[name]).equal
-            )
-        )
+    results = ask(case)
+    sample.raised = next((f.message for f in results.findings if f.check == "raises"), "")
+    for result in results.calls:
+        sample.mismatches += result.mismatches.values()
+        sample.got.append({})
+        sample.wrong.append(frozenset())
+    for compared in comparisons(results, sample.truths, sample.allowed):
+        got, comparison = compared.got, compared.comparison
+        if got is None or comparison is None or got.dtype.kind != "f":
+            continue
+        sample.got[compared.call][compared.tensor] = np.asarray(got, np.float64)
+        if not comparison.equal:
+            sample.wrong[compared.call] |= {compared.tensor}
     return sample
-
-
-def _unfit(value: object, want: Array, dtype: np.dtype[np.generic]) -> tuple[str, str, str] | None:
-    if not isinstance(value, np.ndarray):
-        return "type", type(value).__name__, "ndarray"
-    if value.shape != want.shape:
-        return "shape", str(list(value.shape)), str(list(want.shape))
-    if value.dtype != dtype:
-        return "dtype", str(value.dtype), str(dtype)
-    return None
 
 
 def precise(samples: Iterable[Sample]) -> list[Sample]:

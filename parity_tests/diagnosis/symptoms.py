@@ -148,7 +148,11 @@ class Seen:
 def direct(samples: Sequence[Sample]) -> list[Seen]:
     """What types, shapes, dtypes and exceptions say by themselves."""
     result = []
-    unfit = [(sample, *row) for sample in samples for row in sample.unfit]
+    unfit = [
+        (sample, row.tensor, row.check, row.got, row.expected)
+        for sample in samples
+        for row in sample.mismatches
+    ]
     for check in ("type", "shape", "dtype"):
         rows = [(sample, name, got, want) for sample, name, kind, got, want in unfit if kind == check]
         if not rows:

@@ -1,7 +1,7 @@
 """The gate over its own catalogue: every fault is put in and must be seen, and named."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -12,7 +12,7 @@ from parity_tests.cases.arrays import DTYPES, Array, Call, calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.draw import draw_case, shrink
 from parity_tests.cases.layers import CLASSES
-from parity_tests.cases.tensors import SECOND_BIAS, Answer, native
+from parity_tests.cases.tensors import SECOND_BIAS, Answer
 from parity_tests.checks.contract import FAULTS as CONTRACT
 from parity_tests.checks.contract import contract
 from parity_tests.checks.values import RunCase, judge
@@ -23,8 +23,8 @@ from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import Still
 from parity_tests.report import Finding
 from parity_tests.selftest.broken_layers import BROKEN
-from parity_tests.subjects.drivers import NotArray, Performance
 from parity_tests.subjects.interfaces import subject_of
+from parity_tests.subjects.results import CallResult, CaseResults
 
 MOST = 60
 """Cases that are tried of each kind."""
@@ -97,24 +97,25 @@ def truth(case: Case, calls: Sequence[Call]) -> list[Answer]:
 def answering(twin: type[Twin]) -> RunCase:
     """A subject that answers with a twin's numbers, in the case's dtype."""
 
-    def run_case(case: Case) -> Performance:
+    def run_case(case: Case) -> CaseResults:
         answers = twin(case, Still(case)).answers(calls_of(case))
-        return Performance(
-            [
-                natives(case, {name: _rounded(value, twin) for name, value in answer.items()})
-                for answer in answers
-            ]
+        return results_of(
+            case,
+            [{name: _rounded(value, twin) for name, value in answer.items()} for answer in answers],
         )
 
     return run_case
 
 
-def natives(case: Case, canonical: Answer) -> dict[str, Array | NotArray]:
-    """A call's tensors as the layer judged has them."""
+def results_of(case: Case, answers: Iterable[Answer]) -> CaseResults:
+    """What a subject of these canonical answers returns, in the case's dtype."""
     with np.errstate(over="ignore"):
-        return {
-            name: native(case, name, value).astype(DTYPES[case.dtype]) for name, value in canonical.items()
-        }
+        return CaseResults(
+            [
+                CallResult({name: value.astype(DTYPES[case.dtype]) for name, value in answer.items()}, {})
+                for answer in answers
+            ]
+        )
 
 
 def _rounded(value: Array, twin: type[Twin]) -> Array:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,22 +13,8 @@ from parity_tests.cases.layers import CLASSES, KINDS
 from parity_tests.cases.memory_layouts import laid_out
 from parity_tests.cases.tensors import Answer, native, parameters
 from parity_tests.report import Finding
+from parity_tests.subjects.results import CaseResults, call_result
 from parity_tests.subjects.user_frames import told
-
-
-@dataclass(frozen=True, slots=True)
-class NotArray:
-    """In the place of an answer's tensor: what was given is no plain array of numbers."""
-
-    what: str
-
-
-@dataclass(slots=True)
-class Performance:
-    """What the subject answered to each call, and what else was seen while it did."""
-
-    answers: list[dict[str, Array | NotArray]] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +52,11 @@ class Performer:
         self.case = case
         self.layers = layers
         self.cls = class_of(case.kind, layers)
-        self.performance = Performance()
+        self.results = CaseResults()
         self.returned: list[tuple[int, str, Array, Array]] = []
 
     def find(self, check: str, tensor: str, message: str) -> None:
-        self.performance.findings.append(Finding(check, tensor, self.case, message))
+        self.results.findings.append(Finding(check, tensor, self.case, message))
 
     def run(self, calls: Sequence[Call]) -> None:
         layer = self.make(calls[0])
@@ -81,7 +67,7 @@ class Performer:
             before = {name: param.copy() for name, param in self.parameters(layer).items()}
             answer = self.call(number, layer, call)
             after = self.gradients(layer)
-            self.record(answer | after)
+            self.record(call, answer | after)
             for name, param in self.parameters(layer).items():
                 self.check_untouched(name, param, before[name])
             for name, first in grads.items():
@@ -152,8 +138,8 @@ class Performer:
         if isinstance(array, np.ndarray):
             self.returned.append((number, name, array, array.copy()))
 
-    def record(self, answer: Answer) -> None:
-        self.performance.answers.append({name: _plain(value) for name, value in answer.items()})
+    def record(self, call: Call, answer: Mapping[str, object]) -> None:
+        self.results.calls.append(call_result(self.case, call, answer))
 
     def check_untouched(self, name: str, now: Array, before: Array) -> None:
         if not _identical(now, before):
@@ -181,7 +167,7 @@ class _Adapter(Performer):
         answer = self.layers.answer(Question(**given, token=str(self.case)))
         if not isinstance(answer, Mapping):
             raise TypeError(f"answer: expected tensors by name, got {type(answer).__qualname__}")
-        self.record({str(name): value for name, value in answer.items()})
+        self.record(call, {str(name): value for name, value in answer.items()})
         for name, value in given.items():
             self.check_untouched(name, value, values[name])
 
@@ -375,7 +361,7 @@ def kinds_of(subject: Any) -> tuple[str, ...]:
     return tuple(kind for kind in KINDS if class_of(kind, subject) is not None)
 
 
-def run_case(subject: Any, case: Case) -> Performance:
+def run_case(subject: Any, case: Case) -> CaseResults:
     """Run the class of the case's kind in ``subject`` over the calls of a case.
 
     What the layer raises is a finding, and ends the case.
@@ -388,10 +374,10 @@ def run_case(subject: Any, case: Case) -> Performance:
             warnings.simplefilter("ignore")
             performer.run(calls)
     except (Exception, SystemExit) as error:
-        label = call_label(calls, len(performer.performance.answers))
+        label = call_label(calls, len(performer.results.calls))
         performer.find("raises", "", f"{told(error)}{label}")
     performer.check_ownership()
-    return performer.performance
+    return performer.results
 
 
 def call_label(calls: Sequence[Call], number: int) -> str:
@@ -400,13 +386,6 @@ def call_label(calls: Sequence[Call], number: int) -> str:
         return ""
     B, T, _ = calls[number].xs.shape
     return f" in call {number + 1} of {len(calls)} (B = {B}, T = {T})"
-
-
-def _plain(value: object) -> Any:
-    """A copy of an array of numbers; of anything else, what it is."""
-    if type(value) is not np.ndarray:
-        return NotArray(type(value).__qualname__)
-    return value.copy() if value.dtype.kind in "biufc" else NotArray(f"array of {value.dtype}")
 
 
 def _identical(left: Array, right: Array) -> bool:

@@ -5,9 +5,10 @@ from typing import Any, Protocol
 
 from parity_tests.cases.case import Case
 from parity_tests.report import Finding
-from parity_tests.subjects.drivers import Performance, kinds_of, run_case
+from parity_tests.subjects.drivers import kinds_of, run_case
 from parity_tests.subjects.interfaces import subject_of
 from parity_tests.subjects.loading import Target
+from parity_tests.subjects.results import CaseResults
 from parity_tests.subjects.sandbox.parent import Child, ChildDied, ChildError, ChildTimeout
 
 DID_NOT_RETURN = ("returns in time", "process goes on")
@@ -35,7 +36,7 @@ class Session(Protocol):
     kinds: tuple[str, ...]
     notices: list[str]
 
-    def run_case(self, case: Case) -> Performance:
+    def run_case(self, case: Case) -> CaseResults:
         """Run the subject over the calls of a case."""
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -58,7 +59,7 @@ class InProcess:
         self.kinds = kinds_of(self.subject)
         self.notices: list[str] = []
 
-    def run_case(self, case: Case) -> Performance:
+    def run_case(self, case: Case) -> CaseResults:
         """Run the subject over the calls of a case."""
         return run_case(self.subject, case)
 
@@ -90,14 +91,14 @@ class InChild:
         self.kinds: tuple[str, ...] = tuple(self.child.call(kinds_of))
         self.crashes = 0
 
-    def run_case(self, case: Case) -> Performance:
+    def run_case(self, case: Case) -> CaseResults:
         """Run the subject over the calls of a case; that it hangs, dies or prints is a finding."""
         try:
-            performance: Performance = self.child.call(run_case, case)
+            results: CaseResults = self.child.call(run_case, case)
         except ChildError as error:
-            performance = Performance(findings=[_ended(error, case)])
-        performance.findings += self._printed(case)
-        return performance
+            results = CaseResults(findings=[_ended(error, case)])
+        results.findings += self._printed(case)
+        return results
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Return ``function(subject, *arguments)``.

@@ -20,8 +20,9 @@ from parity_tests.diagnosis.symptoms import SIGNS
 from parity_tests.gate_tests.people import CELLS, LAYERS, MODULES, RIGHT_LAYERS, RIGHT_MODULES
 from parity_tests.references.rounding import Still
 from parity_tests.report import Finding
-from parity_tests.selftest.catalogue_run import answering, natives
-from parity_tests.subjects.drivers import Performance, run_case
+from parity_tests.selftest.catalogue_run import answering, results_of
+from parity_tests.subjects.drivers import run_case
+from parity_tests.subjects.results import CaseResults
 
 NAMES = {
     "A1": ("upstream gradient dropped",),
@@ -306,11 +307,11 @@ def test_what_a_target_lacks_costs_no_name() -> None:
         tag, cls = next((tag, cls) for tag, _, cls in LAYERS if cls.__name__ == name)
         subject = layers("time", cls)
 
-        def ask(case: Case, subject: Any = subject) -> Performance:
-            performance = run_case(subject, case)
-            for tensors in performance.answers:
+        def ask(case: Case, subject: Any = subject) -> CaseResults:
+            results = run_case(subject, case)
+            for tensors in (call.tensors for call in results.calls):
                 del tensors["dx"], tensors["dh_0"]
-            return performance
+            return results
 
         finding = Finding("values", "dWh", Case.parse("B1T2D1H1-f64-last-s0"), "off")
         found = diagnose("time", ask, [finding], lambda case: restricted(case, lacking))
@@ -351,10 +352,10 @@ def twin_of(twin: type[Twin]) -> Ask:
 def altered(change: Callable[[Case, int, Answer], Answer]) -> Ask:
     """A subject that is right but for a change of each call's tensors."""
 
-    def ask(case: Case) -> Performance:
+    def ask(case: Case) -> CaseResults:
         spreads = Twin(case, Still(case)).spreads(calls_of(case))
         right = [{name: runs[0].copy() for name, runs in spread.runs.items()} for spread in spreads]
-        return Performance([natives(case, change(case, n, tensors)) for n, tensors in enumerate(right)])
+        return results_of(case, [change(case, n, tensors) for n, tensors in enumerate(right)])
 
     return ask
 
