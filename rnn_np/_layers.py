@@ -6,7 +6,8 @@ from typing import Any, Self
 import numpy as np
 
 from rnn_np import _kernel
-from rnn_np._checks import (
+from rnn_np._kernel import Array, Tape
+from rnn_np._validation import (
     check_array,
     check_dtype,
     check_floating,
@@ -14,7 +15,6 @@ from rnn_np._checks import (
     is_like,
     numpy_from_torch,
 )
-from rnn_np._kernel import Array, Tape
 
 
 class _Layer:

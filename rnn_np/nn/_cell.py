@@ -6,8 +6,8 @@ import numpy as np
 
 from rnn_np import _kernel
 from rnn_np._kernel import Array, Tape
-from rnn_np.nn._module import Module, kernel_backward, kernel_weights
-from rnn_np.nn._options import check_input
+from rnn_np._validation import check_input
+from rnn_np.nn._recurrent_layer import Module, kernel_backward, kernel_weights
 
 
 class RNNCell(Module):

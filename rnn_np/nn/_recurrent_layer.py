@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from rnn_np import _kernel
-from rnn_np._checks import check_like
 from rnn_np._kernel import Array, Tape
-from rnn_np.nn._options import RULES, check_options, check_state_dict
+from rnn_np._validation import RULES, check_like, check_options, check_state_dict
 
 
 def kernel_weights(weight_ih: Array, weight_hh: Array, *biases: Array) -> tuple[Array, Array, Array | None]:
