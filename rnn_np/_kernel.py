@@ -5,7 +5,7 @@ Backward:  d_t = dhs_t + dz_{t+1} Wh^T,     dz_t = d_t * (1 - h_t^2), or d_t whe
            dWx = sum x_t^T dz_t,  dWh = sum h_{t-1}^T dz_t,  db = sum dz_t
            dx_t = dz_t Wx^T,      dh_0 = dz_1 Wh^T
 
-Rows are packed: those of step 1, then those of step 2, ... The longest sequence stands first, so that
+BatchLayout are packed: those of step 1, then those of step 2, ... The longest sequence stands first, so that
 the rows that are still running are the first ``sizes[t]`` of the step before: a time step is a
 contiguous view, and all steps together are one matrix of N = sum(sizes) rows, without padding. What
 does not depend on the step before is one product over that matrix; only three NumPy calls a step are

@@ -30,7 +30,7 @@ class _Layer:
         self.params = list(check_parameters(Wx, Wh, b))
         # In C order whatever the parameter's, because the kernel's products write straight into them.
         self.grads = [np.zeros(param.shape, param.dtype) for param in self.params]
-        self._own_grads = tuple(self.grads)
+        self._grad_buffers = tuple(self.grads)
         self._tape: Tape | None = None
 
     def _weights(self) -> tuple[Array, Array, Array]:
@@ -38,10 +38,10 @@ class _Layer:
         if len(self.params) != 3:
             raise ValueError(f"params: expected [Wx, Wh, b], got {len(self.params)} of them")
         Wx, Wh, b = self.params
-        if all(map(is_like, self.params, self._own_grads)):
+        if all(map(is_like, self.params, self._grad_buffers)):
             return Wx, Wh, b
         check_parameters(Wx, Wh, b)
-        for name, param, grad in zip(("Wx", "Wh", "b"), self.params, self._own_grads, strict=True):
+        for name, param, grad in zip(("Wx", "Wh", "b"), self.params, self._grad_buffers, strict=True):
             if param.shape != grad.shape or param.dtype != grad.dtype:
                 raise ValueError(
                     f"{name}: expected shape {list(grad.shape)} and dtype {grad.dtype} as when the "
@@ -49,18 +49,20 @@ class _Layer:
                 )
         return Wx, Wh, b
 
-    def _played(self) -> Tape:
+    def _last_tape(self) -> Tape:
         if self._tape is None:
             raise RuntimeError("backward: there is no forward to go back through; call forward first")
         return self._tape
 
     def _backward(self, tape: Tape, dhs: Array) -> tuple[Array, Array]:
-        if len(self.grads) != 3 or any(a is not b for a, b in zip(self.grads, self._own_grads, strict=True)):
+        if len(self.grads) != 3 or any(
+            a is not b for a, b in zip(self.grads, self._grad_buffers, strict=True)
+        ):
             raise ValueError(
                 "grads: expected the arrays that the layer was made with, got others; "
                 "write into them, as in layer.grads[0][...] = value"
             )
-        dWx, dWh, db = self._own_grads
+        dWx, dWh, db = self._grad_buffers
         return _kernel.backward(tape, dhs, dWx, dWh, db.reshape(-1))
 
 
@@ -109,7 +111,7 @@ class RNN(_Layer):
             TypeError: ``dh_next`` is no ``numpy.ndarray``.
             ValueError: its shape or dtype is not that of ``h_next``.
         """
-        tape = self._played()
+        tape = self._last_tape()
         B, H = tape.states.shape
         dh_next = check_array("dh_next", dh_next, "B H", {"B": B, "H": H})
         check_dtype("dh_next", dh_next, tape.h.dtype)
@@ -242,7 +244,7 @@ class TimeRNN(_Layer):
             TypeError: ``dhs`` is no ``numpy.ndarray``.
             ValueError: its shape or dtype is not that of ``hs``.
         """
-        tape = self._played()
+        tape = self._last_tape()
         T, B, (D, H) = len(tape.sizes), tape.sizes[0], tape.Wx.shape
         dhs = check_array("dhs", dhs, "B T H", {"B": B, "T": T, "H": H})
         check_dtype("dhs", dhs, tape.h.dtype)

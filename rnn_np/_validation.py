@@ -154,7 +154,7 @@ def _is_int(value: object) -> bool:
 _SIZE = _Rule(_is_int, lambda value: value >= 1, "an int of at least 1")
 _FLAG = _Rule(lambda value: isinstance(value, bool), lambda _: True, "True or False")
 
-RULES = {
+OPTION_RULES = {
     "input_size": _SIZE,
     "hidden_size": _SIZE,
     "num_layers": _SIZE,
@@ -190,9 +190,9 @@ RULES = {
 
 
 def check_options(**values: object) -> None:
-    """Raise TypeError or ValueError for the first of ``values`` that breaks its rule in ``RULES``."""
+    """Raise TypeError or ValueError for the first of ``values`` that breaks its rule in ``OPTION_RULES``."""
     for name, value in values.items():
-        rule = RULES[name]
+        rule = OPTION_RULES[name]
         if not rule.is_kind(value):
             raise TypeError(f"{name}: expected {rule.expected}, got {value!r} ({type(value).__qualname__})")
         if not rule.fits(value):

@@ -9,7 +9,7 @@ from rnn_np import _kernel
 from rnn_np._kernel import Array
 
 
-class Rows:
+class BatchLayout:
     """The lengths of a batch.
 
     The kernel has the longest sequence first and no padding: [N, ...], the ``sizes[0]`` rows of the
@@ -24,8 +24,8 @@ class Rows:
         """Of the kernel's rows."""
 
     @classmethod
-    def of(cls, T: int, lengths: Array) -> "Rows":
-        """Rows of these ``lengths`` [B], in any order."""
+    def of(cls, T: int, lengths: Array) -> "BatchLayout":
+        """BatchLayout of these ``lengths`` [B], in any order."""
         order = np.argsort(-lengths, kind="stable")
         sizes: list[int] = (lengths > np.arange(lengths.max())[:, None]).sum(axis=1).tolist()
         return cls(T, sizes, order)

@@ -7,10 +7,10 @@ import numpy as np
 from rnn_np import _kernel
 from rnn_np._kernel import Array, Tape
 from rnn_np._validation import check_input
-from rnn_np.nn._recurrent_layer import Module, kernel_backward, kernel_weights
+from rnn_np.nn._recurrent_layer import RecurrentLayer, kernel_backward, kernel_weights
 
 
-class RNNCell(Module):
+class RNNCell(RecurrentLayer):
     """One time step, as ``torch.nn.RNNCell``: h' = tanh(x W_ih^T + b_ih + h W_hh^T + b_hh), or relu.
 
     Args:
@@ -30,7 +30,7 @@ class RNNCell(Module):
         ValueError: an argument is out of its range.
     """
 
-    _defaults = {"bias": True, "nonlinearity": "tanh", "dtype": np.float32}  # noqa: RUF012, typed in Module
+    _defaults = {"bias": True, "nonlinearity": "tanh", "dtype": np.float32}  # noqa: RUF012, typed in RecurrentLayer
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class RNNCell(Module):
         D, H = input_size, hidden_size
         shapes: dict[str, tuple[int, ...]] = {"weight_ih": (H, D), "weight_hh": (H, H)}
         self._make_parameters(shapes | ({"bias_ih": (H,), "bias_hh": (H,)} if bias else {}))
-        self._played: tuple[Tape, bool] | None = None
+        self._saved: tuple[Tape, bool] | None = None
 
     def forward(self, input: Array, hx: Array | None = None) -> Array:  # noqa: A002, torch's name
         """Return ``h_next`` [B, H] from ``input`` [B, D] and ``hx`` [B, H] (None: zeros), or [H] from
@@ -71,7 +71,7 @@ class RNNCell(Module):
             hx = check_input("hx", hx, "B H" if batched else "H", {"B": len(x), "H": H}, self.dtype)
         x = np.array(x, order="C").reshape(-1, D)
         tape = _kernel.forward(x, (len(x),), hx, *weights, self.nonlinearity == "relu")
-        self._played = tape, batched
+        self._saved = tape, batched
         return tape.states.copy() if batched else tape.states[0].copy()
 
     __call__ = forward
@@ -87,9 +87,9 @@ class RNNCell(Module):
             TypeError: ``d_h_next`` is no ``numpy.ndarray``.
             ValueError: its shape or dtype is not that of ``h_next``.
         """
-        if self._played is None:
+        if self._saved is None:
             raise RuntimeError("backward: there is no forward to go back through; call the layer first")
-        tape, batched = self._played
+        tape, batched = self._saved
         B, H = tape.states.shape
         axes = "B H" if batched else "H"
         d_h_next = check_input("d_h_next", d_h_next, axes, {"B": B, "H": H}, tape.h.dtype)

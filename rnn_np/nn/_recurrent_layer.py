@@ -7,7 +7,7 @@ import numpy as np
 
 from rnn_np import _kernel
 from rnn_np._kernel import Array, Tape
-from rnn_np._validation import RULES, check_like, check_options, check_state_dict
+from rnn_np._validation import OPTION_RULES, check_like, check_options, check_state_dict
 
 
 def kernel_weights(weight_ih: Array, weight_hh: Array, *biases: Array) -> tuple[Array, Array, Array | None]:
@@ -33,7 +33,7 @@ def kernel_backward(
     return results
 
 
-class Module:
+class RecurrentLayer:
     """Parameters under torch's names, their gradients, and the mode."""
 
     input_size: int
@@ -61,7 +61,7 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         """An option keeps its rule and, if the parameters or the passes are made for it, its value."""
-        if name in RULES and name in self.__dict__:
+        if name in OPTION_RULES and name in self.__dict__:
             check_options(**{name: value})
             if name not in ("batch_first", "dropout", "training", "rng"):
                 if value != getattr(self, name):
@@ -78,25 +78,25 @@ class Module:
         for name, shape in shapes.items():
             setattr(self, name, self.rng.uniform(-bound, bound, shape).astype(self.dtype))
         self.grads = {name: np.zeros(shape, self.dtype) for name, shape in shapes.items()}
-        self._own_grads = self.grads.copy()
+        self._grad_buffers = self.grads.copy()
 
     def _parameters(self) -> dict[str, Array]:
         """The parameters, checked anew because the attributes are the caller's to change."""
-        params = {name: getattr(self, name) for name in self._own_grads}
-        for name, grad in self._own_grads.items():
+        params = {name: getattr(self, name) for name in self._grad_buffers}
+        for name, grad in self._grad_buffers.items():
             check_like(name, params[name], grad)
         return params
 
     def _gradients(self) -> list[Array]:
         """Where a backward pass writes: the arrays that ``grads`` was made with."""
-        if self.grads.keys() != self._own_grads.keys() or any(
-            self.grads[name] is not grad for name, grad in self._own_grads.items()
+        if self.grads.keys() != self._grad_buffers.keys() or any(
+            self.grads[name] is not grad for name, grad in self._grad_buffers.items()
         ):
             raise ValueError(
                 "grads: expected the arrays that the layer was made with, got others; "
                 "write into them, as in layer.grads[name][...] = value"
             )
-        return list(self._own_grads.values())
+        return list(self._grad_buffers.values())
 
     def named_parameters(self) -> Iterator[tuple[str, Array]]:
         """Each parameter's name and the parameter itself, in torch's order."""
@@ -125,7 +125,7 @@ class Module:
                 dtype than the layer's; nothing is changed.
         """
         check_options(prefix=prefix)
-        entries = check_state_dict(state_dict, prefix, self._own_grads)
+        entries = check_state_dict(state_dict, prefix, self._grad_buffers)
         params = self._parameters()
         if fixed := [name for name, param in params.items() if not param.flags.writeable]:
             raise ValueError(

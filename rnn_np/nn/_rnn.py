@@ -8,16 +8,16 @@ import numpy as np
 from rnn_np import _kernel
 from rnn_np._kernel import Array, Tape
 from rnn_np._validation import check_array, check_lengths
-from rnn_np.nn._batch_layout import Rows
-from rnn_np.nn._recurrent_layer import Module, kernel_backward, kernel_weights
-from rnn_np.nn._sequence_format import _Form
+from rnn_np.nn._batch_layout import BatchLayout
+from rnn_np.nn._recurrent_layer import RecurrentLayer, kernel_backward, kernel_weights
+from rnn_np.nn._sequence_format import SequenceFormat
 from rnn_np.nn.utils.rnn import PackedSequence, check_packed
 
 
-class _Played(NamedTuple):
+class _Saved(NamedTuple):
     """What a backward pass needs of its forward pass; nothing in it belongs to the caller."""
 
-    form: _Form
+    form: SequenceFormat
     tapes: list[Tape]
     """Layer-major, as everything of layers and directions."""
     masks: list[Array]
@@ -27,7 +27,7 @@ class _Played(NamedTuple):
     directions: int
 
 
-class RNN(Module):
+class RNN(RecurrentLayer):
     """Layers of recurrence in one direction or both, as ``torch.nn.RNN``.
 
     In each, h_t = tanh(x_t W_ih^T + b_ih + h_{t-1} W_hh^T + b_hh), or relu.
@@ -62,7 +62,7 @@ class RNN(Module):
     bidirectional: bool
     rng: "np.random.Generator"
 
-    _defaults = {  # noqa: RUF012, typed in Module
+    _defaults = {  # noqa: RUF012, typed in RecurrentLayer
         "num_layers": 1,
         "nonlinearity": "tanh",
         "bias": True,
@@ -114,15 +114,17 @@ class RNN(Module):
                 if bias:
                     shapes |= {f"bias_{kind}_l{layer}{suffix}": (H,) for kind in ("ih", "hh")}
         self._make_parameters(shapes)
-        self._played: _Played | None = None
+        self._saved: _Saved | None = None
 
-    def _form(self, given: object, lengths: object) -> _Form:
+    def _form(self, given: object, lengths: object) -> SequenceFormat:
         """How ``given`` and ``lengths`` say where the rows stand."""
         if isinstance(given, PackedSequence):
             if lengths is not None:
                 raise ValueError("lengths: expected None, for a PackedSequence has its own, got others")
             packed = check_packed("input", given)
-            return _Form(packed.rows(), "", tuple(None if a is None else a.copy() for a in packed[1:]))
+            return SequenceFormat(
+                packed.rows(), "", tuple(None if a is None else a.copy() for a in packed[1:])
+            )
         axes = "T" if getattr(given, "ndim", 3) == 2 else "B T" if self.batch_first else "T B"
         padded = check_array("input", given, f"{axes} D", {"D": self.input_size})
         sizes = dict(zip(axes.split(), padded.shape, strict=False))
@@ -130,11 +132,13 @@ class RNN(Module):
         if T == 0:
             raise ValueError(f"input: expected at least one time step, got shape {list(padded.shape)}")
         if lengths is None:
-            return _Form(Rows(T, (B,) * T, None), axes)
+            return SequenceFormat(BatchLayout(T, (B,) * T, None), axes)
         if axes == "T":
             raise ValueError("lengths: expected None for an unbatched input, got lengths")
         whole = check_lengths(lengths, T, B)
-        return _Form(Rows(T, (B,) * T, None) if (whole == T).all() else Rows.of(T, whole), axes)
+        return SequenceFormat(
+            BatchLayout(T, (B,) * T, None) if (whole == T).all() else BatchLayout.of(T, whole), axes
+        )
 
     def _masks(self, given: object, shape: tuple[int, ...]) -> list[Array]:
         """The masks of a call: copies of those ``given``, or new ones."""
@@ -157,7 +161,7 @@ class RNN(Module):
     def dropout_masks(self) -> list[Array]:
         """Copies of the masks [T, B, directions * H] of the last call, True where kept: one for each
         layer but the last, or none where no dropout was applied."""
-        return [] if self._played is None else [mask.copy() for mask in self._played.masks]
+        return [] if self._saved is None else [mask.copy() for mask in self._saved.masks]
 
     def forward(
         self,
@@ -223,8 +227,8 @@ class RNN(Module):
                 if layer < len(masks):
                     x = x * rows.pack(masks[layer])
                     x *= scale
-        self._played = _Played(form, tapes, masks, scale, directions)
-        return form.give(x), h_n[:, 0] if form.axes == "T" else h_n
+        self._saved = _Saved(form, tapes, masks, scale, directions)
+        return form.to_caller(x), h_n[:, 0] if form.axes == "T" else h_n
 
     __call__ = forward
 
@@ -242,9 +246,9 @@ class RNN(Module):
             TypeError: an argument is of another kind.
             ValueError: a shape or dtype is not that of ``output`` or ``h_n``, or both are None.
         """
-        if self._played is None:
+        if self._saved is None:
             raise RuntimeError("backward: there is no forward to go back through; call the layer first")
-        form, tapes, masks, scale, directions = self._played
+        form, tapes, masks, scale, directions = self._saved
         rows, dtype, S = form.rows, tapes[0].h.dtype, len(tapes)
         B, H = rows.B, len(tapes[0].Wh)
         if d_output is None and d_h_n is None:
@@ -278,4 +282,4 @@ class RNN(Module):
                 if layer and masks:
                     dy *= rows.pack(masks[layer - 1])
                     dy *= scale
-        return form.give(dy), d_hx[:, 0] if form.axes == "T" else d_hx
+        return form.to_caller(dy), d_hx[:, 0] if form.axes == "T" else d_hx

@@ -6,14 +6,14 @@ import numpy as np
 
 from rnn_np._kernel import Array
 from rnn_np._validation import check_input
-from rnn_np.nn._batch_layout import Rows
+from rnn_np.nn._batch_layout import BatchLayout
 from rnn_np.nn.utils.rnn import PackedSequence, check_packed
 
 
-class _Form(NamedTuple):
+class SequenceFormat(NamedTuple):
     """How a call's sequences are given, and those of its results and its backward."""
 
-    rows: Rows
+    rows: BatchLayout
     axes: str
     """Of padded sequences: "T B", "B T" or, unbatched, "T"."""
     packed: tuple[Array | None, ...] | None = None
@@ -40,7 +40,7 @@ class _Form(NamedTuple):
         states = check_input(name, value, axes, sizes, dtype)
         return states.reshape(S, self.rows.B, H)
 
-    def give(self, rows: Array) -> Array | PackedSequence:
+    def to_caller(self, rows: Array) -> Array | PackedSequence:
         """New arrays of this form from the kernel's ``rows``."""
         if self.packed is not None:
             data = rows.copy().reshape(self.rows.N, rows.shape[-1])

@@ -8,7 +8,7 @@ import numpy as np
 
 from rnn_np._kernel import Array
 from rnn_np._validation import check_array, check_lengths, check_options
-from rnn_np.nn._batch_layout import Rows
+from rnn_np.nn._batch_layout import BatchLayout
 
 __all__ = [
     "PackedSequence",
@@ -59,12 +59,12 @@ class PackedSequence(_Fields):
         check_packed("PackedSequence", packed)
         return packed
 
-    def rows(self) -> Rows:
+    def rows(self) -> BatchLayout:
         """Where the rows stand."""
         sizes = self.batch_sizes.tolist()
         equal = self.sorted_indices is None and sizes[0] == sizes[-1]
         order = np.arange(sizes[0]) if self.sorted_indices is None else self.sorted_indices.copy()
-        return Rows(len(sizes), sizes, None if equal else order)
+        return BatchLayout(len(sizes), sizes, None if equal else order)
 
 
 def check_packed(name: str, packed: object) -> PackedSequence:
@@ -149,7 +149,7 @@ def pack_padded_sequence(
             f"lengths: expected none to be above the one before it, got {lengths}; "
             "pass enforce_sorted=False for any order"
         )
-    rows = Rows.of(len(padded), lengths)
+    rows = BatchLayout.of(len(padded), lengths)
     order = None if enforce_sorted else rows.order
     return PackedSequence(np.ascontiguousarray(rows.pack(padded)), np.array(rows.sizes), order)
 
@@ -177,7 +177,9 @@ def pad_packed_sequence(
     _check_filling(padding_value, data.dtype)
     if total_length is not None and total_length < len(sizes):
         raise ValueError(f"total_length: expected at least {len(sizes)}, the longest, got {total_length}")
-    rows = Rows(total_length or len(sizes), sizes.tolist(), np.arange(sizes[0]) if order is None else order)
+    rows = BatchLayout(
+        total_length or len(sizes), sizes.tolist(), np.arange(sizes[0]) if order is None else order
+    )
     return rows.unpack(data, batch_first, padding_value), rows.restore(rows.lengths)
 
 
