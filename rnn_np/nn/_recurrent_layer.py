@@ -1,17 +1,22 @@
-"""What the layers of ``rnn_np.nn`` share: named parameters, their gradients, and checkpoints."""
+"""What the layers of ``rnn_np.nn`` share: named parameters, their gradients, and state dicts."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from rnn_np import _kernel
+from rnn_np._gradients import GradientBuffers
 from rnn_np._kernel import Array, Tape
-from rnn_np._validation import OPTION_RULES, check_like, check_options, check_state_dict
+from rnn_np._validation import OPTION_RULES, check_arguments, check_like, check_state_dict
+
+CHANGEABLE = ("batch_first", "dropout", "training", "rng")
+"""The options that may be set after the layer is made. Parameters or passes depend on the others."""
 
 
 def kernel_weights(weight_ih: Array, weight_hh: Array, *biases: Array) -> tuple[Array, Array, Array | None]:
-    """The kernel's ``Wx``, ``Wh`` and ``b`` of torch's parameters, ``biases`` both or none."""
+    """Return the kernel's ``Wx``, ``Wh`` and ``b`` of torch's parameters; ``biases`` are both or none."""
     with np.errstate(all="ignore"):
         b = biases[0] + biases[1] if biases else None
     return weight_ih.T, weight_hh.T, b
@@ -25,16 +30,27 @@ def kernel_backward(
     weight_hh: Array,
     *biases: Array,
 ) -> tuple[Array, Array]:
-    """The kernel's backward into the gradients of torch's parameters, ``biases`` both or none."""
+    """Run the kernel's backward, and return its ``dx`` and ``dh_0``.
+
+    The last arguments are the gradients of torch's parameters, to be filled; ``biases`` are both or none.
+    """
     db = biases[0] if biases else None
-    results = _kernel.backward(tape, dhs, weight_ih.T, weight_hh.T, db, dh_n)
+    # The transposes are views, so the kernel writes through them into torch's layout. The forward adds
+    # the two biases, so they have the same gradient.
+    dx, dh_0 = _kernel.backward(tape, dhs, weight_ih.T, weight_hh.T, db, dh_n)
     if biases:
         biases[1][...] = biases[0]
-    return results
+    return dx, dh_0
+
+
+def option_defaults(init: Callable[..., None]) -> dict[str, Any]:
+    """Return the options of a constructor that have a default, and the default; ``rng`` is left out."""
+    parameters = inspect.signature(init).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty and p.name != "rng"}
 
 
 class RecurrentLayer:
-    """Parameters under torch's names, their gradients, and the mode."""
+    """Parameters under torch's names, their gradients, and the mode. It is no ``torch.nn.Module``."""
 
     input_size: int
     hidden_size: int
@@ -43,105 +59,102 @@ class RecurrentLayer:
     dtype: np.dtype[Any]
     rng: "np.random.Generator"  # quoted, so that numpy.random is imported only when it is used
     grads: dict[str, Array]
-    """The gradients by name: the same arrays for the layer's life, overwritten by each backward."""
+    """The gradients by name. Every backward overwrites these same arrays."""
     training: bool
     """Whether dropout is applied; ``train`` and ``eval`` set it."""
 
     _defaults: ClassVar[dict[str, Any]]
-    """The options that ``repr`` shows if they are others."""
-
-    if TYPE_CHECKING:
-        # A parameter, held by reference: an in-place update is seen by the next forward.
-        def __getattr__(self, name: str) -> Array: ...
+    """The options that ``repr`` leaves out if they have these values."""
 
     def __init__(self, *, rng: "np.random.Generator | None", **options: Any) -> None:
         options |= {"rng": np.random.default_rng() if rng is None else rng, "training": True}
-        check_options(**options)
+        check_arguments(**options)
+        # Past __setattr__, which would compare each option with the one before.
         self.__dict__.update(options, dtype=np.dtype(options["dtype"]))
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """An option keeps its rule and, if the parameters or the passes are made for it, its value."""
+        """Check an option as the constructor does, and refuse to change one that the layer was made for."""
         if name in OPTION_RULES and name in self.__dict__:
-            check_options(**{name: value})
-            if name not in ("batch_first", "dropout", "training", "rng"):
+            check_arguments(**{name: value})
+            if name not in CHANGEABLE:
                 if value != getattr(self, name):
                     raise AttributeError(
                         f"{name}: expected {getattr(self, name)!r}, as when the layer was made, "
                         f"got {value!r}; make a new layer"
                     )
-                return  # What is equal may be of another kind, such as "float32".
+                return  # An equal value may be of another type, such as "float32": keep the one there.
         super().__setattr__(name, value)
 
     def _make_parameters(self, shapes: dict[str, tuple[int, ...]]) -> None:
-        """Draw them from U(-1 / sqrt(H), 1 / sqrt(H)), as torch does."""
+        """Draw the parameters from U(-1 / sqrt(H), 1 / sqrt(H)), as torch does; set ``grads`` to zeros."""
         bound = 1 / np.sqrt(self.hidden_size)
         for name, shape in shapes.items():
             setattr(self, name, self.rng.uniform(-bound, bound, shape).astype(self.dtype))
-        self.grads = {name: np.zeros(shape, self.dtype) for name, shape in shapes.items()}
-        self._grad_buffers = self.grads.copy()
+        self._grad_buffers = GradientBuffers(shapes, self.dtype)
+        self.grads = self._grad_buffers.by_name.copy()
 
     def _parameters(self) -> dict[str, Array]:
-        """The parameters, checked anew because the attributes are the caller's to change."""
-        params = {name: getattr(self, name) for name in self._grad_buffers}
-        for name, grad in self._grad_buffers.items():
+        """Return the parameters, checked in every call, because the attributes are the caller's to change."""
+        params = {}
+        for name, grad in self._grad_buffers.by_name.items():
+            params[name] = getattr(self, name)
             check_like(name, params[name], grad)
         return params
 
-    def _gradients(self) -> list[Array]:
-        """Where a backward pass writes: the arrays that ``grads`` was made with."""
-        if self.grads.keys() != self._grad_buffers.keys() or any(
-            self.grads[name] is not grad for name, grad in self._grad_buffers.items()
-        ):
-            raise ValueError(
-                "grads: expected the arrays that the layer was made with, got others; "
-                "write into them, as in layer.grads[name][...] = value"
-            )
-        return list(self._grad_buffers.values())
+    def _gradients(self) -> tuple[Array, ...]:
+        """Return the arrays that a backward pass writes into, if ``grads`` still holds them."""
+        self._grad_buffers.check_dict(self.grads)
+        return self._grad_buffers.arrays
 
     def named_parameters(self) -> Iterator[tuple[str, Array]]:
-        """Each parameter's name and the parameter itself, in torch's order."""
+        """Iterate over the names of the parameters and the parameters themselves, in torch's order."""
         return iter(self._parameters().items())
 
     def state_dict(self, prefix: str = "") -> dict[str, Array]:
-        """Copies of the parameters by torch's names, each after ``prefix``.
+        """Return copies of the parameters under torch's names, with ``prefix`` before each name.
 
         Raises:
-            TypeError: ``prefix`` is no str.
+            TypeError: ``prefix`` is not a str.
         """
-        check_options(prefix=prefix)
+        check_arguments(prefix=prefix)
         return {prefix + name: np.array(param, order="C") for name, param in self.named_parameters()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], prefix: str = "") -> None:
-        """Write the entries of a checkpoint, NumPy arrays or torch tensors, into the parameters.
+        """Write the entries of a state dict, NumPy arrays or torch tensors, into the parameters.
 
         Args:
-            state_dict: torch's names, shapes and layout, such as ``weight_ih_l0`` [H, D]. Entries
-                whose names do not begin with ``prefix`` are others' and left alone.
-            prefix: as in ``rnn.weight_ih_l0``, where the layer is a part of a larger module.
+            state_dict: torch's names, shapes and layout, such as ``weight_ih_l0`` [H, D]. Entries whose
+                names do not begin with ``prefix`` are ignored: they belong to other layers.
+            prefix: such as "rnn.", where the state dict is of a larger module and names
+                ``rnn.weight_ih_l0``.
 
         Raises:
-            TypeError: ``state_dict`` is no mapping or ``prefix`` no str.
-            ValueError: it names all entries that are missing, unexpected, misshapen or of another
-                dtype than the layer's; nothing is changed.
+            TypeError: ``state_dict`` is not a mapping, or ``prefix`` is not a str.
+            ValueError: entries are missing or unexpected, or have another shape or dtype than the
+                layer's. The message names all of them; nothing is changed.
         """
-        check_options(prefix=prefix)
-        entries = check_state_dict(state_dict, prefix, self._grad_buffers)
+        check_arguments(prefix=prefix)
+        entries = check_state_dict(state_dict, prefix, self._grad_buffers.by_name)
         params = self._parameters()
-        if fixed := [name for name, param in params.items() if not param.flags.writeable]:
+        if readonly := [name for name, param in params.items() if not param.flags.writeable]:
             raise ValueError(
-                f"{', '.join(fixed)}: expected a parameter that can be written, got a read-only one"
+                f"{', '.join(readonly)}: expected a parameter that can be written, got a read-only one"
             )
         for name, param in params.items():
             param[...] = entries[name]
 
     def train(self, mode: bool = True) -> Self:
-        """Apply dropout from now on, or not; returns the layer."""
-        check_options(mode=mode)
+        """Apply dropout in the next calls, or not, and return the layer.
+
+        Raises:
+            TypeError: ``mode`` is not a bool.
+        """
+        check_arguments(mode=mode)
         self.training = mode
         return self
 
     def eval(self) -> Self:
-        """Apply no dropout from now on; returns the layer."""
+        """Apply no dropout in the next calls, and return the layer."""
         return self.train(False)
 
     def __repr__(self) -> str:

@@ -1,4 +1,10 @@
-"""Packed and padded sequences, the counterpart of ``torch.nn.utils.rnn``."""
+"""Packed and padded sequences, the counterpart of ``torch.nn.utils.rnn``.
+
+Sequences of unequal lengths come in three forms. A list of arrays [length, ...]; one padded array
+[T, B, ...] or [B, T, ...] with their lengths; and a ``PackedSequence``, all rows without padding. The
+functions convert between them, with torch's names and arguments. They take arrays of any dtype, and
+return new arrays in O(size) time.
+"""
 
 from collections.abc import Iterable
 from math import isinf
@@ -7,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnn_np._kernel import Array
-from rnn_np._validation import check_array, check_lengths, check_options
+from rnn_np._validation import check_arguments, check_array, check_lengths
 from rnn_np.nn._batch_layout import BatchLayout
 
 __all__ = [
@@ -29,18 +35,27 @@ class _Fields(NamedTuple):
 
 
 class PackedSequence(_Fields):
-    """Sequences without padding, as ``torch.nn.utils.rnn.PackedSequence``; ``pack_padded_sequence``
-    and ``pack_sequence`` make it.
+    """Sequences without padding, as ``torch.nn.utils.rnn.PackedSequence``.
+
+    ``pack_padded_sequence`` and ``pack_sequence`` make it. The fields are held by reference.
 
     Args:
-        data: [N, ...], the rows of step 1, then those of step 2, ..., the longest sequence first.
-        batch_sizes: [T], how many rows each step has: whole numbers, never rising, N in all.
-        sorted_indices: [B], the caller's index of each sequence in ``data``; None: as they are.
-        unsorted_indices: [B], its inverse; made of it if None.
+        data: [N, ...], the rows of step 1, then those of step 2, and so on; in each step the longest
+            sequence comes first.
+        batch_sizes: [T], how many rows each step has: whole numbers, none above the one before, N in all.
+        sorted_indices: [B], the caller's index of each sequence in ``data``. None: the caller's order.
+        unsorted_indices: [B], the inverse of ``sorted_indices``. None: it is computed.
 
     Raises:
-        TypeError: a field is no array, or not of whole numbers.
+        TypeError: a field is not an array, or not of whole numbers.
         ValueError: the fields do not fit one another.
+
+    Example:
+        >>> import numpy as np
+        >>> from rnn_np.nn.utils.rnn import PackedSequence
+        >>> packed = PackedSequence(np.array([4, 1, 5, 2, 6]), np.array([2, 2, 1]))
+        >>> packed.data, packed.batch_sizes
+        (array([4, 1, 5, 2, 6]), array([2, 2, 1]))
     """
 
     __slots__ = ()
@@ -52,25 +67,18 @@ class PackedSequence(_Fields):
         sorted_indices: Array | None = None,
         unsorted_indices: Array | None = None,
     ) -> "PackedSequence":
-        """Check the fields, and make ``unsorted_indices`` of ``sorted_indices``."""
+        """Check the fields, and compute ``unsorted_indices`` from ``sorted_indices``."""
         if unsorted_indices is None and isinstance(sorted_indices, np.ndarray):
             unsorted_indices = np.argsort(sorted_indices, kind="stable")
         packed = super().__new__(cls, data, batch_sizes, sorted_indices, unsorted_indices)
         check_packed("PackedSequence", packed)
         return packed
 
-    def rows(self) -> BatchLayout:
-        """Where the rows stand."""
-        sizes = self.batch_sizes.tolist()
-        equal = self.sorted_indices is None and sizes[0] == sizes[-1]
-        order = np.arange(sizes[0]) if self.sorted_indices is None else self.sorted_indices.copy()
-        return BatchLayout(len(sizes), sizes, None if equal else order)
-
 
 def check_packed(name: str, packed: object) -> PackedSequence:
     """Return ``packed`` if it is a PackedSequence whose fields fit one another.
 
-    Raises TypeError or ValueError, naming the field, what was given and what was expected.
+    Raises TypeError or ValueError, naming the field, what was expected and what was given.
     """
     if not isinstance(packed, PackedSequence):
         raise TypeError(f"{name}: expected a PackedSequence, got {type(packed).__qualname__}")
@@ -79,9 +87,9 @@ def check_packed(name: str, packed: object) -> PackedSequence:
     for field, value in (("batch_sizes", sizes), ("sorted_indices", order), ("unsorted_indices", inverse)):
         if value is None and field != "batch_sizes":
             continue
-        whole = check_array(f"{name}.{field}", value, "T" if field == "batch_sizes" else "B", {})
-        if whole.dtype.kind not in "iu":
-            raise TypeError(f"{name}.{field}: expected whole numbers, got {whole.dtype}")
+        array = check_array(f"{name}.{field}", value, "T" if field == "batch_sizes" else "B", {})
+        if array.dtype.kind not in "iu":
+            raise TypeError(f"{name}.{field}: expected whole numbers, got {array.dtype}")
     if not (len(sizes) and sizes[-1] >= 1 and (sizes[1:] <= sizes[:-1]).all()):
         raise ValueError(f"{name}.batch_sizes: expected sizes of at least 1, never rising, got {sizes}")
     if len(data) != sizes.sum():
@@ -111,8 +119,9 @@ def _check_sequences(sequences: object) -> list[Array]:
     return arrays
 
 
-def _check_filling(padding_value: float, dtype: np.dtype[np.generic]) -> None:
-    check_options(padding_value=padding_value)
+def _check_padding_value(padding_value: float, dtype: np.dtype[np.generic]) -> None:
+    """Refuse a number that ``dtype`` cannot hold; a float may be rounded, but not become infinite."""
+    check_arguments(padding_value=padding_value)
     with np.errstate(all="ignore"):
         filled = np.array(padding_value).astype(dtype)
     floating = np.issubdtype(dtype, np.inexact)
@@ -126,19 +135,30 @@ def pack_padded_sequence(
     batch_first: bool = False,
     enforce_sorted: bool = True,
 ) -> PackedSequence:
-    """Pack ``input`` [T, B, ...] or, ``batch_first``, [B, T, ...], of any dtype.
+    """Pack padded sequences, as ``torch.nn.utils.rnn.pack_padded_sequence``.
 
     Args:
-        input: padded sequences; what stands in the padding is left out.
-        lengths: [B], whole numbers in 1 to T.
-        batch_first: which axis is time.
-        enforce_sorted: refuse lengths that rise; if False, they may be in any order.
+        input: [T, B, ...] or, if ``batch_first``, [B, T, ...]; the padding is left out.
+        lengths: [B], whole numbers from 1 to T.
+        batch_first: whether the first axis is the batch.
+        enforce_sorted: refuse lengths above the one before. If False, they may be in any order.
+
+    Returns:
+        The packed sequences. Those of equal length keep their order.
 
     Raises:
-        TypeError: an argument is of another kind.
-        ValueError: lengths do not fit, or rise, or ``input`` is empty.
+        TypeError: an argument has the wrong type.
+        ValueError: the lengths do not fit or are not sorted, or ``input`` is empty.
+
+    Example:
+        >>> import numpy as np
+        >>> from rnn_np.nn.utils.rnn import pack_padded_sequence
+        >>> padded = np.array([[1, 2, 0], [4, 5, 6]])  # [B, T]
+        >>> packed = pack_padded_sequence(padded, [2, 3], batch_first=True, enforce_sorted=False)
+        >>> packed.data, packed.batch_sizes, packed.sorted_indices
+        (array([4, 1, 5, 2, 6]), array([2, 2, 1]), array([1, 0]))
     """
-    check_options(batch_first=batch_first, enforce_sorted=enforce_sorted)
+    check_arguments(batch_first=batch_first, enforce_sorted=enforce_sorted)
     padded = check_array("input", input, "T B ...", {})
     if padded.size == 0:
         raise ValueError(f"input: expected at least one element, got shape {list(padded.shape)}")
@@ -149,9 +169,9 @@ def pack_padded_sequence(
             f"lengths: expected none to be above the one before it, got {lengths}; "
             "pass enforce_sorted=False for any order"
         )
-    rows = BatchLayout.of(len(padded), lengths)
-    order = None if enforce_sorted else rows.order
-    return PackedSequence(np.ascontiguousarray(rows.pack(padded)), np.array(rows.sizes), order)
+    layout = BatchLayout.of_lengths(len(padded), lengths)
+    order = None if enforce_sorted else layout.order
+    return PackedSequence(np.ascontiguousarray(layout.pack(padded)), np.array(layout.sizes), order)
 
 
 def pad_packed_sequence(
@@ -160,27 +180,40 @@ def pad_packed_sequence(
     padding_value: float = 0.0,
     total_length: int | None = None,
 ) -> tuple[Array, Array]:
-    """Return [T, B, ...] or, ``batch_first``, [B, T, ...], and the lengths [B], in the caller's order.
+    """Pad packed sequences, as ``torch.nn.utils.rnn.pad_packed_sequence``.
 
     Args:
-        sequence: what ``pack_padded_sequence`` or a layer gave.
-        batch_first: which axis is time.
-        padding_value: what stands in the padding.
-        total_length: T; None: the longest sequence's length.
+        sequence: what ``pack_padded_sequence``, ``pack_sequence`` or a layer returned.
+        batch_first: whether the first axis of the result is the batch.
+        padding_value: the value after the end of a sequence.
+        total_length: T; None: the length of the longest sequence.
+
+    Returns:
+        The padded sequences, [T, B, ...] or, if ``batch_first``, [B, T, ...], and their lengths [B], both
+        in the caller's order.
 
     Raises:
-        TypeError: an argument is of another kind.
-        ValueError: ``total_length`` is below the longest sequence's length.
+        TypeError: an argument has the wrong type.
+        ValueError: ``total_length`` is below the length of the longest sequence, or ``padding_value`` is
+            not a value of the sequences' dtype.
+
+    Example:
+        >>> import numpy as np
+        >>> from rnn_np.nn.utils.rnn import pack_sequence, pad_packed_sequence
+        >>> packed = pack_sequence([np.array([4, 5, 6]), np.array([1, 2])])
+        >>> pad_packed_sequence(packed, batch_first=True)
+        (array([[4, 5, 6],
+               [1, 2, 0]]), array([3, 2]))
     """
-    check_options(batch_first=batch_first, total_length=total_length)
+    check_arguments(batch_first=batch_first, total_length=total_length)
     data, sizes, order, _ = check_packed("sequence", sequence)
-    _check_filling(padding_value, data.dtype)
+    _check_padding_value(padding_value, data.dtype)
     if total_length is not None and total_length < len(sizes):
         raise ValueError(f"total_length: expected at least {len(sizes)}, the longest, got {total_length}")
-    rows = BatchLayout(
-        total_length or len(sizes), sizes.tolist(), np.arange(sizes[0]) if order is None else order
-    )
-    return rows.unpack(data, batch_first, padding_value), rows.restore(rows.lengths)
+    # An order, even where all lengths are equal: ``data`` is [N, ...], not [T, B, ...].
+    order = np.arange(sizes[0]) if order is None else order
+    layout = BatchLayout(total_length or len(sizes), sizes.tolist(), order)
+    return layout.unpack(data, batch_first, padding_value), layout.restore(layout.lengths)
 
 
 def pad_sequence(
@@ -189,21 +222,32 @@ def pad_sequence(
     padding_value: float = 0.0,
     padding_side: str = "right",
 ) -> Array:
-    """Return the arrays ``sequences``, each [length, ...], as [T, B, ...] or [B, T, ...].
+    """Pad a list of sequences, as ``torch.nn.utils.rnn.pad_sequence``.
 
     Args:
-        sequences: arrays of one dtype, and of one shape but for their length.
-        batch_first: which axis is time.
-        padding_value: what stands in the padding.
+        sequences: arrays [length, ...] of one dtype, whose shapes differ in the length alone.
+        batch_first: whether the first axis of the result is the batch.
+        padding_value: the value before or after a sequence.
         padding_side: "right", after the end, or "left", before the start.
 
+    Returns:
+        The padded sequences, [T, B, ...] or, if ``batch_first``, [B, T, ...].
+
     Raises:
-        TypeError: an argument is of another kind.
-        ValueError: there is no sequence, or they do not fit one another.
+        TypeError: an argument has the wrong type.
+        ValueError: there is no sequence, they do not fit one another, or ``padding_value`` is not a value
+            of their dtype.
+
+    Example:
+        >>> import numpy as np
+        >>> from rnn_np.nn.utils.rnn import pad_sequence
+        >>> pad_sequence([np.array([1, 2]), np.array([4, 5, 6])], batch_first=True)
+        array([[1, 2, 0],
+               [4, 5, 6]])
     """
-    check_options(batch_first=batch_first, padding_side=padding_side)
+    check_arguments(batch_first=batch_first, padding_side=padding_side)
     arrays = _check_sequences(sequences)
-    _check_filling(padding_value, arrays[0].dtype)
+    _check_padding_value(padding_value, arrays[0].dtype)
     T, B = max(map(len, arrays)), len(arrays)
     shape = ((B, T) if batch_first else (T, B)) + arrays[0].shape[1:]
     padded = np.full(shape, padding_value, arrays[0].dtype)
@@ -215,13 +259,27 @@ def pad_sequence(
 def unpad_sequence(
     padded_sequences: Array, lengths: Array | list[int], batch_first: bool = False
 ) -> list[Array]:
-    """Return the sequences of [T, B, ...] or, ``batch_first``, [B, T, ...], a new array each.
+    """Cut padded sequences to their lengths, as ``torch.nn.utils.rnn.unpad_sequence``.
+
+    Args:
+        padded_sequences: [T, B, ...] or, if ``batch_first``, [B, T, ...].
+        lengths: [B], whole numbers from 0 to T.
+        batch_first: whether the first axis is the batch.
+
+    Returns:
+        The sequences, each a new array [length, ...].
 
     Raises:
-        TypeError: an argument is of another kind.
-        ValueError: ``lengths`` [B] are not whole numbers in 0 to T.
+        TypeError: an argument has the wrong type.
+        ValueError: a shape or the lengths do not fit.
+
+    Example:
+        >>> import numpy as np
+        >>> from rnn_np.nn.utils.rnn import unpad_sequence
+        >>> unpad_sequence(np.array([[1, 2, 0], [4, 5, 6]]), [2, 3], batch_first=True)
+        [array([1, 2]), array([4, 5, 6])]
     """
-    check_options(batch_first=batch_first)
+    check_arguments(batch_first=batch_first)
     padded = check_array("padded_sequences", padded_sequences, "T B ...", {})
     padded = padded if batch_first else padded.swapaxes(0, 1)
     lengths = check_lengths(lengths, padded.shape[1], len(padded), least=0)
@@ -229,23 +287,48 @@ def unpad_sequence(
 
 
 def pack_sequence(sequences: Iterable[Array], enforce_sorted: bool = True) -> PackedSequence:
-    """Pack the arrays ``sequences``, each [length, ...].
+    """Pack a list of sequences, as ``torch.nn.utils.rnn.pack_sequence``.
+
+    Args:
+        sequences: arrays [length, ...] of one dtype, whose shapes differ in the length alone.
+        enforce_sorted: refuse a sequence that is longer than the one before. If False, they may be in any
+            order.
+
+    Returns:
+        The packed sequences. Those of equal length keep their order.
 
     Raises:
-        TypeError: an argument is of another kind.
-        ValueError: one is empty, they do not fit one another, or their lengths rise and
-            ``enforce_sorted`` is True.
+        TypeError: an argument has the wrong type.
+        ValueError: a sequence is empty, they do not fit one another, or they are not sorted.
+
+    Example:
+        >>> import numpy as np
+        >>> from rnn_np.nn.utils.rnn import pack_sequence
+        >>> pack_sequence([np.array([4, 5, 6]), np.array([1, 2])]).data
+        array([4, 1, 5, 2, 6])
     """
-    check_options(enforce_sorted=enforce_sorted)
+    check_arguments(enforce_sorted=enforce_sorted)
     arrays = _check_sequences(sequences)
     return pack_padded_sequence(pad_sequence(arrays), list(map(len, arrays)), False, enforce_sorted)
 
 
 def unpack_sequence(packed_sequences: PackedSequence) -> list[Array]:
-    """Return the sequences of a PackedSequence in the caller's order, a new array each.
+    """Return packed sequences as a list, as ``torch.nn.utils.rnn.unpack_sequence``.
+
+    Args:
+        packed_sequences: what ``pack_padded_sequence``, ``pack_sequence`` or a layer returned.
+
+    Returns:
+        The sequences in the caller's order, each a new array [length, ...].
 
     Raises:
-        TypeError: ``packed_sequences`` is no PackedSequence.
+        TypeError: ``packed_sequences`` is not a PackedSequence.
+
+    Example:
+        >>> import numpy as np
+        >>> from rnn_np.nn.utils.rnn import pack_sequence, unpack_sequence
+        >>> unpack_sequence(pack_sequence([np.array([4, 5, 6]), np.array([1, 2])]))
+        [array([4, 5, 6]), array([1, 2])]
     """
     check_packed("packed_sequences", packed_sequences)
     return unpad_sequence(*pad_packed_sequence(packed_sequences, batch_first=True), batch_first=True)
