@@ -4,7 +4,10 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,6 +50,21 @@ def test_every_public_name_has_an_example(name: str) -> None:
     assert ">>>" in documented
     for section in ("Args:", "Raises:", "Example:"):
         assert f"\n{section}\n" in documented
+
+
+def test_the_examples_in_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(rnn_np.__file__).parent / "README.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    monkeypatch.chdir(tmp_path)
+    trained: dict[str, Any] = rnn_np.nn.RNN(8, 16, 2, bidirectional=True).state_dict("rnn.")
+    head: dict[str, Any] = {"head.weight": np.ones((7, 32), np.float32), "head.bias": np.ones(7, np.float32)}
+    np.savez("model.npz", **trained, **head)
+    for block in blocks:
+        names: dict[str, Any] = {}
+        exec(block, names)
+    assert names["scores"].shape == (5, 3, 7)
+    assert np.load("back.npz").files == list(trained)
 
 
 def test_every_module_is_found() -> None:
