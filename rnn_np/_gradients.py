@@ -1,6 +1,6 @@
 """The arrays that a layer's gradients are written into."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -26,16 +26,17 @@ class GradientBuffers:
 
     def check_list(self, grads: list[Array]) -> None:
         """Raise ValueError unless ``grads`` holds exactly these arrays, in their order."""
-        if len(grads) != len(self.arrays) or not self._are(grads):
+        if len(grads) != len(self.arrays) or any(
+            grad is not buffer for grad, buffer in zip(grads, self.arrays, strict=True)
+        ):
             raise self._replaced("layer.grads[0]")
 
     def check_dict(self, grads: dict[str, Array]) -> None:
         """Raise ValueError unless ``grads`` holds exactly these arrays by their names."""
-        if grads.keys() != self.by_name.keys() or not self._are(grads[name] for name in self.by_name):
+        if grads.keys() != self.by_name.keys() or any(
+            grads[name] is not buffer for name, buffer in self.by_name.items()
+        ):
             raise self._replaced("layer.grads[name]")
-
-    def _are(self, grads: Iterable[Array]) -> bool:
-        return all(grad is buffer for grad, buffer in zip(grads, self.arrays, strict=True))
 
     def _replaced(self, target: str) -> ValueError:
         return ValueError(

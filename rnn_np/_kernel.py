@@ -73,7 +73,9 @@ def _first_rows(arrays: list[Array], sizes: Sequence[int]) -> list[Array]:
 
 def _shared_by_all_steps(buffer: Array, sizes: Sequence[int]) -> list[Array]:
     """List ``buffer`` [B, H] once for each step, cut to the step's rows: every step overwrites it."""
-    return _first_rows([buffer] * len(sizes), sizes)
+    if sizes[0] == sizes[-1]:
+        return [buffer] * len(sizes)
+    return [buffer[:size] for size in sizes]
 
 
 def _step_product(H: int) -> Callable[[Array, Array, Array], Array]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from rnn_np import _kernel
 from rnn_np._kernel import Array, Tape
-from rnn_np._validation import check_array
+from rnn_np._validation import WITH_DTYPE, check_array
 from rnn_np.nn._recurrent_layer import RecurrentLayer, kernel_backward, kernel_weights, option_defaults
 from rnn_np.nn._sequence_format import SequenceFormat
 from rnn_np.nn.utils.rnn import PackedSequence
@@ -212,7 +212,7 @@ class RNN(RecurrentLayer):
         S = self.num_layers * directions
         fmt = SequenceFormat.of(input, lengths, self.batch_first, self.input_size)
         layout = fmt.layout
-        x = fmt.input_to_kernel(input, self.input_size, self.dtype)
+        x = fmt.to_kernel("input", input, "D", self.input_size, self.dtype, WITH_DTYPE)
         if hx is not None:
             hx = fmt.states_to_kernel("hx", hx, S, H, self.dtype)
         masks = self._masks(dropout_masks, (layout.T, layout.B, directions * H))

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnn_np._kernel import Array
-from rnn_np._validation import WITH_DTYPE, check_array, check_input, check_lengths
+from rnn_np._validation import check_array, check_input, check_lengths
 from rnn_np.nn._batch_layout import BatchLayout
 from rnn_np.nn.utils.rnn import PackedSequence, check_packed
 
@@ -55,7 +55,8 @@ class SequenceFormat(NamedTuple):
     ) -> Array:
         """Return the kernel's rows of ``value``, if it has this format, ``size`` columns and ``dtype``.
 
-        ``width`` is the name of the last axis, for messages.
+        They may be the caller's memory. ``width`` is the name of the last axis, and ``other_way`` as for
+        ``check_dtype``; both are for messages.
         """
         layout = self.layout
         if self.packed_fields is not None:
@@ -69,15 +70,11 @@ class SequenceFormat(NamedTuple):
             return data.reshape(*layout.shape, size)
         sizes = {"T": layout.T, "B": layout.B, width: size}
         padded = check_input(name, value, f"{self.axes} {width}", sizes, dtype, other_way)
-        if self.unbatched:
+        if self.axes == "T":
             padded = padded[:, None]
         elif self.axes == "B T":
             padded = padded.swapaxes(0, 1)
         return layout.pack(padded)
-
-    def input_to_kernel(self, value: object, D: int, dtype: np.dtype[Any]) -> Array:
-        """Return the kernel's rows of a call's ``input``, which may still be the caller's memory."""
-        return self.to_kernel("input", value, "D", D, dtype, WITH_DTYPE)
 
     def states_to_kernel(self, name: str, value: object, S: int, H: int, dtype: np.dtype[Any]) -> Array:
         """Return ``value`` as [S, B, H], S = num_layers * directions, if it has this format."""
