@@ -7,7 +7,11 @@ Public names:
 ``TimeRNN``
     a whole sequence, the counterpart of ``torch.nn.RNN(batch_first=True)``;
 ``nn``
-    ``torch.nn``'s own interface: layers, directions, dropout, lengths, checkpoints.
+    layers with torch's own interface: several layers, directions, dropout, lengths, state dicts. There,
+    ``nn.RNN`` is a whole sequence and ``nn.RNNCell`` one time step.
+
+``RNN`` and ``TimeRNN`` have the interface of the notebook that this project started from.
+``python -m rnn_np.examples.character_model`` is a training run.
 """
 
 from rnn_np import nn

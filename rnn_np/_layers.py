@@ -1,4 +1,10 @@
-"""The two layers: ``RNN``, one time step, and ``TimeRNN``, a sequence of them."""
+"""The two layers with a list of parameters: ``RNN``, one time step, and ``TimeRNN``, a sequence.
+
+Their interface is that of the notebook that this project started from: the class names, ``params`` and
+``grads``, ``forward`` and ``backward``, ``set_state`` and ``reset_state``, and the names ``xs``, ``hs``,
+``dhs``, ``dxs``, ``h_prev``, ``h_next``, ``dh_next``, ``dh_prev``, ``h`` and ``dh``. The layers with
+torch's interface are in ``rnn_np.nn``; there, ``RNN`` is a sequence and ``RNNCell`` one time step.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -6,42 +12,44 @@ from typing import Any, Self
 import numpy as np
 
 from rnn_np import _kernel
-from rnn_np._checks import (
+from rnn_np._gradients import GradientBuffers
+from rnn_np._kernel import Array, Tape
+from rnn_np._validation import (
+    FROM_PARAMETERS,
     check_array,
     check_dtype,
     check_floating,
+    check_input,
     check_parameters,
     is_like,
     numpy_from_torch,
 )
-from rnn_np._kernel import Array, Tape
 
 
 class _Layer:
     """Parameters, their gradients, and the tape of the last forward."""
 
     params: list[Array]
-    """``[Wx, Wh, b]``, held by reference: an in-place update is seen by the next forward."""
+    """``[Wx, Wh, b]``, held by reference: the next forward sees an update in place."""
     grads: list[Array]
-    """Their gradients, in the same order and shapes: the same arrays for the layer's life,
-    overwritten by each backward."""
+    """Their gradients, in the same order and shapes. Every backward overwrites these same arrays."""
 
     def __init__(self, Wx: Array, Wh: Array, b: Array) -> None:
         self.params = list(check_parameters(Wx, Wh, b))
-        # In C order whatever the parameter's, because the kernel's products write straight into them.
-        self.grads = [np.zeros(param.shape, param.dtype) for param in self.params]
-        self._own_grads = tuple(self.grads)
+        shapes = {"Wx": Wx.shape, "Wh": Wh.shape, "b": b.shape}
+        self._grad_buffers = GradientBuffers(shapes, Wx.dtype)
+        self.grads = list(self._grad_buffers.arrays)
         self._tape: Tape | None = None
 
     def _weights(self) -> tuple[Array, Array, Array]:
-        """The parameters, checked anew because the list is the caller's to change."""
+        """Return the parameters, checked in every call, because the list is the caller's to change."""
         if len(self.params) != 3:
             raise ValueError(f"params: expected [Wx, Wh, b], got {len(self.params)} of them")
         Wx, Wh, b = self.params
-        if all(map(is_like, self.params, self._own_grads)):
+        if all(map(is_like, self.params, self._grad_buffers.arrays)):
             return Wx, Wh, b
         check_parameters(Wx, Wh, b)
-        for name, param, grad in zip(("Wx", "Wh", "b"), self.params, self._own_grads, strict=True):
+        for param, (name, grad) in zip(self.params, self._grad_buffers.by_name.items(), strict=True):
             if param.shape != grad.shape or param.dtype != grad.dtype:
                 raise ValueError(
                     f"{name}: expected shape {list(grad.shape)} and dtype {grad.dtype} as when the "
@@ -49,25 +57,33 @@ class _Layer:
                 )
         return Wx, Wh, b
 
-    def _played(self) -> Tape:
+    def _last_tape(self) -> Tape:
         if self._tape is None:
             raise RuntimeError("backward: there is no forward to go back through; call forward first")
         return self._tape
 
     def _backward(self, tape: Tape, dhs: Array) -> tuple[Array, Array]:
-        if len(self.grads) != 3 or any(a is not b for a, b in zip(self.grads, self._own_grads, strict=True)):
-            raise ValueError(
-                "grads: expected the arrays that the layer was made with, got others; "
-                "write into them, as in layer.grads[0][...] = value"
-            )
-        dWx, dWh, db = self._own_grads
+        """Fill ``grads`` from ``dhs`` [T, B, H], and return ``dx`` [T * B, D] and ``dh_0`` [B, H]."""
+        self._grad_buffers.check_list(self.grads)
+        dWx, dWh, db = self._grad_buffers.arrays
         return _kernel.backward(tape, dhs, dWx, dWh, db.reshape(-1))
+
+    def _sizes(self) -> str:
+        """D, H and dtype, as ``repr`` shows them."""
+        dWx = self._grad_buffers.by_name["Wx"]
+        D, H = dWx.shape
+        return f"D={D}, H={H}, dtype={dWx.dtype}"
 
 
 class RNN(_Layer):
     """One time step: h_t = tanh(h_{t-1} Wh + x_t Wx + b), as in ``torch.nn.RNNCell``.
 
-    In torch's names ``Wx = weight_ih.T``, ``Wh = weight_hh.T`` and ``b = bias_ih + bias_hh``.
+    In torch's names ``Wx = weight_ih.T``, ``Wh = weight_hh.T`` and ``b = bias_ih + bias_hh``. The
+    interface is that of the notebook that this project started from; ``rnn_np.nn.RNNCell`` is the same
+    step with torch's interface. (``rnn_np.nn.RNN`` and ``torch.nn.RNN`` are whole sequences.)
+
+    A step takes O(B H (D + H)) time. ``forward`` keeps copies of its inputs, its result and the weights
+    for ``backward``. Use a layer in one thread at a time; several layers can run in several threads.
 
     Args:
         Wx: [D, H], float32 or float64.
@@ -75,44 +91,77 @@ class RNN(_Layer):
         b: [H] or [1, H], of the same dtype.
 
     Attributes:
-        params: ``[Wx, Wh, b]``, held by reference.
-        grads: their gradients, the same arrays for the layer's life, overwritten by ``backward``.
+        params: ``[Wx, Wh, b]``, held by reference: the next ``forward`` sees an update in place.
+        grads: their gradients in the same order, zeros at first. Every ``backward`` overwrites these
+            same arrays.
 
     Raises:
-        TypeError: a parameter is no ``numpy.ndarray``.
-        ValueError: shapes do not fit, or dtypes differ or are neither float32 nor float64.
+        TypeError: a parameter is not a ``numpy.ndarray``.
+        ValueError: the shapes do not fit, or the dtypes differ or are neither float32 nor float64.
+
+    Example:
+        >>> import numpy as np
+        >>> from rnn_np import RNN
+        >>> rnn = RNN(np.zeros((3, 4)), np.zeros((4, 4)), np.zeros(4))
+        >>> rnn
+        RNN(D=3, H=4, dtype=float64)
+        >>> h_next = rnn.forward(np.ones((2, 3)), np.zeros((2, 4)))
+        >>> h_next.shape
+        (2, 4)
+        >>> dx, dh_prev = rnn.backward(np.ones((2, 4)))
+        >>> dx.shape, dh_prev.shape
+        ((2, 3), (2, 4))
+        >>> rnn.grads[2]  # db: the sum over the batch, as tanh has slope 1 at 0
+        array([2., 2., 2., 2.])
     """
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._sizes()})"
+
+    def __call__(self, x: Array, h_prev: Array) -> Array:
+        """Return ``forward(x, h_prev)``."""
+        return self.forward(x, h_prev)
+
     def forward(self, x: Array, h_prev: Array) -> Array:
-        """Return ``h_next`` [B, H] from ``x`` [B, D] and ``h_prev`` [B, H].
+        """Compute one time step.
+
+        Args:
+            x: [B, D], the input.
+            h_prev: [B, H], the state before the step.
+
+        Returns:
+            ``h_next`` [B, H], the state after the step.
 
         Raises:
-            TypeError: an argument is no ``numpy.ndarray``.
-            ValueError: a shape does not fit, or a dtype is not the parameters'.
+            TypeError: an argument is not a ``numpy.ndarray``.
+            ValueError: a shape does not fit, or a dtype is not that of the parameters.
         """
         Wx, Wh, b = self._weights()
         D, H = Wx.shape
         x = check_array("x", x, "B D", {"D": D})
         h_prev = check_array("h_prev", h_prev, "B H", {"B": len(x), "H": H})
-        check_dtype("x", x, Wx.dtype)
+        check_dtype("x", x, Wx.dtype, FROM_PARAMETERS)
         check_dtype("h_prev", h_prev, Wx.dtype)
         self._tape = _kernel.forward(np.array(x, order="C"), (len(x),), h_prev, Wx, Wh, b)
         return self._tape.states.copy()
 
     def backward(self, dh_next: Array) -> tuple[Array, Array]:
-        """Return ``dx`` [B, D] and ``dh_prev`` [B, H] from ``dh_next`` [B, H]; fill ``grads``.
+        """Backpropagate through the last ``forward``, with the weights as they were then; fill ``grads``.
 
-        It belongs to the last ``forward``, with the weights as they were then.
+        Args:
+            dh_next: [B, H], the gradient of the loss with respect to ``h_next``.
+
+        Returns:
+            ``dx`` [B, D] and ``dh_prev`` [B, H], its gradients with respect to the inputs.
 
         Raises:
             RuntimeError: there was no ``forward``.
-            TypeError: ``dh_next`` is no ``numpy.ndarray``.
+            TypeError: ``dh_next`` is not a ``numpy.ndarray``.
             ValueError: its shape or dtype is not that of ``h_next``.
         """
-        tape = self._played()
+        tape = self._last_tape()
         B, H = tape.states.shape
-        dh_next = check_array("dh_next", dh_next, "B H", {"B": B, "H": H})
-        check_dtype("dh_next", dh_next, tape.h.dtype)
+        dh_next = check_input("dh_next", dh_next, "B H", {"B": B, "H": H}, tape.h.dtype)
         return self._backward(tape, dh_next[None])
 
 
@@ -120,23 +169,50 @@ class TimeRNN(_Layer):
     """An RNN over a sequence, as ``torch.nn.RNN(D, H, batch_first=True)``.
 
     h_t = tanh(h_{t-1} Wh + x_t Wx + b) for t = 1 .. T. In torch's names ``Wx = weight_ih_l0.T``,
-    ``Wh = weight_hh_l0.T`` and ``b = bias_ih_l0 + bias_hh_l0``; ``from_torch`` converts.
+    ``Wh = weight_hh_l0.T`` and ``b = bias_ih_l0 + bias_hh_l0``; ``from_torch`` converts. The interface is
+    that of the notebook that this project started from; ``rnn_np.nn.RNN`` has torch's.
+
+    ``forward`` and ``backward`` take O(B T H (D + H)) time each. ``forward`` keeps copies of its input
+    [B, T, D], of all states [B, T + 1, H] and of the weights for ``backward``, until the next ``forward``.
+    Use a layer in one thread at a time; several layers can run in several threads.
 
     Args:
         Wx: [D, H], float32 or float64.
         Wh: [H, H], of the same dtype.
         b: [H] or [1, H], of the same dtype.
-        stateful: keep the state from one ``forward`` to the next. Gradients stop at the border of
-            a call (truncated BPTT). If False, every ``forward`` starts from zeros.
+        stateful: start each ``forward`` from the state after the last one. Gradients stop where a call
+            starts (truncated BPTT). If False, every ``forward`` starts from zeros.
 
     Attributes:
-        params: ``[Wx, Wh, b]``, held by reference.
-        grads: their gradients, the same arrays for the layer's life, overwritten by ``backward``.
+        params: ``[Wx, Wh, b]``, held by reference: the next ``forward`` sees an update in place.
+        grads: their gradients in the same order, zeros at first. Every ``backward`` overwrites these
+            same arrays.
         stateful: as given.
+        h: [B, H], a copy of the state: that of the last step, or what ``set_state`` was given. None
+            before the first ``forward`` and after ``reset_state``.
+        dh: [B, H], a copy of the gradient with respect to the state that the last ``forward`` started
+            from, computed by ``backward``. None before the first ``backward``.
 
     Raises:
-        TypeError: a parameter is no ``numpy.ndarray``, or ``stateful`` is no bool.
-        ValueError: shapes do not fit, or dtypes differ or are neither float32 nor float64.
+        TypeError: a parameter is not a ``numpy.ndarray``, or ``stateful`` is not a bool.
+        ValueError: the shapes do not fit, or the dtypes differ or are neither float32 nor float64.
+
+    Example:
+        >>> import numpy as np
+        >>> from rnn_np import TimeRNN
+        >>> rnn = TimeRNN(np.zeros((3, 4)), np.zeros((4, 4)), np.zeros(4), stateful=True)
+        >>> rnn
+        TimeRNN(D=3, H=4, dtype=float64, stateful=True)
+        >>> hs = rnn.forward(np.ones((2, 5, 3)))
+        >>> hs.shape
+        (2, 5, 4)
+        >>> dxs = rnn.backward(np.ones_like(hs))
+        >>> dxs.shape, rnn.dh.shape
+        ((2, 5, 3), (2, 4))
+        >>> rnn.grads[2]  # db: the sum over batch and time, as tanh has slope 1 at 0
+        array([10., 10., 10., 10.])
+        >>> for param, grad in zip(rnn.params, rnn.grads):
+        ...     param -= 0.1 * grad  # in place: the layer sees it
     """
 
     def __init__(self, Wx: Array, Wh: Array, b: Array, stateful: bool = False) -> None:
@@ -149,16 +225,29 @@ class TimeRNN(_Layer):
 
     @classmethod
     def from_torch(cls, state_dict: Mapping[str, Any], stateful: bool = False) -> Self:
-        """Make the layer from the state dict of a one-layer, one-directional ``torch.nn.RNN``.
+        """Make the layer from the state dict of a ``torch.nn.RNN`` of one layer and one direction.
 
         Args:
             state_dict: ``weight_ih_l0`` [H, D], ``weight_hh_l0`` [H, H], ``bias_ih_l0`` [H] and
                 ``bias_hh_l0`` [H], as NumPy arrays or torch tensors; they are copied.
             stateful: as for the class.
 
+        Returns:
+            The layer. Its ``params`` are new arrays.
+
         Raises:
-            TypeError: ``state_dict`` is no mapping, or an entry is neither array nor tensor.
-            ValueError: entries are missing, unexpected, or do not fit in shape or dtype.
+            TypeError: ``state_dict`` is not a mapping, or an entry is neither an array nor a tensor.
+            ValueError: entries are missing or unexpected, or do not fit in shape or dtype.
+
+        Example:
+            >>> import numpy as np
+            >>> from rnn_np import TimeRNN
+            >>> names = "weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"
+            >>> shapes = (4, 3), (4, 4), (4,), (4,)
+            >>> state_dict = {name: np.ones(shape) for name, shape in zip(names, shapes)}
+            >>> Wx, Wh, b = TimeRNN.from_torch(state_dict).params
+            >>> Wx.shape, Wh.shape, b
+            ((3, 4), (4, 4), array([2., 2., 2., 2.]))
         """
         names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
         entries = numpy_from_torch(state_dict, names)
@@ -175,29 +264,41 @@ class TimeRNN(_Layer):
             stateful=stateful,
         )
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._sizes()}, stateful={self.stateful})"
+
+    def __call__(self, xs: Array) -> Array:
+        """Return ``forward(xs)``."""
+        return self.forward(xs)
+
     @property
     def h(self) -> Array | None:
-        """A copy of the state [B, H]: the last step's, or what ``set_state`` gave; else None."""
+        """[B, H], a copy of the state: that of the last step, or what ``set_state`` was given; or None."""
         return None if self._h is None else self._h.copy()
 
     @property
     def dh(self) -> Array | None:
-        """A copy of the gradient [B, H] of the initial state of the last ``backward``; else None."""
+        """[B, H], a copy of the last ``backward``'s gradient of the initial state; or None."""
         return None if self._dh is None else self._dh.copy()
 
     def set_state(self, h: Array | None) -> None:
-        """Set ``h`` [B, H] (None: zeros) as the initial state of the next ``forward``; it is copied.
+        """Set the state that the next ``forward`` of a stateful layer starts from.
 
-        A layer that is not stateful starts from zeros all the same.
+        A layer that is not stateful keeps the state too, readable as ``h``, but starts from zeros all the
+        same. That is no error, because it is so in the notebook whose interface this is: its code may
+        call ``set_state`` whatever ``stateful`` is. To use the state, make the layer with
+        ``stateful=True`` or set ``layer.stateful = True``.
+
+        Args:
+            h: [B, H], of the parameters' dtype; it is copied. None: zeros.
 
         Raises:
-            TypeError: ``h`` is no ``numpy.ndarray``.
-            ValueError: its width is not H, or its dtype not the parameters'.
+            TypeError: ``h`` is not a ``numpy.ndarray``.
+            ValueError: its width is not H, or its dtype is not that of the parameters.
         """
         if h is not None:
             Wx = self._weights()[0]
-            h = check_array("h", h, "B H", {"H": Wx.shape[1]})
-            check_dtype("h", h, Wx.dtype)
+            h = check_input("h", h, "B H", {"H": Wx.shape[1]}, Wx.dtype, FROM_PARAMETERS)
             h = np.array(h)
         self._h = h
 
@@ -206,16 +307,21 @@ class TimeRNN(_Layer):
         self._h = None
 
     def forward(self, xs: Array) -> Array:
-        """Return the states ``hs`` [B, T, H] of all steps of ``xs`` [B, T, D].
+        """Compute all time steps of a batch of sequences.
+
+        Args:
+            xs: [B, T, D], the inputs, T at least 1.
+
+        Returns:
+            ``hs`` [B, T, H], the states after each step.
 
         Raises:
-            TypeError: ``xs`` is no ``numpy.ndarray``.
-            ValueError: its shape does not fit, T is 0, its dtype is not the parameters', or the
-                kept state is of another batch size.
+            TypeError: ``xs`` is not a ``numpy.ndarray``.
+            ValueError: its shape does not fit, T is 0, its dtype is not that of the parameters, or the
+                layer is stateful and its state has another batch size.
         """
         Wx, Wh, b = self._weights()
-        xs = check_array("xs", xs, "B T D", {"D": Wx.shape[0]})
-        check_dtype("xs", xs, Wx.dtype)
+        xs = check_input("xs", xs, "B T D", {"D": Wx.shape[0]}, Wx.dtype, FROM_PARAMETERS)
         B, T, D = xs.shape
         if T == 0:
             raise ValueError(f"xs: expected at least one time step, got shape {list(xs.shape)}")
@@ -232,19 +338,23 @@ class TimeRNN(_Layer):
         return hs.transpose(1, 0, 2).copy()
 
     def backward(self, dhs: Array) -> Array:
-        """Return ``dxs`` [B, T, D] from ``dhs`` [B, T, H], the gradient of ``hs``; fill ``grads``
-        and ``dh``.
+        """Backpropagate through the last ``forward``, with the weights as they were then.
 
-        It belongs to the last ``forward``, with the weights as they were then.
+        Fills ``grads`` and ``dh``.
+
+        Args:
+            dhs: [B, T, H], the gradient of the loss with respect to ``hs``.
+
+        Returns:
+            ``dxs`` [B, T, D], its gradient with respect to ``xs``.
 
         Raises:
             RuntimeError: there was no ``forward``.
-            TypeError: ``dhs`` is no ``numpy.ndarray``.
+            TypeError: ``dhs`` is not a ``numpy.ndarray``.
             ValueError: its shape or dtype is not that of ``hs``.
         """
-        tape = self._played()
+        tape = self._last_tape()
         T, B, (D, H) = len(tape.sizes), tape.sizes[0], tape.Wx.shape
-        dhs = check_array("dhs", dhs, "B T H", {"B": B, "T": T, "H": H})
-        check_dtype("dhs", dhs, tape.h.dtype)
+        dhs = check_input("dhs", dhs, "B T H", {"B": B, "T": T, "H": H}, tape.h.dtype)
         dx, self._dh = self._backward(tape, dhs.transpose(1, 0, 2))
         return dx.reshape(T, B, D).transpose(1, 0, 2).copy()

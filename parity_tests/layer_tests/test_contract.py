@@ -288,6 +288,50 @@ def test_not_stateful_starts_from_zeros_every_time() -> None:
     assert layer.forward(numbers(1, 2, D)).shape == (1, 2, H)
 
 
+def test_a_state_that_is_set_waits_until_the_layer_is_stateful() -> None:
+    layer, xs, h_0 = make(), numbers(B, T, D), numbers(B, H)
+    layer.set_state(h_0)
+    assert np.array_equal(np.asarray(layer.h), h_0)
+    layer.stateful = True
+    Wx, Wh, b = layer.params
+    stateful = TimeRNN(Wx, Wh, b, stateful=True)
+    stateful.set_state(h_0)
+    assert np.array_equal(layer.forward(xs), stateful.forward(xs))
+
+
+def test_a_call_is_forward_also_where_a_subclass_has_its_own() -> None:
+    class Doubled(TimeRNN):
+        def forward(self, xs: Array) -> Array:
+            return 2 * super().forward(xs)
+
+    class DoubledCell(RNN):
+        def forward(self, x: Array, h_prev: Array) -> Array:
+            return 2 * super().forward(x, h_prev)
+
+    layer, cell, xs, h = make(), make_cell(), numbers(B, T, D), numbers(B, H)
+    assert np.array_equal(layer(xs), layer.forward(xs))
+    assert np.array_equal(cell(xs[:, 0], h), cell.forward(xs[:, 0], h))
+    Wx, Wh, b = layer.params
+    assert np.array_equal(Doubled(Wx, Wh, b)(xs), 2 * layer(xs))
+    assert np.array_equal(DoubledCell(*cell.params)(xs[:, 0], h), 2 * cell(xs[:, 0], h))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_repr_shows_the_sizes_whatever_became_of_the_parameters(dtype: type) -> None:
+    class Mine(TimeRNN):
+        pass
+
+    Wx, Wh, b = make(False, dtype).params
+    for layer, shown in (
+        (make(True, dtype), f"TimeRNN(D=4, H=6, dtype={dtype.__name__}, stateful=True)"),
+        (Mine(Wx, Wh, b), f"Mine(D=4, H=6, dtype={dtype.__name__}, stateful=False)"),
+        (make_cell(dtype), f"RNN(D=4, H=6, dtype={dtype.__name__})"),
+    ):
+        assert repr(layer) == shown
+        layer.params.clear()
+        assert repr(layer) == shown
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("place", ["xs", "h_0", "dhs"])
 @pytest.mark.parametrize("hidden", [1, H])

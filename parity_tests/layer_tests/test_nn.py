@@ -1,6 +1,7 @@
 """``rnn_np.nn`` against ``torch.nn``, and its contract, a line a test."""
 
 import copy
+import inspect
 import itertools
 import pickle
 import threading
@@ -413,6 +414,7 @@ def test_memory_mapped_files_are_arrays(tmp_path: Path, form: str) -> None:
     def play(layer: nn.RNN, x: Any, hx: Array, d_output: Any, d_h_n: Array) -> list[Any]:
         if form == "packed":
             x, d_output = (packing.pack_padded_sequence(a, LENGTHS, False, False) for a in (x, d_output))
+        output: Any
         output, h_n = layer(x, hx, lengths=LENGTHS if form == "lengths" else None)
         d_input, d_hx = layer.backward(d_output, d_h_n)
         if form == "packed":
@@ -505,6 +507,40 @@ def test_an_empty_batch_gives_empty_results_and_zero_gradients() -> None:
 )  # fmt: skip
 def test_repr_shows_what_is_not_the_default(layer: object, shown: str) -> None:
     assert repr(layer) == shown
+
+
+def test_the_options_that_repr_compares_are_those_of_the_constructor() -> None:
+    for layer, count in ((nn.RNN, 7), (nn.RNNCell, 3)):
+        parameters = inspect.signature(layer).parameters
+        assert len(layer._defaults) == count
+        assert all(parameters[name].default is value for name, value in layer._defaults.items())
+
+
+def test_a_call_is_forward_also_where_a_subclass_has_its_own() -> None:
+    class Doubled(nn.RNN):
+        def forward(self, input: Any, *given: Any, **options: Any) -> Any:  # noqa: A002
+            output, h_n = super().forward(input, *given, **options)
+            return 2 * output, h_n
+
+    class DoubledCell(nn.RNNCell):
+        def forward(self, input: Array, hx: Array | None = None) -> Array:  # noqa: A002
+            return 2 * super().forward(input, hx)
+
+    rnn, cell, x, hx = make(), make_cell(), numbers(T, B, D), numbers(1, B, H)
+    options: dict[str, Any] = {"dtype": np.float64, "rng": np.random.default_rng(1)}
+    twice, twice_cell = Doubled(D, H, **options), DoubledCell(D, H, **options)
+    twice.load_state_dict(rnn.state_dict())
+    twice_cell.load_state_dict(cell.state_dict())
+    assert np.array_equal(twice(x, hx, lengths=LENGTHS)[0], 2 * rnn(x, hx, lengths=LENGTHS)[0])
+    assert np.array_equal(twice_cell(x[0], hx[0]), 2 * cell(x[0], hx[0]))
+    assert np.array_equal(rnn(x, hx)[0], rnn.forward(x, hx)[0])
+
+
+def test_an_attribute_named_like_the_argument_of_a_method_is_the_users() -> None:
+    rnn = make()
+    for value in (1, "any"):
+        setattr(rnn, "mode", value)  # noqa: B010, mypy takes it for a parameter
+        assert getattr(rnn, "mode") == value  # noqa: B009
 
 
 def test_an_open_npz_file_is_a_checkpoint(tmp_path: Path) -> None:
@@ -717,6 +753,34 @@ def test_calls_of_a_cell_are_refused(call: Callable[[nn.RNNCell], object], messa
     cell(numbers(D))
     with pytest.raises(ValueError, match=r"d_h_next: expected shape \[H\] with H = 6, got shape \[3, 6\]"):
         cell.backward(d)
+
+
+def test_the_first_thing_that_everybody_types_names_both_ways_out() -> None:
+    message = (
+        "input: expected float32, the dtype of the parameters, got float64; convert with "
+        "input.astype(numpy.float32), or make the layer with dtype=numpy.float64"
+    )
+    rnn, cell, x = nn.RNN(2, 3), nn.RNNCell(2, 3), np.ones((4, 1, 2))
+    for call in (lambda: rnn(x), lambda: rnn(x[:, 0]), lambda: cell(x[0]), lambda: cell(x[0, 0])):
+        with pytest.raises(ValueError, match="input: ") as refusal:
+            call()
+        assert str(refusal.value) == message
+    with pytest.raises(ValueError, match=r"^input\.data: .*, or make the layer with dtype=numpy\.float64$"):
+        rnn(packing.pack_sequence([x[:, 0]]))
+    # Both work.
+    assert rnn(x.astype(np.float32))[0].dtype == np.float32
+    assert nn.RNN(2, 3, dtype=np.float64)(x)[0].dtype == np.float64
+    assert cell(x[0].astype(np.float32)).dtype == np.float32
+    assert nn.RNNCell(2, 3, dtype=np.float64)(x[0]).dtype == np.float64
+    # No layer has the other dtype, or a layer of it would refuse the rest.
+    for call, message in (
+        (lambda: rnn(x.astype(int)), r"input: .*, got int64; convert with input\.astype\(numpy\.float32\)$"),
+        (lambda: rnn(x.astype(np.float32), np.ones((1, 1, 3))), r"hx: .*; convert with hx\.astype\(numpy\.float32\)$"),
+        (lambda: rnn.backward(np.ones((4, 1, 3))), r"d_output: .*; convert with d_output\.astype\(numpy\.float32\)$"),
+    ):  # fmt: skip
+        rnn(x.astype(np.float32))
+        with pytest.raises(ValueError, match=message):
+            call()
 
 
 def test_all_that_is_wrong_with_a_checkpoint_is_in_one_error() -> None:

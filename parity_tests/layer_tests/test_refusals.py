@@ -127,6 +127,25 @@ def test_calls_of_a_cell(arguments: tuple[Any, Any], error: type[Exception], mes
     assert all(np.array_equal(a, b) for a, b in zip(cell.backward(dh_next), before, strict=True))
 
 
+def test_an_input_of_the_other_dtype_is_refused_with_both_ways_out() -> None:
+    layer, cell, x = make(dtype=single), make_cell(single), numbers(B, T, D)
+    cases: list[tuple[str, Callable[[], object]]] = [
+        ("xs", lambda: layer.forward(x)),
+        ("h", lambda: layer.set_state(numbers(B, H))),
+        ("x", lambda: cell.forward(x[:, 0], numbers(B, H))),
+    ]
+    for name, call in cases:
+        with pytest.raises(ValueError, match=f"^{name}: expected") as refusal:
+            call()
+        assert str(refusal.value) == (
+            f"{name}: expected float32, the dtype of the parameters, got float64; convert with "
+            f"{name}.astype(numpy.float32), or make the layer from float64 parameters"
+        )
+    # No layer has whole numbers.
+    with pytest.raises(ValueError, match=r"got int64; convert with xs\.astype\(numpy\.float32\)$"):
+        layer.forward(x.astype(int))
+
+
 def test_parameters_replaced_by_others_of_another_kind_are_refused() -> None:
     layer = make()
     layer.params[0] = numbers(D, H)

@@ -60,7 +60,7 @@ class _Accumulates(TimeRNN):
 
 class _NewGradients(TimeRNN):
     def backward(self, dhs: Array) -> Array:
-        self.grads = list(self._own_grads)
+        self.grads = list(self._grad_buffers.arrays)
         dxs = super().backward(dhs)
         self.grads = [grad.copy() for grad in self.grads]
         return dxs

@@ -1,121 +1,93 @@
-"""``RNN``: layers and directions of a whole sequence."""
+"""``RNN``: layers and directions over a whole sequence."""
 
 import warnings
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, overload
 
 import numpy as np
 
 from rnn_np import _kernel
-from rnn_np._checks import check_array
 from rnn_np._kernel import Array, Tape
-from rnn_np.nn._module import Module, kernel_backward, kernel_weights
-from rnn_np.nn._options import check_input, check_lengths
-from rnn_np.nn._packing import PackedSequence, check_packed
-from rnn_np.nn._rows import Rows
+from rnn_np._validation import WITH_DTYPE, check_array
+from rnn_np.nn._recurrent_layer import RecurrentLayer, kernel_backward, kernel_weights, option_defaults
+from rnn_np.nn._sequence_format import SequenceFormat
+from rnn_np.nn.utils.rnn import PackedSequence
 
 
-class _Form(NamedTuple):
-    """How a call's sequences are given, and those of its results and its backward."""
+class _Saved(NamedTuple):
+    """What a backward pass needs from its forward pass. None of it is the caller's memory."""
 
-    rows: Rows
-    axes: str
-    """Of padded sequences: "T B", "B T" or, unbatched, "T"."""
-    packed: tuple[Array | None, ...] | None = None
-    """Of packed ones: all fields but the data."""
-
-    def check(self, name: str, value: object, width: str, size: int, dtype: np.dtype[Any]) -> Array:
-        """Return the kernel's rows of ``value``, of ``size`` columns, if it has this form."""
-        rows = self.rows
-        if self.packed is not None:
-            data, *fields = check_packed(name, value)
-            for field, ours, theirs in zip(PackedSequence._fields[1:], self.packed, fields, strict=True):
-                if not np.array_equal(ours, theirs):  # type: ignore[arg-type]
-                    raise ValueError(f"{name}.{field}: expected {ours}, as in the input, got {theirs}")
-            data = check_input(f"{name}.data", data, f"N {width}", {width: size}, dtype)
-            return data.reshape(*rows.shape, size)
-        sizes = {"T": rows.T, "B": rows.B, width: size}
-        padded = check_input(name, value, f"{self.axes} {width}", sizes, dtype)
-        return rows.pack(_time_major(padded, self.axes))
-
-    def check_states(self, name: str, value: object, S: int, H: int, dtype: np.dtype[Any]) -> Array:
-        """Return ``value`` as [S, B, H], S = num_layers * directions, if it has this form."""
-        sizes = {"num_layers*directions": S, "B": self.rows.B, "H": H}
-        axes = "num_layers*directions H" if self.axes == "T" else "num_layers*directions B H"
-        states = check_input(name, value, axes, sizes, dtype)
-        return states.reshape(S, self.rows.B, H)
-
-    def give(self, rows: Array) -> Array | PackedSequence:
-        """New arrays of this form from the kernel's ``rows``."""
-        if self.packed is not None:
-            data = rows.copy().reshape(self.rows.N, rows.shape[-1])
-            return PackedSequence(data, *(None if field is None else field.copy() for field in self.packed))  # type: ignore[arg-type]
-        padded = self.rows.unpack(rows, self.axes == "B T")
-        return padded[:, 0] if self.axes == "T" else padded
-
-
-class _Played(NamedTuple):
-    """What a backward pass needs of its forward pass; nothing in it belongs to the caller."""
-
-    form: _Form
+    format: SequenceFormat
     tapes: list[Tape]
-    """Layer-major, as everything of layers and directions."""
+    """[num_layers * directions], a layer's directions next to each other."""
     masks: list[Array]
-    """[num_layers - 1], [T, B, directions * H], or none."""
+    """[num_layers - 1] masks [T, B, directions * H], or none if no dropout was applied."""
     scale: float
-    """Of what the masks keep."""
+    """The factor of the outputs that dropout keeps."""
     directions: int
 
 
-def _time_major(padded: Array, axes: str) -> Array:
-    if axes == "T":
-        return padded[:, None]
-    return padded.swapaxes(0, 1) if axes == "B T" else padded
-
-
-class RNN(Module):
+class RNN(RecurrentLayer):
     """Layers of recurrence in one direction or both, as ``torch.nn.RNN``.
 
-    In each, h_t = tanh(x_t W_ih^T + b_ih + h_{t-1} W_hh^T + b_hh), or relu.
+    In each, h_t = tanh(x_t W_ih^T + b_ih + h_{t-1} W_hh^T + b_hh), or relu. Names, arguments, shapes and
+    state dicts are torch's; the backward pass is a method, ``backward``. It is no ``torch.nn.Module``.
+
+    One layer and direction takes O(B T H (D + H)) time in each pass, where D is 2 H after a bidirectional
+    layer. A call keeps copies of the inputs, states and weights of every layer for ``backward``, until
+    the next call. Use a layer in one thread at a time; several layers can run in several threads.
 
     Args:
         input_size: D.
         hidden_size: H.
-        num_layers: how many layers, each with the outputs of the one before as its input.
+        num_layers: how many layers; each takes the outputs of the one before as its input.
         nonlinearity: "tanh" or "relu".
-        bias: with ``bias_ih_l*`` and ``bias_hh_l*``.
-        batch_first: sequences are [B, T, ...] instead of [T, B, ...]; states are not.
-        dropout: the probability, in training mode, that an output of a layer but the last is zeroed.
-        bidirectional: in each layer a second direction that begins at each sequence's end.
-        dtype: ``numpy.float32`` or ``numpy.float64``, of everything.
-        rng: what the parameters, then the masks of dropout, are drawn from; None: a fresh
-            ``numpy.random.default_rng()``.
+        bias: whether there are ``bias_ih_l*`` and ``bias_hh_l*``.
+        batch_first: padded sequences are [B, T, ...] in place of [T, B, ...]; states are not affected.
+        dropout: the probability, in training mode, that an output of a layer is zeroed; the last layer
+            has no dropout.
+        bidirectional: give each layer a second direction, which starts at the end of each sequence.
+        dtype: ``numpy.float32`` or ``numpy.float64``: that of parameters, inputs and results.
+        rng: what the first parameters and then the dropout masks are drawn from; None: a fresh
+            ``numpy.random.default_rng()``. A generator of the same seed draws the same numbers on every
+            platform, but NumPy may change them in a later version; ``state_dict`` keeps them.
 
     Attributes:
-        weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, weight_ih_l0_reverse, ...: parameters
-            in torch's shapes, held by reference.
-        grads: their gradients by name, the same arrays for life, overwritten by ``backward``.
+        weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, weight_ih_l0_reverse, ...: the parameters in
+            torch's shapes, held by reference: the next call sees an update in place.
+        grads: their gradients by name, zeros at first. Every ``backward`` overwrites these same arrays.
         training: whether dropout is applied; ``train()`` and ``eval()`` set it.
 
     Raises:
-        TypeError: an argument is of another kind.
+        TypeError: an argument has the wrong type.
         ValueError: an argument is out of its range.
+
+    Example:
+        >>> import numpy as np
+        >>> from rnn_np import nn
+        >>> rnn = nn.RNN(3, 4, num_layers=2, bidirectional=True)
+        >>> rnn
+        RNN(3, 4, num_layers=2, bidirectional=True)
+        >>> output, h_n = rnn(np.ones((5, 2, 3), np.float32))
+        >>> output.shape, h_n.shape
+        ((5, 2, 8), (4, 2, 4))
+        >>> d_input, d_hx = rnn.backward(np.ones_like(output), np.ones_like(h_n))
+        >>> d_input.shape, d_hx.shape, rnn.grads["weight_ih_l1_reverse"].shape
+        ((5, 2, 3), (4, 2, 4), (4, 8))
+        >>> output, h_n = rnn(np.ones((5, 2, 3), np.float32), lengths=[5, 2])
+        >>> bool(output[2:, 1].any())  # the outputs after the end of a sequence are 0
+        False
     """
 
     num_layers: int
     batch_first: bool
     dropout: float
     bidirectional: bool
-    rng: "np.random.Generator"
 
-    _defaults = {  # noqa: RUF012, typed in Module
-        "num_layers": 1,
-        "nonlinearity": "tanh",
-        "bias": True,
-        "batch_first": False,
-        "dropout": 0.0,
-        "bidirectional": False,
-        "dtype": np.float32,
-    }
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Array:
+            """Any other attribute is a parameter, such as ``weight_ih_l0``."""
+            ...
 
     def __init__(
         self,
@@ -159,33 +131,15 @@ class RNN(Module):
                 if bias:
                     shapes |= {f"bias_{kind}_l{layer}{suffix}": (H,) for kind in ("ih", "hh")}
         self._make_parameters(shapes)
-        self._played: _Played | None = None
+        self._saved: _Saved | None = None
 
-    def _form(self, given: object, lengths: object) -> _Form:
-        """How ``given`` and ``lengths`` say where the rows stand."""
-        if isinstance(given, PackedSequence):
-            if lengths is not None:
-                raise ValueError("lengths: expected None, for a PackedSequence has its own, got others")
-            packed = check_packed("input", given)
-            return _Form(packed.rows(), "", tuple(None if a is None else a.copy() for a in packed[1:]))
-        axes = "T" if getattr(given, "ndim", 3) == 2 else "B T" if self.batch_first else "T B"
-        padded = check_array("input", given, f"{axes} D", {"D": self.input_size})
-        sizes = dict(zip(axes.split(), padded.shape, strict=False))
-        T, B = sizes["T"], sizes.get("B", 1)
-        if T == 0:
-            raise ValueError(f"input: expected at least one time step, got shape {list(padded.shape)}")
-        if lengths is None:
-            return _Form(Rows(T, (B,) * T, None), axes)
-        if axes == "T":
-            raise ValueError("lengths: expected None for an unbatched input, got lengths")
-        whole = check_lengths(lengths, T, B)
-        return _Form(Rows(T, (B,) * T, None) if (whole == T).all() else Rows.of(T, whole), axes)
+    _defaults: ClassVar = option_defaults(__init__)
 
     def _masks(self, given: object, shape: tuple[int, ...]) -> list[Array]:
-        """The masks of a call: copies of those ``given``, or new ones."""
+        """Return the dropout masks of a call: copies of those ``given``, or new ones."""
         count = self.num_layers - 1 if self.training and self.dropout > 0 else 0
         if given is None:
-            # A float32 is enough to choose by.
+            # float32 numbers take half the time and memory, and are fine enough to compare with.
             return [self.rng.random(shape, np.float32) >= self.dropout for _ in range(count)]
         if not isinstance(given, list | tuple):
             raise TypeError(f"dropout_masks: expected a list of arrays, got {type(given).__qualname__}")
@@ -200,9 +154,31 @@ class RNN(Module):
 
     @property
     def dropout_masks(self) -> list[Array]:
-        """Copies of the masks [T, B, directions * H] of the last call, True where kept: one for each
-        layer but the last, or none where no dropout was applied."""
-        return [] if self._played is None else [mask.copy() for mask in self._played.masks]
+        """Copies of the masks [T, B, directions * H] of the last call, True where an output was kept.
+
+        There is one for each layer but the last, or none if no dropout was applied.
+        """
+        return [] if self._saved is None else [mask.copy() for mask in self._saved.masks]
+
+    @overload
+    def forward(
+        self,
+        input: Array,
+        hx: Array | None = None,
+        *,
+        lengths: Array | list[int] | None = None,
+        dropout_masks: list[Array] | None = None,
+    ) -> tuple[Array, Array]: ...
+
+    @overload
+    def forward(
+        self,
+        input: PackedSequence,
+        hx: Array | None = None,
+        *,
+        lengths: None = None,
+        dropout_masks: list[Array] | None = None,
+    ) -> tuple[PackedSequence, Array]: ...
 
     def forward(
         self,
@@ -211,116 +187,137 @@ class RNN(Module):
         *,
         lengths: Array | list[int] | None = None,
         dropout_masks: list[Array] | None = None,
-    ) -> tuple[Any, Array]:
-        """Return ``output`` and ``h_n``.
+    ) -> tuple[Array | PackedSequence, Array]:
+        """Run all layers and directions over a batch of sequences.
 
         Args:
             input: [T, B, D], [B, T, D] if ``batch_first``, [T, D] unbatched, or a PackedSequence.
-            hx: [num_layers * directions, B, H], or unbatched [num_layers * directions, H], the
-                initial states; None: zeros.
-            lengths: [B], whole numbers in 1 to T, in any order: where each row ends. What stands
-                behind it has no effect, and the outputs there are 0. None: all are T long.
-            dropout_masks: the ``dropout_masks`` of another call, to be used instead of new ones.
+            hx: [num_layers * directions, B, H], or unbatched [num_layers * directions, H], the initial
+                states. None: zeros.
+            lengths: [B], whole numbers from 1 to T in any order: the length of each sequence. The input
+                after the end has no effect, and the output there is 0. None: all are T long.
+            dropout_masks: the ``dropout_masks`` of another call, to use in place of new ones.
 
         Returns:
-            ``output``, [T, B, directions * H] or as ``input``, the states of the last layer, and
-            ``h_n``, in the shape of ``hx``, the last state of each row, layer and direction; that
-            of the reverse direction is at t = 0.
+            ``output``, [T, B, directions * H] or in the format of ``input``: the states of the last
+            layer after each step. And ``h_n``, in the shape of ``hx``: the last state of each sequence,
+            layer and direction; that of the reverse direction is at t = 0.
 
         Raises:
-            TypeError: an argument is of another kind.
+            TypeError: an argument has the wrong type.
             ValueError: a shape or a length does not fit, T is 0, or a dtype is not the layer's.
         """
         params = list(self._parameters().values())
-        D, H, directions = self.input_size, self.hidden_size, 2 if self.bidirectional else 1
+        H, directions = self.hidden_size, 2 if self.bidirectional else 1
         S = self.num_layers * directions
-        form = self._form(input, lengths)
-        rows = form.rows
-        x = form.check("input", input, "D", D, self.dtype)
+        fmt = SequenceFormat.of(input, lengths, self.batch_first, self.input_size)
+        layout = fmt.layout
+        x = fmt.to_kernel("input", input, "D", self.input_size, self.dtype, WITH_DTYPE)
         if hx is not None:
-            hx = form.check_states("hx", hx, S, H, self.dtype)
-        masks = self._masks(dropout_masks, (rows.T, rows.B, directions * H))
+            hx = fmt.states_to_kernel("hx", hx, S, H, self.dtype)
+        masks = self._masks(dropout_masks, (layout.T, layout.B, directions * H))
         scale = 1 / (1 - float(self.dropout)) if self.dropout < 1 else 0.0
 
-        each = len(params) // S
-        given = input.data if isinstance(input, PackedSequence) else input
-        h_n = np.empty((S, rows.B, H), self.dtype)
+        per_cell = len(params) // S  # a cell is one direction of one layer: 2 or 4 parameters
+        h_n = np.empty((S, layout.B, H), self.dtype)
         tapes: list[Tape] = []
         with np.errstate(all="ignore"):
-            x = np.array(x, order="C") if np.may_share_memory(x, given) else np.ascontiguousarray(x)
+            # The tape keeps x, so it must not be the caller's memory. Packing may have copied it already.
+            callers = input.data if isinstance(input, PackedSequence) else input
+            x = np.array(x, order="C") if np.may_share_memory(x, callers) else np.ascontiguousarray(x)
             for layer in range(self.num_layers):
                 outputs = []
                 for direction in range(directions):
-                    i = len(tapes)
-                    own = np.ascontiguousarray(rows.reverse(x)) if direction else x
+                    cell = len(tapes)
+                    cell_input = np.ascontiguousarray(layout.reverse(x)) if direction else x
                     tape = _kernel.forward(
-                        own.reshape(rows.N, own.shape[-1]),
-                        rows.sizes,
-                        None if hx is None else rows.sort(hx[i]),
-                        *kernel_weights(*params[i * each : (i + 1) * each]),
+                        cell_input.reshape(layout.N, cell_input.shape[-1]),
+                        layout.sizes,
+                        None if hx is None else layout.sort(hx[cell]),
+                        *kernel_weights(*params[cell * per_cell : (cell + 1) * per_cell]),
                         self.nonlinearity == "relu",
                     )
-                    states = tape.states.reshape(*rows.shape, H)
-                    h_n[i] = rows.last(states)
-                    outputs.append(rows.reverse(states) if direction else states)
+                    states = tape.states.reshape(*layout.shape, H)
+                    h_n[cell] = layout.last(states)
+                    outputs.append(layout.reverse(states) if direction else states)
                     tapes.append(tape)
                 x = outputs[0] if directions == 1 else np.concatenate(outputs, axis=-1)
                 if layer < len(masks):
-                    x = x * rows.pack(masks[layer])
+                    x = x * layout.pack(masks[layer])
                     x *= scale
-        self._played = _Played(form, tapes, masks, scale, directions)
-        return form.give(x), h_n[:, 0] if form.axes == "T" else h_n
+        self._saved = _Saved(fmt, tapes, masks, scale, directions)
+        return fmt.to_caller(x), fmt.states_to_caller(h_n)
 
-    __call__ = forward
+    if TYPE_CHECKING:
+        __call__ = forward
+    else:
+
+        def __call__(self, *args, **options):
+            """Return ``forward(...)``."""
+            return self.forward(*args, **options)
+
+    @overload
+    def backward(self, d_output: Array, d_h_n: Array | None = None) -> tuple[Array, Array]: ...
+
+    @overload
+    def backward(
+        self, d_output: PackedSequence, d_h_n: Array | None = None
+    ) -> tuple[PackedSequence, Array]: ...
+
+    @overload
+    def backward(self, d_output: None, d_h_n: Array | None = None) -> tuple[Any, Array]: ...
 
     def backward(
         self, d_output: Array | PackedSequence | None, d_h_n: Array | None = None
-    ) -> tuple[Any, Array]:
-        """Return ``d_input`` and ``d_hx`` from the gradients of ``output`` and of ``h_n``, in their
-        forms; fill ``grads``.
+    ) -> tuple[Array | PackedSequence, Array]:
+        """Backpropagate through the last call, with the weights and masks as they were; fill ``grads``.
 
-        It belongs to the last call, with the weights and masks as they were then. Either gradient
-        may be None, which stands for zeros, but not both.
+        Args:
+            d_output: the gradient of the loss with respect to ``output``, in its format. None: zeros.
+            d_h_n: the gradient of the loss with respect to ``h_n``, in its shape. None: zeros. One of the
+                two must be given.
+
+        Returns:
+            ``d_input`` and ``d_hx``, the gradients with respect to ``input`` and ``hx``, in their formats.
 
         Raises:
             RuntimeError: there was no call.
-            TypeError: an argument is of another kind.
+            TypeError: an argument has the wrong type.
             ValueError: a shape or dtype is not that of ``output`` or ``h_n``, or both are None.
         """
-        if self._played is None:
+        if self._saved is None:
             raise RuntimeError("backward: there is no forward to go back through; call the layer first")
-        form, tapes, masks, scale, directions = self._played
-        rows, dtype, S = form.rows, tapes[0].h.dtype, len(tapes)
-        B, H = rows.B, len(tapes[0].Wh)
+        fmt, tapes, masks, scale, directions = self._saved
+        layout, dtype, S, H = fmt.layout, tapes[0].h.dtype, len(tapes), len(tapes[0].Wh)
         if d_output is None and d_h_n is None:
             raise ValueError("d_output, d_h_n: expected at least one gradient, got None for both")
         if d_output is None:
-            dy = np.broadcast_to(np.zeros((), dtype), (*rows.shape, directions * H))
+            dy = np.broadcast_to(np.zeros((), dtype), (*layout.shape, directions * H))
         else:
-            dy = form.check("d_output", d_output, "directions*H", directions * H, dtype)
+            dy = fmt.to_kernel("d_output", d_output, "directions*H", directions * H, dtype)
         if d_h_n is not None:
-            d_h_n = form.check_states("d_h_n", d_h_n, S, H, dtype)
+            d_h_n = fmt.states_to_kernel("d_h_n", d_h_n, S, H, dtype)
         grads = self._gradients()
 
-        each = len(grads) // S
-        d_hx = np.empty((S, B, H), dtype)
+        per_cell = len(grads) // S
+        d_hx = np.empty((S, layout.B, H), dtype)
         with np.errstate(all="ignore"):
             for layer in reversed(range(S // directions)):
-                parts = []
+                d_inputs = []
                 for direction in range(directions):
-                    i = layer * directions + direction
-                    part = dy[..., direction * H : (direction + 1) * H]
+                    cell = layer * directions + direction
+                    d_states = dy[..., direction * H : (direction + 1) * H]
                     dx, dh_0 = kernel_backward(
-                        tapes[i],
-                        rows.steps(rows.reverse(part) if direction else part),
-                        None if d_h_n is None else rows.sort(d_h_n[i]),
-                        *grads[i * each : (i + 1) * each],
+                        tapes[cell],
+                        layout.steps(layout.reverse(d_states) if direction else d_states),
+                        None if d_h_n is None else layout.sort(d_h_n[cell]),
+                        *grads[cell * per_cell : (cell + 1) * per_cell],
                     )
-                    dx = dx.reshape(*rows.shape, dx.shape[-1])
-                    d_hx[i] = rows.restore(dh_0)
-                    parts.append(rows.reverse(dx) if direction else dx)
-                dy = parts[0] if directions == 1 else parts[0] + parts[1]
+                    dx = dx.reshape(*layout.shape, dx.shape[-1])
+                    d_hx[cell] = layout.restore(dh_0)
+                    d_inputs.append(layout.reverse(dx) if direction else dx)
+                dy = d_inputs[0] if directions == 1 else d_inputs[0] + d_inputs[1]
                 if layer and masks:
-                    dy *= rows.pack(masks[layer - 1])
+                    dy *= layout.pack(masks[layer - 1])
                     dy *= scale
-        return form.give(dy), d_hx[:, 0] if form.axes == "T" else d_hx
+        return fmt.to_caller(dy), fmt.states_to_caller(d_hx)

@@ -1,0 +1,45 @@
+"""The arrays that a layer's gradients are written into."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rnn_np._kernel import Array
+
+
+class GradientBuffers:
+    """One array for each parameter, the same ones as long as the layer exists.
+
+    ``layer.grads`` hands these arrays to the user, and an optimizer may keep them. So every backward pass
+    writes into them, and refuses if the user has put other arrays into ``layer.grads``.
+
+    Args:
+        shapes: the shape of each parameter by name.
+        dtype: that of all parameters.
+    """
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]], dtype: np.dtype[Any]) -> None:
+        # In C order, whatever the order of a parameter: the kernel's products write straight into them.
+        self.by_name = {name: np.zeros(shape, dtype) for name, shape in shapes.items()}
+        self.arrays = tuple(self.by_name.values())
+
+    def check_list(self, grads: list[Array]) -> None:
+        """Raise ValueError unless ``grads`` holds exactly these arrays, in their order."""
+        if len(grads) != len(self.arrays) or any(
+            grad is not buffer for grad, buffer in zip(grads, self.arrays, strict=True)
+        ):
+            raise self._replaced("layer.grads[0]")
+
+    def check_dict(self, grads: dict[str, Array]) -> None:
+        """Raise ValueError unless ``grads`` holds exactly these arrays by their names."""
+        if grads.keys() != self.by_name.keys() or any(
+            grads[name] is not buffer for name, buffer in self.by_name.items()
+        ):
+            raise self._replaced("layer.grads[name]")
+
+    def _replaced(self, target: str) -> ValueError:
+        return ValueError(
+            "grads: expected the arrays that the layer was made with, got others; "
+            f"write into them, as in {target}[...] = value"
+        )
