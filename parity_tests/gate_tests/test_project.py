@@ -16,12 +16,17 @@ MOST_LINES = 400
 MOST_ENTRIES = 20
 UNLIMITED = ("parity_tests/diagnosis/faults", "parity_tests/gate_tests", "parity_tests/layer_tests")
 """The catalogue of faults, and the tests, grow by a file or a class for each thing they know."""
-TOO_LONG = {"parity_tests/checks/contract.py", "parity_tests/references/float64_loop.py"}
+MOST_LINES_OF_README = 200
+TOO_LONG = {"README.md", "parity_tests/checks/contract.py", "parity_tests/references/float64_loop.py"}
 """Each leaves this list when it is split."""
 
 
 def limited(path: Path) -> bool:
     return not path.relative_to(ROOT).as_posix().startswith(UNLIMITED)
+
+
+def lines(path: Path) -> int:
+    return len(path.read_text("utf-8").splitlines())
 
 
 def sources() -> Iterator[Path]:
@@ -30,12 +35,19 @@ def sources() -> Iterator[Path]:
 
 
 def test_a_file_has_at_most_400_lines() -> None:
-    lengths = {
-        path.relative_to(ROOT).as_posix(): len(path.read_text("utf-8").splitlines())
-        for path in sources()
-        if limited(path)
+    long = {
+        path.relative_to(ROOT).as_posix() for path in sources() if limited(path) and lines(path) > MOST_LINES
     }
-    assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES}.keys() == TOO_LONG
+    assert long <= TOO_LONG
+
+
+def test_the_readme_has_at_most_200_lines() -> None:
+    assert lines(ROOT / "README.md") <= MOST_LINES_OF_README or "README.md" in TOO_LONG
+
+
+def test_what_is_listed_as_too_long_still_is() -> None:
+    for name in TOO_LONG:
+        assert lines(ROOT / name) > (MOST_LINES_OF_README if name == "README.md" else MOST_LINES)
 
 
 def test_a_folder_has_at_most_20_entries() -> None:
