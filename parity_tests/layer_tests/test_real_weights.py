@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from parity_tests.cases.arrays import Array
 from parity_tests.layer_tests.training import text
-from rnn_np._kernel import Array
 
 torch = pytest.importorskip("torch", reason="the network is trained by torch")
 

@@ -1,0 +1,132 @@
+"""The documents and workflows under ``.github`` are true: their YAML is read, their commands exist or are run."""
+
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rnn_np
+
+yaml = pytest.importorskip("yaml", reason="the extra dev reads YAML")
+
+ROOT = Path(__file__).parents[2]
+GITHUB = ROOT / ".github"
+pytestmark = pytest.mark.skipif(not GITHUB.exists(), reason="only a checkout has the documents")
+
+TOOLS = Path(sys.executable).parent
+"""In the documents: ``.venv/bin``."""
+
+NOT_RUN = {
+    "bash .ci/run": "it runs these tests",
+    "python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]'": "downloads",
+    "python -m pip install -e '.[recorded]' 'numpy${{ matrix.numpy }}'": "downloads",
+    "python -m pip install -e '.[recorded]' 'hypothesis>=6.150'": "downloads",
+    "python -m pip install --pre torch --index-url https://download.pytorch.org/whl/nightly/cpu": "downloads",
+    ".venv/bin/pip install -q pre-commit && .venv/bin/pre-commit install": "downloads; changes the checkout",
+    ".venv/bin/pip install -q -e '.[mutation]' && .venv/bin/mutmut run": "downloads; takes 16 minutes",
+    ".venv/bin/mutmut results": "needs mutmut's run",
+    ".venv/bin/pytest": "it runs these tests",
+    ".venv/bin/pytest parity_tests/gate_tests": "it runs these tests",
+    ".venv/bin/pytest parity_tests/layer_tests": "all tests run it",
+    "python -m pytest parity_tests/layer_tests --parity-reference recorded": "all tests run it with live torch",
+    ".venv/bin/rnn-parity faults": "takes minutes; all tests run it",
+    "rnn-parity --reference torch --cases 10000 --seed fresh --json report.json": "takes a minute on 2 cores",
+    ".venv/bin/python -m parity_tests.tools.record": "writes the recorded answers anew",
+    ".venv/bin/python -m build": "downloads; .ci/run builds the wheel",
+    ".venv/bin/ruff format --force-exclude": "changes files; .ci/run runs it with --check",
+}
+"""Commands that are not run here, each with the reason."""
+
+
+def shell_commands(path: Path) -> list[str]:
+    blocks = re.findall(r"^```sh\n(.*?)^```", path.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    return [re.sub(r"\s+# .*", "", line) for line in lines if line.strip()]
+
+
+def values(node: Any, key: str) -> Iterator[str]:
+    """The values of a key anywhere in a YAML document."""
+    for name, value in node.items() if isinstance(node, dict) else enumerate(node):
+        if name == key:
+            yield value
+        elif isinstance(value, dict | list):
+            yield from values(value, key)
+
+
+def documents() -> list[Path]:
+    return sorted([*GITHUB.rglob("*.yml"), *GITHUB.rglob("*.cff"), *ROOT.glob(".pre-commit-config.yaml")])
+
+
+@cache
+def commands() -> list[str]:
+    """Every command that the documents show, and that the workflows and hooks run."""
+    found = [command for path in sorted(GITHUB.rglob("*.md")) for command in shell_commands(path)]
+    for path in documents():
+        document = yaml.safe_load(path.read_text("utf-8"))
+        key = "run" if path.parent.name == "workflows" else "entry"
+        found += [line for block in values(document, key) for line in block.splitlines()]
+    return sorted(set(found))
+
+
+def test_every_yaml_document_is_read() -> None:
+    for path in documents():
+        document = yaml.safe_load(path.read_text("utf-8"))
+        expected = {
+            "workflows": {"name", "permissions", "jobs"},
+            "ISSUE_TEMPLATE": {"name", "description", "body"},
+            ".github": {"cff-version", "title", "authors", "version"},
+        }
+        assert expected.get(path.parent.name, {"repos"}) <= document.keys(), path
+
+
+def test_the_commands_that_are_not_run_are_still_shown() -> None:
+    assert [command for command in NOT_RUN if command not in commands()] == []
+
+
+@pytest.mark.parametrize("command", [command for command in commands() if command not in NOT_RUN])
+def test_a_command_works(command: str) -> None:
+    here = command.replace(".venv/bin", str(TOOLS))
+    search = os.pathsep.join([str(TOOLS), os.environ["PATH"]])
+    program = shlex.split(here)[0]
+    if shutil.which(program, path=search) is None:
+        pytest.skip(f"{program} is not installed")
+    done = subprocess.run(
+        ["bash", "-euc", here], cwd=ROOT, env={**os.environ, "PATH": search}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@cache
+def help_text() -> str:
+    done = subprocess.run([sys.executable, "-m", "parity_tests", "--help"], capture_output=True, text=True)
+    return done.stdout
+
+
+@pytest.mark.parametrize("command", NOT_RUN)
+def test_what_a_command_names_exists(command: str) -> None:
+    for part in command.split(" && "):
+        program, *arguments = shlex.split(part)
+        if arguments[:1] == ["-m"]:
+            assert importlib.util.find_spec(arguments[1]) is not None or "download" in NOT_RUN[command]
+        for argument in arguments:
+            if argument.startswith(("parity_tests/", ".ci/")):
+                assert (ROOT / argument).exists()
+            if argument.startswith("--") and program.endswith("rnn-parity"):
+                assert argument in help_text()
+
+
+def test_every_document_has_the_package_s_version() -> None:
+    citation = yaml.safe_load((GITHUB / "CITATION.cff").read_text("utf-8"))
+    assert citation["version"] == rnn_np.__version__
+    latest = re.search(r"^## (\d\S*)", (GITHUB / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert latest is not None
+    assert latest[1] == rnn_np.__version__
