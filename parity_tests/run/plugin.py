@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from parity_tests.report import Report
 from parity_tests.run.options import OPTIONS, OptionError, checked_options
 from parity_tests.run.render import fault_table, header, to_json, verdict
 from parity_tests.run.runner import Run
+from parity_tests.run.threads import cap_torch
 from parity_tests.subjects.interfaces import TargetError
 
 RUN = pytest.StashKey[Run]()
@@ -70,14 +70,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    plan = session.config.stash[RUN].plan
-    judges = any(
-        item.originalname in (GATE, CONTRACT) for item in session.items if isinstance(item, pytest.Function)
-    )
-    if judges and plan.reference == "torch":
-        import torch  # noqa: F401, imported now to cap its threads
-    if "torch" in sys.modules:  # perhaps imported by a test module, with threads of its own
-        sys.modules["torch"].set_num_threads(1)
+    tests = [item for item in session.items if isinstance(item, pytest.Function)]
+    judges = any(item.originalname in (GATE, CONTRACT) for item in tests)
+    cap_torch(judges and session.config.stash[RUN].plan.reference == "torch")
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """One thread a process: as many workers as cores run side by side, and sums keep one order."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,6 +22,14 @@ def one_thread(with_torch: bool) -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(before)
+
+
+def cap_torch(with_torch: bool) -> None:
+    """Run torch on one thread from now on, if it is used or somebody has imported it."""
+    if with_torch:
+        import torch  # noqa: F401, imported now so that nobody sets its threads later
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 def blas_name() -> str:
