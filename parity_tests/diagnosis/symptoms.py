@@ -8,76 +8,62 @@ from parity_tests.diagnosis.samples import Sample
 
 @dataclass(frozen=True)
 class Sign:
-    """A fault that has no twin: its name, its rows of the survey, and what is said of it."""
+    """A fault that has no twin: its name, and what is said of it."""
 
     name: str
-    rows: tuple[str, ...]
     sentence: str
 
 
 SINGLE = Sign(
     "buffers fixed to float32",
-    ("D25",),
     "With float64 parameters results are float32: look for buffers made by `dtype='f'` or `np.float32`.",
 )
 DOUBLE = Sign(
     "float32 in, float64 out",
-    ("D27",),
     "With float32 parameters results are float64: look for `np.zeros(shape)` without `dtype=`.",
 )
 SQUEEZED = Sign(
     "squeeze removes the batch axis",
-    ("D21",),
     "Axes of length 1 are lost: look for `squeeze()` without an axis.",
 )
 TRANSPOSED = Sign(
     "batch and time exchanged",
-    (),
     "The first two axes come exchanged: look for a result left time-major (or batch-first).",
 )
 KEPT_AXIS = Sign(
     "batch axis kept for unbatched input",
-    (),
     "For an unbatched input results have a batch axis of 1: look for where it is taken away again.",
 )
 SUMMED = Sign(
     "directions summed",
-    (),
     "The output is as wide as one direction: look for a sum (or mean) where both are to be concatenated.",
 )
 CUT = Sign(
     "output cut to the longest row",
-    (),
     "The output ends with the longest row instead of at T: look for the total length when padding again.",
 )
 ABSENT = Sign(
     "result never set",
-    (),
     "None stands where an array is due: look for an attribute that the backward does not set.",
 )
 FINAL_ONLY = Sign(
     "absent output gradient refused",
-    ("B9",),
     "backward raises if only the gradient of h_n is given: look for the output's gradient that may be None.",
 )
 NO_BIAS = Sign(
     "bias left out by default",
-    ("A11",),
     "The layer raises unless bias=False: look for the default of the option `bias`, which is True.",
 )
 RANDOM = Sign(
     "random numbers",
-    (),
     "The same case gives other numbers each time: look for random numbers, or memory that is never filled.",
 )
 EVALUATED = Sign(
     "dropout in evaluation mode",
-    (),
     "In evaluation mode the outputs are random: look for `eval` that dropout does not ask for.",
 )
 UNLOADED = Sign(
     "parameters not loaded",
-    (),
     "Before the parameters are updated in place, results are random: look for parameters that load_state_dict leaves out.",
 )
 SIGNS = (

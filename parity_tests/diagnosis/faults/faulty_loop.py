@@ -3,17 +3,17 @@
 Where a fault has a constant, ``infer`` finds it from what the subject answered.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
-from parity_tests.cases.arrays import Array
+from parity_tests.cases.arrays import Array, Call, Weights
 from parity_tests.cases.case import KINDS, Case
 from parity_tests.cases.tensors import Answer
 from parity_tests.diagnosis.samples import Sample, pairs, precise, wrong_roles
-from parity_tests.references.float64_loop import Gradients, Loop, Tape
+from parity_tests.references.float64_loop import Gradients, Loop, Spread, Tape
 from parity_tests.references.rounding import Noise
 
 PARAMETERS = ("dWx", "dWh", "db")
@@ -57,13 +57,15 @@ class Twin(Loop):
         yield cls
 
 
+AnyTwin = TypeVar("AnyTwin", bound=Twin)
+
+
 @dataclass(frozen=True)
 class Fault:
     """An entry of the catalogue.
 
     Attributes:
         name: short, stable.
-        rows: of the survey of faults that people really wrote.
         sentence: what the numbers show.
         look: where to look in one's own code.
         twins: wrong in this way, each a little differently.
@@ -71,11 +73,48 @@ class Fault:
     """
 
     name: str
-    rows: tuple[str, ...]
     sentence: str
     look: str
     twins: tuple[type[Twin], ...]
     kinds: tuple[str, ...] = KINDS
+
+
+REGISTERED: list[Fault] = []
+"""Every fault of the modules imported so far."""
+
+
+def register(
+    name: str, *, sentence: str, look: str, twins: Sequence[type[Twin]], kinds: tuple[str, ...] = KINDS
+) -> None:
+    """Enter a fault into the catalogue that several classes of twins have."""
+    REGISTERED.append(Fault(name, sentence, look, tuple(twins), kinds))
+
+
+def fault(
+    name: str,
+    *,
+    sentence: str,
+    look: str,
+    kinds: tuple[str, ...] = KINDS,
+    variants: Sequence[Mapping[str, Any]] = ({},),
+) -> Callable[[type[AnyTwin]], type[AnyTwin]]:
+    """Enter the class decorated into the catalogue, once with the attributes of each variant."""
+
+    def enter(cls: type[AnyTwin]) -> type[AnyTwin]:
+        twins = [variant(cls, **values) if values else cls for values in variants]
+        register(name, sentence=sentence, look=look, twins=twins, kinds=kinds)
+        return cls
+
+    return enter
+
+
+BOTH_BACKWARDS: tuple[Mapping[str, Any], ...] = ({"own": True}, {})
+"""With the backward of its own forward, and with the right cell's."""
+
+
+def with_both_backwards(base: type[Twin]) -> tuple[type[Twin], type[Twin]]:
+    """The twins of ``BOTH_BACKWARDS``."""
+    return variant(base, own=True), base
 
 
 class Changed(Twin):
@@ -158,3 +197,36 @@ def ratio(samples: Sequence[Sample], select: Callable[[str], bool]) -> float | N
     factor = float(x @ y / (x @ x))
     close = np.abs(y - factor * x).max() <= 1e-3 * max(np.abs(y).max(), np.abs(x).max() * 1e-6)
     return nice(factor, tolerance(chosen)) if close else None
+
+
+def solved(sample: Sample, call: int = 0) -> Array:
+    """The dz of the only step of a single cell, from dx; D must be no less than H."""
+    dx = sample.got[call]["dx"][:, 0]
+    Wx = np.asarray(sample.calls[call].Wx, np.float64)
+    return np.linalg.lstsq(Wx, dx.T, rcond=None)[0].T
+
+
+class _Numbered(Twin):
+    """Knows which cell it is at."""
+
+    def call(self, call: Call, before: Spread | None) -> Spread:
+        self.at = -1
+        self.now = call
+        self.numbers: dict[int, int] = {}
+        return super().call(call, before)
+
+    def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> Tape:
+        self.at += 1
+        return super().forward(weights, x, h_0, running)
+
+    def recalled(self, tapes: list[Tape]) -> list[Tape]:
+        self.numbers = {id(tape): number for number, tape in enumerate(tapes)}
+        return super().recalled(tapes)
+
+    def number(self, tape: Tape) -> int:
+        """Of a tape's cell, in the forward as in the backward."""
+        return self.numbers.get(id(tape), self.at)
+
+    def reverse(self, tape: Tape) -> bool:
+        """Whether it is of the reverse direction."""
+        return self.case.bidirectional and self.number(tape) % 2 == 1

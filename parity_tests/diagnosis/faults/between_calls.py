@@ -7,11 +7,23 @@ from typing import ClassVar
 import numpy as np
 
 from parity_tests.cases.arrays import Array, Call, Weights
-from parity_tests.diagnosis.faults.faulty_loop import Fault, Twin, variant
+from parity_tests.diagnosis.faults.faulty_loop import Twin, fault
 from parity_tests.diagnosis.samples import Sample
 from parity_tests.references.float64_loop import Gradients, Spread, Tape
 
 
+@fault(
+    "initial state ignored",
+    sentence="The initial state that is given has no effect:",
+    look="look for a state made of zeros whatever is given (`set_state`, `hx`, `h_prev`).",
+    variants=(
+        {},
+        {"carries": False},
+        {"goes_on": True},
+        {"in_weights": True},
+        {"in_weights": True, "carries": False},
+    ),
+)
 class _StartIgnored(Twin):
     """h_0 is not used; the state goes on from call to call, or does not, or only if nobody resets it."""
 
@@ -36,6 +48,12 @@ class _StartIgnored(Twin):
         return states
 
 
+@fault(
+    "given state applied again at every call",
+    sentence="A state that was given once starts the later calls, too, instead of the one left by the call before:",
+    look="look for a given state that is kept and never dropped.",
+    kinds=("time",),
+)
 class _StartAgain(Twin):
     """The state given once starts every later call, too."""
 
@@ -49,11 +67,34 @@ class _StartAgain(Twin):
         return super().starts(call, before)
 
 
+@fault(
+    "state forgotten between calls",
+    sentence="A stateful layer starts from zeros at every call:",
+    look="look for a reset at the start of the forward.",
+    kinds=("time",),
+)
 class _Forgets(Twin):
     def starts(self, call: Call, before: Spread | None) -> Array:
         return np.zeros((len(call.cells), 1, 1, 1)) if call.carries else super().starts(call, before)
 
 
+@fault(
+    "reset_state without effect",
+    sentence="The call after `reset_state` goes on from the state before it:",
+    look="look for a reset that does nothing, or comes a call too late.",
+    kinds=("time",),
+    variants=(
+        {},
+        {"given_first": True},
+    ),
+)
+@fault(
+    "state kept though not stateful",
+    sentence="A call goes on from the state of the call before although the layer is not stateful:",
+    look="look for `stateful` that is not asked for.",
+    kinds=("time", "nn"),
+    variants=({"after": "again"},),
+)
 class _GoesOn(Twin):
     """A call without a state goes on from the last: after a reset, or where no state is to be kept."""
 
@@ -70,6 +111,16 @@ class _GoesOn(Twin):
         return super().starts(call, before)
 
 
+@fault(
+    "weights of the first call",
+    sentence="The weights are those of the first call; what changes in them later is not seen:",
+    look="look for weights copied or packed once.",
+    variants=(
+        {},
+        {"backward_old": False},
+        {"forward_old": False},
+    ),
+)
 class _OldWeights(Twin):
     """Weights are those of the first call: in forward and backward, or in one of them."""
 
@@ -89,6 +140,12 @@ class _OldWeights(Twin):
         return tapes
 
 
+@fault(
+    "backward reads an earlier call",
+    sentence="The backward uses what an earlier call's forward has left:",
+    look="look for a list of caches that grows and is read from its front.",
+    kinds=("time", "cell"),
+)
 class _FirstTape(Twin):
     """The backward of a later call reads what the first calls have left."""
 
@@ -126,6 +183,12 @@ class _FirstTape(Twin):
         return np.concatenate([early, super().input_gradient(self.second, late)]) if len(late) else early
 
 
+@fault(
+    "parameters updated by the backward",
+    sentence="The parameters change in a backward, by {rate:g} times their gradients:",
+    look="look for a step of descent in the layer: it belongs to the optimizer.",
+    kinds=("time",),
+)
 class _Updates(Twin):
     """A backward takes a step of descent on the parameters."""
 
@@ -157,6 +220,12 @@ class _Updates(Twin):
             yield cls.having(rate=rate)
 
 
+@fault(
+    "lengths of an earlier call",
+    sentence="A call without lengths uses those of the call before:",
+    look="look for lengths kept in the object.",
+    kinds=("nn",),
+)
 class _StickyLengths(Twin):
     """Lengths of an earlier call serve where none are given."""
 
@@ -169,83 +238,3 @@ class _StickyLengths(Twin):
         elif self.kept is not None and self.kept[:2] == (B, T):
             call = replace(call, lengths=self.kept[2])
         return super().call(call, before)
-
-
-FAULTS = [
-    Fault(
-        "initial state ignored",
-        ("D11",),
-        "The initial state that is given has no effect:",
-        "look for a state made of zeros whatever is given (`set_state`, `hx`, `h_prev`).",
-        (
-            _StartIgnored,
-            variant(_StartIgnored, carries=False),
-            variant(_StartIgnored, goes_on=True),
-            variant(_StartIgnored, in_weights=True),
-            variant(_StartIgnored, in_weights=True, carries=False),
-        ),
-    ),
-    Fault(
-        "given state applied again at every call",
-        ("D13",),
-        "A state that was given once starts the later calls, too, instead of the one left by the call before:",
-        "look for a given state that is kept and never dropped.",
-        (_StartAgain,),
-        ("time",),
-    ),
-    Fault(
-        "state forgotten between calls",
-        ("D15",),
-        "A stateful layer starts from zeros at every call:",
-        "look for a reset at the start of the forward.",
-        (_Forgets,),
-        ("time",),
-    ),
-    Fault(
-        "reset_state without effect",
-        ("D15",),
-        "The call after `reset_state` goes on from the state before it:",
-        "look for a reset that does nothing, or comes a call too late.",
-        (_GoesOn, variant(_GoesOn, given_first=True)),
-        ("time",),
-    ),
-    Fault(
-        "state kept though not stateful",
-        ("D15",),
-        "A call goes on from the state of the call before although the layer is not stateful:",
-        "look for `stateful` that is not asked for.",
-        (variant(_GoesOn, after="again"),),
-        ("time", "nn"),
-    ),
-    Fault(
-        "weights of the first call",
-        ("D19",),
-        "The weights are those of the first call; what changes in them later is not seen:",
-        "look for weights copied or packed once.",
-        (_OldWeights, variant(_OldWeights, backward_old=False), variant(_OldWeights, forward_old=False)),
-    ),
-    Fault(
-        "backward reads an earlier call",
-        ("F5",),
-        "The backward uses what an earlier call's forward has left:",
-        "look for a list of caches that grows and is read from its front.",
-        (_FirstTape,),
-        ("time", "cell"),
-    ),
-    Fault(
-        "parameters updated by the backward",
-        (),
-        "The parameters change in a backward, by {rate:g} times their gradients:",
-        "look for a step of descent in the layer: it belongs to the optimizer.",
-        (_Updates,),
-        ("time",),
-    ),
-    Fault(
-        "lengths of an earlier call",
-        (),
-        "A call without lengths uses those of the call before:",
-        "look for lengths kept in the object.",
-        (_StickyLengths,),
-        ("nn",),
-    ),
-]

@@ -1,4 +1,4 @@
-"""Faults of the nonlinearity and its derivative."""
+"""Faults of the nonlinearity: another function in place of tanh, or what it covers."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
@@ -6,181 +6,18 @@ from typing import Any, ClassVar
 import numpy as np
 
 from parity_tests.cases.arrays import Array
-from parity_tests.diagnosis.faults.faulty_loop import Twin, nice, tolerance, variant
+from parity_tests.diagnosis.faults.faulty_loop import (
+    BOTH_BACKWARDS,
+    Twin,
+    fault,
+    nice,
+    register,
+    tolerance,
+    variant,
+    with_both_backwards,
+)
 from parity_tests.diagnosis.samples import Sample, precise
 from parity_tests.references.float64_loop import Tape
-
-
-class _NoUpstream(Twin):
-    def delta(self, tape: Tape, t: int, d: Array, slope: Array, out: Array) -> None:
-        out[...] = slope
-
-
-class _Slope(Twin):
-    """With another derivative of tanh, of relu, or of both."""
-
-    of_relu = False
-    of_tanh = True
-
-    def slope(self, tape: Tape) -> Array:
-        if self.of_relu if self.case.relu else self.of_tanh:
-            slope = np.array(self.derivative(tape.h[1:], tape))
-            self.noise.relative(slope[:, 1:])
-            return slope
-        return super().slope(tape)
-
-    def derivative(self, h: Array, tape: Tape) -> Array:
-        """Of the state, where the right one is ``1 - h * h``."""
-        raise NotImplementedError
-
-    def delta(self, tape: Tape, t: int, d: Array, slope: Array, out: Array) -> None:
-        np.multiply(d, slope, out=out)
-        self.noise.relative(out[1:])
-
-
-class _OutputAsSlope(_Slope):
-    def derivative(self, h: Array, tape: Tape) -> Array:
-        return h
-
-
-class _TanhAsSlope(_Slope):
-    def derivative(self, h: Array, tape: Tape) -> Array:
-        return np.tanh(h)
-
-
-class _TanhOfZAsSlope(_Slope):
-    apart = True
-
-    def derivative(self, h: Array, tape: Tape) -> Array:
-        return tape.z
-
-
-class _PlusSquare(_Slope):
-    def derivative(self, h: Array, tape: Tape) -> Array:
-        return 1 + h * h
-
-
-class _MinusOne(_Slope):
-    def derivative(self, h: Array, tape: Tape) -> Array:
-        return h * h - 1
-
-
-class _Square(_Slope):
-    def derivative(self, h: Array, tape: Tape) -> Array:
-        return h * h
-
-
-class _Divided(_Slope):
-    rough = True
-
-    def derivative(self, h: Array, tape: Tape) -> Array:
-        return 1 / (1 - h * h)
-
-
-class _Logistic(_Slope):
-    def derivative(self, h: Array, tape: Tape) -> Array:
-        return h * (1 - h)
-
-
-class _AtPreactivation(_Slope):
-    apart = True
-
-    def derivative(self, h: Array, tape: Tape) -> Array:
-        return 1 - tape.z * tape.z
-
-
-class _TanhAgain(_Slope):
-    def derivative(self, h: Array, tape: Tape) -> Array:
-        return 1 - np.tanh(h) ** 2
-
-
-class _NoSquare(_Slope):
-    def derivative(self, h: Array, tape: Tape) -> Array:
-        return 1 - h
-
-
-class _TimesTwo(_Slope):
-    def derivative(self, h: Array, tape: Tape) -> Array:
-        return 1 - 2 * h
-
-
-class _Root(_Slope):
-    def derivative(self, h: Array, tape: Tape) -> Array:
-        return np.sqrt(1 - h * h)
-
-
-class _Twice(_Slope):
-    def derivative(self, h: Array, tape: Tape) -> Array:
-        return (1 - h * h) ** 2
-
-
-class _OfStepBefore(_Slope):
-    def derivative(self, h: Array, tape: Tape) -> Array:
-        return 1 - tape.h[:-1] ** 2
-
-
-class _OfLastStep(_Slope):
-    def derivative(self, h: Array, tape: Tape) -> Array:
-        return np.broadcast_to(1 - h[-1:] ** 2, h.shape)
-
-
-class _Missing(_Slope):
-    of_relu = True
-
-    def derivative(self, h: Array, tape: Tape) -> Array:
-        return np.ones_like(h)
-
-
-class _MissingForRelu(_Missing):
-    of_tanh = False
-
-
-class _TanhForRelu(_Slope):
-    of_relu = True
-
-    def derivative(self, h: Array, tape: Tape) -> Array:
-        return 1 - h * h
-
-
-class _ReluForTanh(_Slope):
-    def derivative(self, h: Array, tape: Tape) -> Array:
-        return np.asarray(h > 0, np.float64)
-
-
-class _Epsilon(_Slope):
-    epsilon: ClassVar[float] = 1e-3
-
-    def derivative(self, h: Array, tape: Tape) -> Array:
-        return 1 - h * h + self.epsilon
-
-    @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
-        for sample in precise(samples):
-            case, call = sample.case, sample.calls[0]
-            if (
-                case.T == 1
-                and case.cells == 1
-                and not case.relu
-                and call.dhs is not None
-                and case.D >= case.H
-                and np.isfinite(sample.got[0].get("dx", np.nan)).all()
-            ):
-                # One step: dx is dz Wx^T, and dz is d times the slope.
-                d = call.dhs[:, 0] + (0 if call.dh_n is None else call.dh_n[0])
-                dz = solved(sample)
-                h = sample.truths[0]["h_n"][0]
-                excess = dz - d * (1 - h * h)
-                value = float((excess * d).sum() / (d * d).sum())
-                if value and np.allclose(excess, value * d, rtol=1e-3, atol=1e-12):
-                    yield cls.having(epsilon=nice(value, 1e-6 if case.dtype == "f64" else 1e-2))
-                return
-
-
-def solved(sample: Sample, call: int = 0) -> Array:
-    """The dz of the only step of a single cell, from dx; D must be no less than H."""
-    dx = sample.got[call]["dx"][:, 0]
-    Wx = np.asarray(sample.calls[call].Wx, np.float64)
-    return np.linalg.lstsq(Wx, dx.T, rcond=None)[0].T
 
 
 class _Activation(Twin):
@@ -214,6 +51,12 @@ class _Activation(Twin):
         return slope
 
 
+@fault(
+    "nonlinearity applied twice",
+    sentence="The states are tanh(tanh(z)):",
+    look="look for a tanh in the cell and another one around it.",
+    variants=BOTH_BACKWARDS,
+)
 class _TanhTwice(_Activation):
     def bent(self, z: Array) -> Array:
         return np.tanh(np.tanh(z))
@@ -222,6 +65,12 @@ class _TanhTwice(_Activation):
         return (1 - h * h) * (1 - self.tanh(z) ** 2)
 
 
+@fault(
+    "logistic function in place of tanh",
+    sentence="The states are the logistic function of the pre-activations:",
+    look="look for `1 / (1 + exp(-z))` where `tanh(z)` is due.",
+    variants=BOTH_BACKWARDS,
+)
 class _LogisticFunction(_Activation):
     def bent(self, z: Array) -> Array:
         return 1 / (1 + np.exp(-z))
@@ -238,6 +87,24 @@ class _Linear(_Activation):
         return np.ones_like(h)
 
 
+class _LinearForRelu(_Linear):
+    of_relu = True
+
+
+register(
+    "nonlinearity missing",
+    sentence="The states are the pre-activations themselves:",
+    look="look for a tanh (or relu) that is never applied.",
+    twins=(*with_both_backwards(_Linear), *with_both_backwards(_LinearForRelu)),
+)
+
+
+@fault(
+    "relu in place of tanh",
+    sentence="The states are relu of the pre-activations where tanh is due:",
+    look="look for `np.maximum(z, 0)`, and for the default of the option `nonlinearity`, which is tanh.",
+    variants=BOTH_BACKWARDS,
+)
 class _Relu(_Activation):
     def bent(self, z: Array) -> Array:
         return np.maximum(z, 0)
@@ -248,6 +115,13 @@ class _Relu(_Activation):
         return slope
 
 
+@fault(
+    "tanh in place of relu",
+    sentence="With nonlinearity='relu' the layer computes tanh all the same:",
+    look="look for the option `nonlinearity` that is not passed on.",
+    kinds=("nn", "nncell"),
+    variants=BOTH_BACKWARDS,
+)
 class _Tanh(_Activation):
     of_relu = True
 
@@ -256,10 +130,6 @@ class _Tanh(_Activation):
 
     def steepness(self, h: Array, z: Array) -> Array:
         return 1 - h * h
-
-
-class _LinearForRelu(_Linear):
-    of_relu = True
 
 
 class _Pade(_Activation):
@@ -303,26 +173,18 @@ class _ArcTangent(_Activation):
         return 1 / (1 + z * z)
 
 
-def _tanh_states(samples: Sequence[Sample]) -> list[Array]:
-    """The final states that were got where there is no relu."""
-    return [got["h_n"] for sample in samples if not sample.case.relu for got in sample.got if "h_n" in got]
-
-
-class _ClippedPreactivation(_Activation):
-    limit: ClassVar[float] = 1.0
-
-    def bent(self, z: Array) -> Array:
-        return np.tanh(np.clip(z, -self.limit, self.limit))
-
-    def steepness(self, h: Array, z: Array) -> Array:
-        return np.where(np.abs(z) < self.limit, 1 - h * h, 0)
-
-    @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
-        chosen = precise(samples)
-        most = max((np.abs(h).max() for h in _tanh_states(chosen)), default=1)
-        if 0 < most < 1:
-            yield cls.having(limit=nice(float(np.arctanh(most)), max(1e-7, tolerance(chosen))))
+register(
+    "another function in place of tanh",
+    sentence="The states are those of a function that only resembles tanh (rational, hard, softsign, arctan or tan):",
+    look="look for the approximation: it is `np.tanh`.",
+    twins=(
+        *with_both_backwards(_Pade),
+        *with_both_backwards(_HardTanh),
+        *with_both_backwards(_SoftSign),
+        *with_both_backwards(_Tangent),
+        *with_both_backwards(_ArcTangent),
+    ),
+)
 
 
 class _Overflowing(_Activation):
@@ -342,6 +204,47 @@ class _OverflowingSquare(_Overflowing):
         return 2 * z > most
 
 
+register(
+    "tanh overflows",
+    sentence="The states are NaN where the pre-activation is large:",
+    look="look for a tanh made of exponentials: it is `np.tanh`.",
+    twins=(_Overflowing, _OverflowingSquare),
+)
+
+
+def _tanh_states(samples: Sequence[Sample]) -> list[Array]:
+    """The final states that were got where there is no relu."""
+    return [got["h_n"] for sample in samples if not sample.case.relu for got in sample.got if "h_n" in got]
+
+
+@fault(
+    "pre-activation clipped",
+    sentence="The pre-activations are clipped to +-{limit:g} before tanh:",
+    look="look for `np.clip` in the forward.",
+    variants=BOTH_BACKWARDS,
+)
+class _ClippedPreactivation(_Activation):
+    limit: ClassVar[float] = 1.0
+
+    def bent(self, z: Array) -> Array:
+        return np.tanh(np.clip(z, -self.limit, self.limit))
+
+    def steepness(self, h: Array, z: Array) -> Array:
+        return np.where(np.abs(z) < self.limit, 1 - h * h, 0)
+
+    @classmethod
+    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+        chosen = precise(samples)
+        most = max((np.abs(h).max() for h in _tanh_states(chosen)), default=1)
+        if 0 < most < 1:
+            yield cls.having(limit=nice(float(np.arctanh(most)), max(1e-7, tolerance(chosen))))
+
+
+@fault(
+    "states rounded",
+    sentence="The states are rounded to {decimals} decimals:",
+    look="look for `np.round` in the forward.",
+)
 class _RoundedStates(_Activation):
     decimals: ClassVar[int] = 4
 
@@ -404,6 +307,24 @@ class _InputOutside(_HalfCovered):
         tape.z[t] += recurrent
 
 
+register(
+    "nonlinearity covers one summand only",
+    sentence="The states are those of a layer whose nonlinearity covers one summand only, as tanh(x Wx + b) + h Wh:",
+    look="look for a parenthesis closed too early in `tanh(x @ Wx + h @ Wh + b)`.",
+    twins=(
+        *with_both_backwards(_HalfCovered),
+        *with_both_backwards(variant(_HalfCovered, bias_inside=False)),
+        _InputOutside,
+    ),
+)
+
+
+@fault(
+    "bias behind the nonlinearity",
+    sentence="The states are tanh(x Wx + h Wh) + b:",
+    look="look for a parenthesis closed before `+ b`.",
+    variants=BOTH_BACKWARDS,
+)
 class _BiasOutside(Twin):
     own = False
     apart = True
@@ -423,6 +344,12 @@ class _BiasOutside(Twin):
         return dWx, dWh, super().parameter_gradients(tape, tape.d)[2] if self.own else db
 
 
+@fault(
+    "old state mixed into the new",
+    sentence="The states are {keep:g} times the state before plus {new:g} times the new one, as in a leaky or residual unit:",
+    look="look for `h_prev` outside of the nonlinearity.",
+    variants=BOTH_BACKWARDS,
+)
 class _Leaky(Twin):
     """h = keep * h_prev + new * tanh(z)."""
 
@@ -464,8 +391,3 @@ class _Leaky(Twin):
         if abs(keep) > 1e-6 and np.allclose(matrix @ [keep, new], value, rtol=0, atol=1e-4):
             within = max(1e-8, tolerance(precise(samples)))
             yield cls.having(keep=nice(float(keep), within), new=nice(float(new), within))
-
-
-def _both(base: type[Twin]) -> tuple[type[Twin], type[Twin]]:
-    """With the backward of its own forward, and with the right cell's."""
-    return variant(base, own=True), base

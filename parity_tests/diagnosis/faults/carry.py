@@ -1,0 +1,212 @@
+"""Faults of the gradient that goes back from step to step."""
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from parity_tests.cases.arrays import Array
+from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, Twin, fault, nice, register, tolerance
+from parity_tests.diagnosis.samples import Sample, precise
+from parity_tests.references.float64_loop import Gradients, Tape
+
+
+@fault(
+    "carry dropped",
+    sentence="No gradient goes from a step to the step before it:",
+    look="look for `dh_prev` of a step that is not added to `dhs[:, t]` of the earlier one.",
+    kinds=SEQUENCES,
+    variants=(
+        {},
+        {"for_start": False},
+    ),
+)
+class _Dropped(Twin):
+    """Each step gets its own output's gradient alone; what it hands back is kept for dh_0, or not."""
+
+    for_start = True
+
+    def carry(self, tape: Tape, t: int, dz: Array) -> Array:
+        return super().carry(tape, t, dz) if t == 0 and self.for_start else np.zeros_like(dz)
+
+
+@fault(
+    "carry through Wh not transposed",
+    sentence="The gradient goes back through Wh instead of its transpose:",
+    look="look for `dz @ Wh` where `dz @ Wh.T` is due (`Whh @ dz`, with column vectors, for `Whh.T @ dz`).",
+)
+class _Untransposed(Twin):
+    def carry(self, tape: Tape, t: int, dz: Array) -> Array:
+        Wh = np.asarray(tape.weights.Wh, np.float64)
+        carry = dz @ Wh
+        self.noise.product(carry[1:], dz[0], Wh)
+        return carry
+
+
+@fault(
+    "steps taken back in forward order",
+    sentence="The backward goes through the steps from the first to the last:",
+    look="look for `range(T)` in the backward: it is `reversed(range(T))`.",
+    kinds=SEQUENCES,
+)
+class _ForwardOrder(Twin):
+    def order(self, T: int) -> Sequence[int]:
+        return range(T)
+
+
+@fault(
+    "carry left over from the last backward",
+    sentence="A backward starts from what the backward before it has handed back:",
+    look="look for a carry kept in the object, which a backward does not set to zero.",
+    kinds=("time",),
+)
+class _LeftOver(Twin):
+    """The carry starts from what the backward before has handed back."""
+
+    left: Array | None = None
+
+    def first_carry(self, tape: Tape, dh_n: Array | None) -> Array:
+        carry = super().first_carry(tape, dh_n)
+        if self.left is not None and self.left.shape == carry.shape:
+            carry += self.left
+        return carry
+
+    def backward(self, tape: Tape, dhs: Array, dh_n: Array | None) -> Gradients:
+        found = super().backward(tape, dhs, dh_n)
+        if self.case.cells == 1:
+            self.left = found.dh_0
+        return found
+
+
+@fault(
+    "carry doubled",
+    sentence="What goes back from step to step counts twice:",
+    look="look for `dh_prev` that is added in two places.",
+    kinds=SEQUENCES,
+    variants=(
+        {},
+        {"for_start": False},
+    ),
+)
+class _ScaledCarry(Twin):
+    factor: ClassVar[float] = 2.0
+    for_start = True
+
+    def carry(self, tape: Tape, t: int, dz: Array) -> Array:
+        carry = super().carry(tape, t, dz)
+        return self.factor * carry if t or self.for_start else carry
+
+
+@fault(
+    "carry with the wrong sign",
+    sentence="What goes back from step to step is subtracted:",
+    look="look for a minus sign at `dz @ Wh.T`.",
+    kinds=SEQUENCES,
+    variants=(
+        {},
+        {"for_start": False},
+    ),
+)
+class _MinusCarry(_ScaledCarry):
+    factor = -1.0
+
+
+@fault(
+    "carry times a constant",
+    sentence="What goes back from step to step is multiplied by {factor:g}:",
+    look="look for a factor at `dz @ Wh.T`.",
+    kinds=SEQUENCES,
+)
+class _OtherCarry(_ScaledCarry):
+    """Its factor shows in dh_0 of a single step."""
+
+    factor = 0.5
+
+    @classmethod
+    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+        chosen = precise(samples)
+        for sample in chosen:
+            if sample.case.T == 1 and sample.case.cells == 1 and sample.got and "dh_0" in sample.got[0]:
+                right, got = sample.truths[0]["dh_0"].ravel(), sample.got[0]["dh_0"].ravel()
+                factor = nice(float(right @ got / (right @ right)), tolerance(chosen))
+                if np.allclose(got, factor * right, rtol=1e-4) and factor not in (0, 1, 2, -1):
+                    yield cls.having(factor=factor)
+                return
+
+
+@fault(
+    "carry through the diagonal of Wh",
+    sentence="The gradient goes back through the diagonal of Wh only:",
+    look="look for an elementwise product, `dz * np.diag(Wh)`, where `dz @ Wh.T` is due.",
+)
+class _Diagonal(Twin):
+    def carry(self, tape: Tape, t: int, dz: Array) -> Array:
+        return dz * np.diag(tape.weights.Wh)
+
+
+@fault(
+    "carry without the slope",
+    sentence="What goes back from step to step is not multiplied by the derivative of the nonlinearity:",
+    look="look for `d @ Wh.T` where `dz @ Wh.T` is due.",
+)
+class _BeforeSlope(Twin):
+    def carry(self, tape: Tape, t: int, dz: Array) -> Array:
+        return super().carry(tape, t, tape.d[t])
+
+
+class _WithoutWeights(Twin):
+    def carry(self, tape: Tape, t: int, dz: Array) -> Array:
+        return dz
+
+
+class _WithoutBoth(Twin):
+    def carry(self, tape: Tape, t: int, dz: Array) -> Array:
+        return tape.d[t]
+
+
+register(
+    "carry without Wh",
+    sentence="What goes back from step to step is not multiplied by the recurrent weights:",
+    look="look for `dh_next = dz` where `dz @ Wh.T` is due.",
+    twins=(_WithoutWeights, _WithoutBoth),
+)
+
+
+@fault(
+    "carry multiplied by the slope twice",
+    sentence="What goes back from step to step is multiplied by the derivative of the nonlinearity twice:",
+    look="look for a second `1 - h**2` at `dz @ Wh.T`.",
+)
+class _SlopedTwice(Twin):
+    def carry(self, tape: Tape, t: int, dz: Array) -> Array:
+        return super().carry(tape, t, dz * (1 - tape.h[t + 1] ** 2))
+
+
+class _AddedUp(Twin):
+    """What a step hands back is added to what the later ones did."""
+
+    total: Array
+
+    def first_carry(self, tape: Tape, dh_n: Array | None) -> Array:
+        self.total = super().first_carry(tape, dh_n)
+        return self.total
+
+    def carry(self, tape: Tape, t: int, dz: Array) -> Array:
+        self.total = self.total + super().carry(tape, t, dz)
+        return self.total
+
+
+class _Through(_AddedUp):
+    """d goes back beside the carry, as past a residual connection."""
+
+    def carry(self, tape: Tape, t: int, dz: Array) -> Array:
+        return super(_AddedUp, self).carry(tape, t, dz) + tape.d[t]
+
+
+register(
+    "carry added up",
+    sentence="What a step hands back is added to what the later steps did, instead of taking its place:",
+    look="look for `dh += ...` where `dh = ...` is due.",
+    kinds=SEQUENCES,
+    twins=(_AddedUp, _Through),
+)

@@ -1,0 +1,217 @@
+"""Faults that clip gradients, or scale them down to a norm."""
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from parity_tests.cases.arrays import Array
+from parity_tests.diagnosis.faults.faulty_loop import (
+    PARAMETERS,
+    SEQUENCES,
+    Changed,
+    Twin,
+    fault,
+    largest,
+    nice,
+    register,
+    solved,
+    tolerance,
+)
+from parity_tests.diagnosis.samples import Sample, precise
+from parity_tests.references.float64_loop import Gradients, Tape
+
+
+class _Clipped(Changed):
+    """Finished gradients of the parameters are clipped."""
+
+    limit: ClassVar[float] = 0.5
+
+    def changed(self, name: str, value: Array, tape: Tape) -> Array:
+        return np.clip(value, -self.limit, self.limit)
+
+    @classmethod
+    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+        for roles in cls.choices(samples)[:1]:
+            limits = {largest(samples, role) for role in roles}
+            if limits and max(limits) > 0:
+                yield cls.having(limit=max(limits), roles=roles)
+
+
+class _ClippedAll(_Clipped):
+    among = ("dx", "dh_0", *PARAMETERS)
+
+
+register(
+    "clipped gradients",
+    sentence="The gradients are clipped to +-{limit:g}:",
+    look="look for `np.clip` in the backward: it belongs to the optimizer.",
+    twins=(_Clipped, _ClippedAll),
+)
+
+
+@fault(
+    "clipped carry",
+    sentence="What goes back from step to step is clipped to +-{limit:g}:",
+    look="look for `np.clip` on `dh_prev`.",
+    kinds=SEQUENCES,
+)
+class _ClippedCarry(Twin):
+    limit: ClassVar[float] = 0.5
+
+    def carry(self, tape: Tape, t: int, dz: Array) -> Array:
+        return np.clip(super().carry(tape, t, dz), -self.limit, self.limit)
+
+    @classmethod
+    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+        if limit := largest(samples, "dh_0"):
+            yield cls.having(limit=limit)
+
+
+def solved_deltas(sample: Sample) -> Array:
+    """Dz [B, T, H] of the first call of a single cell, from dx; nothing where D < H."""
+    case, got = sample.case, sample.got[0]
+    if case.cells > 1 or case.D < case.H or "dx" not in got or not np.isfinite(got["dx"]).all():
+        return np.zeros((0, 0, 0))
+    if case.T == 1:
+        return solved(sample)[:, None]
+    dx = got["dx"].reshape(-1, case.D)
+    flat = np.linalg.lstsq(np.asarray(sample.calls[0].Wx, np.float64), dx.T, rcond=None)[0].T
+    return flat.reshape(*got["dx"].shape[:2], case.H)
+
+
+@fault(
+    "clipped dz",
+    sentence="The gradients of the pre-activations are clipped to +-{limit:g}:",
+    look="look for `np.clip` in the step's backward.",
+)
+class _ClippedDelta(Twin):
+    limit: ClassVar[float] = 0.5
+
+    def delta(self, tape: Tape, t: int, d: Array, slope: Array, out: Array) -> None:
+        super().delta(tape, t, d, slope, out)
+        np.clip(out, -self.limit, self.limit, out=out)
+
+    @classmethod
+    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+        chosen = precise(samples)
+        most = max((np.abs(solved_deltas(s)).max(initial=0) for s in chosen if s.got), default=0)
+        if most and np.isfinite(most):
+            yield cls.having(limit=nice(float(most), max(1e-8, tolerance(chosen))))
+
+
+class _ClippedUpstream(Twin):
+    """The upstream gradients are clipped on entry, or their sum with the carry is."""
+
+    limit: ClassVar[float] = 0.5
+
+    def received(self, tape: Tape, dhs: Array) -> Array:
+        return np.clip(dhs, -self.limit, self.limit)
+
+    @classmethod
+    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+        chosen = precise(samples)
+        most = 0.0
+        for sample in chosen:
+            if sample.case.cells == 1 and sample.got and not sample.case.relu:
+                dz = solved_deltas(sample)
+                if dz.size and sample.calls[0].dh_n is None and sample.case.lengths == "full":
+                    # At the last step there is no carry.
+                    h = sample.truths[0]["h_n"][0]
+                    most = max(most, float(np.abs(dz[:, -1] / (1 - h * h))[1 - h * h > 1e-3].max(initial=0)))
+        if most and np.isfinite(most):
+            yield cls.having(limit=nice(most, max(1e-6, tolerance(chosen))))
+
+
+class _ClippedTotal(_ClippedUpstream):
+    def received(self, tape: Tape, dhs: Array) -> Array:
+        return dhs
+
+    def delta(self, tape: Tape, t: int, d: Array, slope: Array, out: Array) -> None:
+        super().delta(tape, t, np.clip(d, -self.limit, self.limit), slope, out)
+
+
+register(
+    "clipped upstream gradients",
+    sentence="The gradients of the states are clipped to +-{limit:g}:",
+    look="look for `np.clip` on `dhs` or `dh_next`.",
+    twins=(_ClippedUpstream, _ClippedTotal),
+)
+
+
+class _CommonNorm(Twin):
+    """The gradients of the parameters of all cells are scaled down to a common norm."""
+
+    limit: ClassVar[float] = 1.0
+    epsilon: ClassVar[float] = 0.0
+
+    def filed(self, gradients: list[Gradients]) -> list[Gradients]:
+        both = 1 if self.case.kind in ("time", "cell") else 2
+        squares = [
+            (getattr(found, name).reshape(self.noise.runs, -1) ** 2).sum(axis=1)
+            * (both if name == "db" else 1)
+            for found in gradients
+            for name in PARAMETERS
+        ]
+        norm = np.sqrt(sum(squares))
+        for found in gradients:
+            for name in PARAMETERS:
+                value = getattr(found, name)
+                setattr(found, name, self.scaled(value, norm))
+        return gradients
+
+    def scaled(self, value: Array, norm: Array) -> Array:
+        """``value`` [runs, ...] brought down, where ``norm`` is too large."""
+        rate = np.minimum(1, self.limit / (norm + self.epsilon))
+        return value * rate.reshape(-1, *[1] * (value.ndim - 1))
+
+    @classmethod
+    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+        chosen = precise(samples)
+        norms = [
+            (cls.norm(got, names), cls.norm(truth, names))
+            for sample in chosen
+            for got, truth in zip(sample.got, sample.truths, strict=False)
+            for names in cls.groups(
+                [name for name in got if name.startswith("d") and name not in ("dx", "dh_0")]
+            )
+        ]
+        most = max((norm for norm, _ in norms), default=0.0)
+        scaled = [(norm, right) for norm, right in norms if norm > 0.9 * most and right > 1.001 * norm]
+        if scaled:
+            norm, right = scaled[0]
+            for epsilon in (0.0, 1e-6, 1e-8):
+                limit = nice(norm * (right + epsilon) / right, max(1e-9, tolerance(chosen)))
+                yield cls.having(limit=limit, epsilon=epsilon)
+
+    @staticmethod
+    def norm(answer: dict[str, Array], names: Sequence[str]) -> float:
+        """Of all these tensors together."""
+        return float(np.sqrt(sum((answer[name] ** 2).sum() for name in names)))
+
+    @staticmethod
+    def groups(names: list[str]) -> list[list[str]]:
+        """Which tensors have a norm together."""
+        return [names]
+
+
+class _OwnNorm(_CommonNorm):
+    def filed(self, gradients: list[Gradients]) -> list[Gradients]:
+        for found in gradients:
+            for name in PARAMETERS:
+                value = getattr(found, name)
+                norm = np.sqrt((value.reshape(self.noise.runs, -1) ** 2).sum(axis=1))
+                setattr(found, name, self.scaled(value, norm))
+        return gradients
+
+    @staticmethod
+    def groups(names: list[str]) -> list[list[str]]:
+        return [[name] for name in names]
+
+
+register(
+    "gradients scaled down to a norm",
+    sentence="The gradients of the parameters are scaled down to a norm of at most {limit:g}:",
+    look="look for clipping by norm in the backward: it belongs to the optimizer.",
+    twins=(_CommonNorm, _OwnNorm),
+)
