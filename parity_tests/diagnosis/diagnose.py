@@ -95,7 +95,7 @@ def _named(
     explained = frozenset(what for what in whats if what[0] in OF_NUMBERS)
     found = suspects(kind, samples)
     fits = _told_apart(kind, ask, fitting(found, samples), fit)
-    rounded = bool(fits) and all(suspect.twin.coarse for suspect in fits)
+    rounded = bool(fits) and all(suspect.twin.loop.coarse for suspect in fits)
     sign = random_sign(samples, ask) if rounded or not fits else None
     if sign:
         return [Diagnosis(sign.name, None, f"{sign.sentence} {_listed(wrong, samples)}", explained)]
@@ -152,7 +152,7 @@ def _once(fits: list[Suspect]) -> list[Suspect]:
     unique: dict[str, Suspect] = {}
     for suspect in fits:
         unique.setdefault(suspect.faults[0].name, suspect)
-    exact = [suspect for suspect in unique.values() if not suspect.twin.coarse]
+    exact = [suspect for suspect in unique.values() if not suspect.twin.loop.coarse]
     return exact or list(unique.values())[:1]
 
 

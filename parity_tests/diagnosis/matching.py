@@ -10,7 +10,7 @@ from parity_tests.cases.arrays import Array
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import Answer
 from parity_tests.diagnosis.faults.catalogue import of_kind
-from parity_tests.diagnosis.faults.faulty_loop import Fault, Twin
+from parity_tests.diagnosis.faults.faulty_loop import Fault, PiecesClash, Variant
 from parity_tests.diagnosis.samples import Sample, measured
 from parity_tests.references.rounding import Noise, Still, pools
 from parity_tests.references.tolerance import compare
@@ -38,7 +38,7 @@ class Suspect:
     """A fault, or two, with a twin that may be the subject's."""
 
     faults: tuple[Fault, ...]
-    twin: type[Twin]
+    twin: Variant
 
     @property
     def sentence(self) -> str:
@@ -58,26 +58,26 @@ def suspects(kind: str, samples: Sequence[Sample]) -> list[Suspect]:
     return [suspect for suspect in found if _is_fine_enough(suspect.twin, samples)]
 
 
-def _is_fine_enough(twin: type[Twin], samples: Sequence[Sample]) -> bool:
+def _is_fine_enough(twin: Variant, samples: Sequence[Sample]) -> bool:
     """A lower precision inside moves no tensor by much: else it is no explanation."""
-    return twin.coarse < COARSE or all(
-        _near(value, truth[name], MOVED * twin.coarse)
+    return twin.loop.coarse < COARSE or all(
+        _near(value, truth[name], MOVED * twin.loop.coarse)
         for sample in samples
         for got, truth in zip(sample.got, sample.truths, strict=False)
         for name, value in got.items()
     )
 
 
-def answers(twin: type[Twin], sample: Sample) -> list[Answer]:
+def answers(twin: Variant, sample: Sample) -> list[Answer]:
     """What a twin says, without its rounding."""
     case = sample.case
-    return twin(case, Still(case), sample.got).answers(sample.calls)
+    return twin.for_case(case, Still(case), sample.got).answers(sample.calls)
 
 
-def alike(twin: type[Twin], sample: Sample) -> frozenset[str]:
+def alike(twin: Variant, sample: Sample) -> frozenset[str]:
     """The tensors in which a twin is about what the subject is, in every call."""
-    loose = max(1e-6 if sample.case.dtype == "f64" else 2e-3, 500 * twin.coarse)
-    if twin.rough:
+    loose = max(1e-6 if sample.case.dtype == "f64" else 2e-3, 500 * twin.loop.coarse)
+    if twin.loop.rough:
         return frozenset().union(*(got.keys() for got in sample.got)) - disagreement(twin, sample)
     different: set[str] = set()
     seen: set[str] = set()
@@ -93,21 +93,21 @@ def _near(got: Array, mine: Array, loose: float) -> bool:
     return bool((np.abs(got - mine) <= loose * np.abs(mine).max(initial=0.0) + 1e-290).all())
 
 
-def holds(twin: type[Twin], samples: Iterable[Sample]) -> bool:
+def holds(twin: Variant, samples: Iterable[Sample]) -> bool:
     """Whether a twin is the subject, in every tensor of every sample, as close as rounding goes."""
     return all(not disagreement(twin, sample) for sample in samples)
 
 
-def disagreement(twin: type[Twin], sample: Sample) -> frozenset[str]:
+def disagreement(twin: Variant, sample: Sample) -> frozenset[str]:
     """The tensors in which a twin is not what the subject is."""
     case = sample.case
-    loop = twin(case, Coarse(case, twin.coarse), sample.got)
+    loop = twin.for_case(case, Coarse(case, twin.loop.coarse), sample.got)
     mine, limits = measured(case, sample.calls, loop)
     found = any(isinstance(value, float) for value in twin.constants.values())
     different: set[str] = set()
     for got, answer, allowed in zip(sample.got, mine, limits, strict=False):
         # What rounding decides may be infinite in the one and not in the other.
-        shaky = twin.rough and any(limit.inconclusive.any() for limit in allowed.values())
+        shaky = twin.loop.rough and any(limit.inconclusive.any() for limit in allowed.values())
         for name, value in got.items():
             if shaky and not np.isfinite(value).all():
                 continue
@@ -148,7 +148,7 @@ def partial(found: Sequence[Suspect], samples: Sequence[Sample]) -> list[tuple[S
     kept = []
     for suspect in found:
         explained = alike(suspect.twin, screen) & screen.all_wrong
-        if explained and not suspect.twin.coarse:
+        if explained and not suspect.twin.loop.coarse:
             kept.append((suspect, explained))
     kept.sort(key=lambda pair: -len(pair[1]))
     result = []
@@ -173,30 +173,14 @@ def together(
     tried = 0
     for first in leading:
         for second in found:
-            if first.faults[0].name == second.faults[0].name or second.twin.coarse:
+            if first.faults[0].name == second.faults[0].name or second.twin.loop.coarse:
                 continue
             tried += 1
             if tried > MOST_PAIRS:
                 return []
-            for order in ((first, second), (second, first)):
-                pair = _joined(*order)
-                if pair and _fits(pair, screen, everything, samples):
-                    return [Suspect((first.faults[0], second.faults[0]), pair)]
+            for one, other in ((first, second), (second, first)):
+                with suppress(PiecesClash):
+                    pair = one.twin.combined_with(other.twin)
+                    if alike(pair, screen) == everything and holds(pair, samples):
+                        return [Suspect((first.faults[0], second.faults[0]), pair)]
     return []
-
-
-def _fits(pair: type[Twin], screen: Sample, everything: frozenset[str], samples: Sequence[Sample]) -> bool:
-    try:
-        return alike(pair, screen) == everything and holds(pair, samples)
-    except (ValueError, TypeError, IndexError, AttributeError, NotImplementedError):
-        return False  # pieces that were not made for one another
-
-
-def _joined(first: Suspect, second: Suspect) -> type[Twin] | None:
-    bases = first.twin, second.twin
-    if issubclass(bases[0], bases[1]) or issubclass(bases[1], bases[0]):
-        return None
-    try:
-        return type("Both", bases, {"constants": bases[1].constants | bases[0].constants})
-    except TypeError:
-        return None  # their pieces cannot stand in one order

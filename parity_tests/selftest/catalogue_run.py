@@ -17,7 +17,7 @@ from parity_tests.checks.contract import contract
 from parity_tests.checks.values import judge
 from parity_tests.diagnosis.diagnose import diagnose
 from parity_tests.diagnosis.faults.catalogue import FAULTS
-from parity_tests.diagnosis.faults.faulty_loop import Twin
+from parity_tests.diagnosis.faults.faulty_loop import Variant
 from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import Still
 from parity_tests.report import Finding
@@ -66,7 +66,7 @@ def tried(name: str, check: str) -> Tried:
         return _by_contract(name, check, start)
     (fault,) = (fault for fault in FAULTS if fault.name == name)
     # The first kind of layer, and the first twin, in which it shows.
-    for kind, twin in product((kind for kind in CLASSES if kind in fault.kinds), fault.twins):
+    for kind, twin in product((kind for kind in CLASSES if kind in fault.kinds), fault.loops):
         ask = answering(twin)
         for number in range(MOST):
             findings = _findings(ask, draw_case(0, number, (kind,)))
@@ -97,11 +97,11 @@ def truth(case: Case, calls: Sequence[Call]) -> list[Answer]:
     return [{**answer, SECOND_BIAS: answer["db"]} if "db" in answer else answer for answer in answers]
 
 
-def answering(twin: type[Twin]) -> Ask:
+def answering(twin: Variant) -> Ask:
     """A subject that answers with a twin's numbers, in the case's dtype."""
 
     def ask(case: Case, calls: Sequence[Call]) -> Performance:
-        answers = twin(case, Still(case)).answers(calls)
+        answers = twin.for_case(case, Still(case)).answers(calls)
         return Performance(
             [
                 natives(case, {name: _rounded(value, twin) for name, value in answer.items()})
@@ -120,11 +120,11 @@ def natives(case: Case, canonical: Answer) -> dict[str, Array | NotArray]:
         }
 
 
-def _rounded(value: Array, twin: type[Twin]) -> Array:
+def _rounded(value: Array, twin: Variant) -> Array:
     """In the precision that is the twin's fault."""
-    if not twin.coarse:
+    if not twin.loop.coarse:
         return value
-    digits = round(-np.log2(twin.coarse))
+    digits = round(-np.log2(twin.loop.coarse))
     mantissa, exponent = np.frexp(value)
     return np.asarray(np.ldexp(np.round(np.ldexp(mantissa, digits)), exponent - digits))
 

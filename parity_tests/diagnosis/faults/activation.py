@@ -1,7 +1,7 @@
 """Faults of the nonlinearity: another function in place of tanh, or what it covers."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -9,11 +9,11 @@ from parity_tests.cases.arrays import Array
 from parity_tests.diagnosis.faults.faulty_loop import (
     BOTH_BACKWARDS,
     Twin,
+    Variant,
     fault,
     nice,
     register,
     tolerance,
-    variant,
     with_both_backwards,
 )
 from parity_tests.diagnosis.samples import Sample, precise
@@ -95,7 +95,7 @@ register(
     "nonlinearity missing",
     sentence="The states are the pre-activations themselves:",
     look="look for a tanh (or relu) that is never applied.",
-    twins=(*with_both_backwards(_Linear), *with_both_backwards(_LinearForRelu)),
+    loops=(*with_both_backwards(_Linear), *with_both_backwards(_LinearForRelu)),
 )
 
 
@@ -177,7 +177,7 @@ register(
     "another function in place of tanh",
     sentence="The states are those of a function that only resembles tanh (rational, hard, softsign, arctan or tan):",
     look="look for the approximation: it is `np.tanh`.",
-    twins=(
+    loops=(
         *with_both_backwards(_Pade),
         *with_both_backwards(_HardTanh),
         *with_both_backwards(_SoftSign),
@@ -208,7 +208,7 @@ register(
     "tanh overflows",
     sentence="The states are NaN where the pre-activation is large:",
     look="look for a tanh made of exponentials: it is `np.tanh`.",
-    twins=(_Overflowing, _OverflowingSquare),
+    loops=(_Overflowing, _OverflowingSquare),
 )
 
 
@@ -224,7 +224,7 @@ def _tanh_states(samples: Sequence[Sample]) -> list[Array]:
     variants=BOTH_BACKWARDS,
 )
 class _ClippedPreactivation(_Activation):
-    limit: ClassVar[float] = 1.0
+    limit: float = 1.0
 
     def bent(self, z: Array) -> Array:
         return np.tanh(np.clip(z, -self.limit, self.limit))
@@ -233,11 +233,11 @@ class _ClippedPreactivation(_Activation):
         return np.where(np.abs(z) < self.limit, 1 - h * h, 0)
 
     @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         chosen = precise(samples)
         most = max((np.abs(h).max() for h in _tanh_states(chosen)), default=1)
         if 0 < most < 1:
-            yield cls.having(limit=nice(float(np.arctanh(most)), max(1e-7, tolerance(chosen))))
+            yield variant.with_constants(limit=nice(float(np.arctanh(most)), max(1e-7, tolerance(chosen))))
 
 
 @fault(
@@ -246,18 +246,18 @@ class _ClippedPreactivation(_Activation):
     look="look for `np.round` in the forward.",
 )
 class _RoundedStates(_Activation):
-    decimals: ClassVar[int] = 4
+    decimals: int = 4
 
     def bent(self, z: Array) -> Array:
         return np.round(np.tanh(z), self.decimals)
 
     @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         chosen = precise(samples)
         states = _tanh_states(chosen)
         for decimals in range(1, 9 if chosen[0].case.dtype == "f64" else 5):
             if states and all(np.allclose(h, np.round(h, decimals), rtol=0, atol=1e-12) for h in states):
-                yield cls.having(decimals=decimals)
+                yield variant.with_constants(decimals=decimals)
                 return
 
 
@@ -311,9 +311,9 @@ register(
     "nonlinearity covers one summand only",
     sentence="The states are those of a layer whose nonlinearity covers one summand only, as tanh(x Wx + b) + h Wh:",
     look="look for a parenthesis closed too early in `tanh(x @ Wx + h @ Wh + b)`.",
-    twins=(
+    loops=(
         *with_both_backwards(_HalfCovered),
-        *with_both_backwards(variant(_HalfCovered, bias_inside=False)),
+        *with_both_backwards(_HalfCovered.with_params(bias_inside=False)),
         _InputOutside,
     ),
 )
@@ -353,8 +353,8 @@ class _BiasOutside(Twin):
 class _Leaky(Twin):
     """h = keep * h_prev + new * tanh(z)."""
 
-    keep: ClassVar[float] = 0.2
-    new: ClassVar[float] = 0.8
+    keep: float = 0.2
+    new: float = 0.8
     own = False
     apart = True
 
@@ -374,7 +374,7 @@ class _Leaky(Twin):
         return through + self.keep * tape.d[t] if self.own else through
 
     @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         rows, values = [], []
         for sample in precise(samples):
             call = sample.calls[0]
@@ -390,4 +390,4 @@ class _Leaky(Twin):
         (keep, new), *_ = np.linalg.lstsq(matrix, value, rcond=None)
         if abs(keep) > 1e-6 and np.allclose(matrix @ [keep, new], value, rtol=0, atol=1e-4):
             within = max(1e-8, tolerance(precise(samples)))
-            yield cls.having(keep=nice(float(keep), within), new=nice(float(new), within))
+            yield variant.with_constants(keep=nice(float(keep), within), new=nice(float(new), within))

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import ClassVar
 
 import numpy as np
 
 from parity_tests.cases.arrays import Array, Call, Weights
-from parity_tests.diagnosis.faults.faulty_loop import Twin, fault
+from parity_tests.diagnosis.faults.faulty_loop import Twin, Variant, fault
 from parity_tests.diagnosis.samples import Sample
 from parity_tests.references.float64_loop import Gradients, Spread, Tape
 
@@ -30,11 +29,12 @@ class _StartIgnored(Twin):
     carries = True
     goes_on = False
     in_weights = False
+    ignored_start: Array
 
     def starts(self, call: Call, before: Spread | None) -> Array:
-        self.given_start = super().starts(call, before)
+        self.ignored_start = super().starts(call, before)
         if call.carries and self.carries:
-            return self.given_start
+            return self.ignored_start
         zeros = np.zeros((len(call.cells), 1, len(call.xs), self.case.H))
         if self.goes_on and before is not None and call.h_0 is not None:
             kept = before.runs["h_n"].swapaxes(0, 1)
@@ -44,7 +44,7 @@ class _StartIgnored(Twin):
     def befores(self, tape: Tape) -> Array:
         states = super().befores(tape).copy()
         if self.in_weights and self.case.cells == 1:
-            states[0] = self.given_start[0]
+            states[0] = self.ignored_start[0]
         return states
 
 
@@ -98,7 +98,7 @@ class _Forgets(Twin):
 class _GoesOn(Twin):
     """A call without a state goes on from the last: after a reset, or where no state is to be kept."""
 
-    after: ClassVar[str] = "reset"
+    after: str = "reset"
     given_first = False
     """Whether only a state that was given is gone on from: the first reset has come to pass"""
 
@@ -126,16 +126,19 @@ class _OldWeights(Twin):
 
     forward_old = True
     backward_old = True
-    packed: Sequence[Weights] | None = None
+    first_weights: Sequence[Weights] | None = None
+    current_weights: Sequence[Weights]
 
     def cells(self, call: Call) -> Sequence[Weights]:
-        self.new = super().cells(call)
-        self.packed = self.packed or self.new
-        return self.packed if self.forward_old else self.new
+        self.current_weights = super().cells(call)
+        self.first_weights = self.first_weights or self.current_weights
+        return self.first_weights if self.forward_old else self.current_weights
 
     def recalled(self, tapes: list[Tape]) -> list[Tape]:
-        assert self.packed is not None  # the forward has been
-        for tape, weights in zip(tapes, self.packed if self.backward_old else self.new, strict=True):
+        assert self.first_weights is not None  # the forward has been
+        for tape, weights in zip(
+            tapes, self.first_weights if self.backward_old else self.current_weights, strict=True
+        ):
             tape.weights = weights
         return tapes
 
@@ -149,17 +152,17 @@ class _OldWeights(Twin):
 class _FirstTape(Twin):
     """The backward of a later call reads what the first calls have left."""
 
-    first: Tape | None = None
-    second: Tape | None = None
+    first_tape: Tape | None = None
+    current_tape: Tape | None = None
 
     def recalled(self, tapes: list[Tape]) -> list[Tape]:
         if self.case.cells > 1:
             return tapes
-        old, new = self.first, tapes[0]
-        self.first, self.second = old or new, None
+        old, new = self.first_tape, tapes[0]
+        self.first_tape, self.current_tape = old or new, None
         if old is None or old.h.shape[2] != new.h.shape[2]:
             return tapes
-        T, self.second = len(new.z), new
+        T, self.current_tape = len(new.z), new
         x, z, h = (
             np.concatenate([getattr(old, name)[start:], getattr(new, name)[start:]])[:T]
             for name, start in (("x", 0), ("z", 0), ("h", 1))
@@ -167,20 +170,22 @@ class _FirstTape(Twin):
         return [Tape(old.weights, x, z, np.concatenate([old.h[:1], h]), new.running)]
 
     def befores(self, tape: Tape) -> Array:
-        if self.first is None or self.second is None:
+        if self.first_tape is None or self.current_tape is None:
             return super().befores(tape)
-        return np.concatenate([self.first.h[:-1], self.second.h[:-1]])[: len(tape.z)]
+        return np.concatenate([self.first_tape.h[:-1], self.current_tape.h[:-1]])[: len(tape.z)]
 
     def carry(self, tape: Tape, t: int, dz: Array) -> Array:
-        late = self.first is not None and self.second is not None and t >= len(self.first.z)
-        return super().carry(self.second if late and self.second else tape, t, dz)
+        late = self.first_tape is not None and self.current_tape is not None and t >= len(self.first_tape.z)
+        return super().carry(self.current_tape if late and self.current_tape else tape, t, dz)
 
     def input_gradient(self, tape: Tape, dz: Array) -> Array:
-        if self.first is None or self.second is None:
+        if self.first_tape is None or self.current_tape is None:
             return super().input_gradient(tape, dz)
-        border = len(self.first.z)
+        border = len(self.first_tape.z)
         early, late = super().input_gradient(tape, dz[:border]), dz[border:]
-        return np.concatenate([early, super().input_gradient(self.second, late)]) if len(late) else early
+        return (
+            np.concatenate([early, super().input_gradient(self.current_tape, late)]) if len(late) else early
+        )
 
 
 @fault(
@@ -192,32 +197,31 @@ class _FirstTape(Twin):
 class _Updates(Twin):
     """A backward takes a step of descent on the parameters."""
 
-    rate: ClassVar[float] = 0.1
-    moved: list[Weights] | None = None
+    rate: float = 0.1
+    updated_weights: list[Weights] | None = None
+    used_weights: Sequence[Weights]
 
     def cells(self, call: Call) -> Sequence[Weights]:
-        return self.moved if call.carries and self.moved else super().cells(call)
+        known = super().cells(call)
+        self.used_weights = self.updated_weights if call.carries and self.updated_weights else known
+        return self.used_weights
 
     def filed(self, gradients: list[Gradients]) -> list[Gradients]:
-        self.moved = [
+        self.updated_weights = [
             replace(
                 cell,
                 Wx=cell.Wx - self.rate * found.dWx[0],
                 Wh=cell.Wh - self.rate * found.dWh[0],
                 b=None if cell.b is None else cell.b - self.rate * found.db[0],
             )
-            for cell, found in zip(self.used, gradients, strict=True)
+            for cell, found in zip(self.used_weights, gradients, strict=True)
         ]
         return gradients
 
-    def recalled(self, tapes: list[Tape]) -> list[Tape]:
-        self.used = [tape.weights for tape in tapes]
-        return tapes
-
     @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         for rate in (1.0, 0.5, 0.1, 0.05, 0.01, 0.005, 0.001, 0.0001):
-            yield cls.having(rate=rate)
+            yield variant.with_constants(rate=rate)
 
 
 @fault(
@@ -229,12 +233,12 @@ class _Updates(Twin):
 class _StickyLengths(Twin):
     """Lengths of an earlier call serve where none are given."""
 
-    kept: tuple[int, int, Array] | None = None
+    kept_lengths: tuple[int, int, Array] | None = None
 
     def call(self, call: Call, before: Spread | None) -> Spread:
         B, T, _ = call.xs.shape
         if call.lengths is not None:
-            self.kept = B, T, call.lengths
-        elif self.kept is not None and self.kept[:2] == (B, T):
-            call = replace(call, lengths=self.kept[2])
+            self.kept_lengths = B, T, call.lengths
+        elif self.kept_lengths is not None and self.kept_lengths[:2] == (B, T):
+            call = replace(call, lengths=self.kept_lengths[2])
         return super().call(call, before)

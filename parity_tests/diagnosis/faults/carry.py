@@ -1,12 +1,19 @@
 """Faults of the gradient that goes back from step to step."""
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
 
 import numpy as np
 
 from parity_tests.cases.arrays import Array
-from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, Twin, fault, nice, register, tolerance
+from parity_tests.diagnosis.faults.faulty_loop import (
+    SEQUENCES,
+    Twin,
+    Variant,
+    fault,
+    nice,
+    register,
+    tolerance,
+)
 from parity_tests.diagnosis.samples import Sample, precise
 from parity_tests.references.float64_loop import Gradients, Tape
 
@@ -63,18 +70,18 @@ class _ForwardOrder(Twin):
 class _LeftOver(Twin):
     """The carry starts from what the backward before has handed back."""
 
-    left: Array | None = None
+    left_carry: Array | None = None
 
     def first_carry(self, tape: Tape, dh_n: Array | None) -> Array:
         carry = super().first_carry(tape, dh_n)
-        if self.left is not None and self.left.shape == carry.shape:
-            carry += self.left
+        if self.left_carry is not None and self.left_carry.shape == carry.shape:
+            carry += self.left_carry
         return carry
 
     def backward(self, tape: Tape, dhs: Array, dh_n: Array | None) -> Gradients:
         found = super().backward(tape, dhs, dh_n)
         if self.case.cells == 1:
-            self.left = found.dh_0
+            self.left_carry = found.dh_0
         return found
 
 
@@ -89,7 +96,7 @@ class _LeftOver(Twin):
     ),
 )
 class _ScaledCarry(Twin):
-    factor: ClassVar[float] = 2.0
+    factor: float = 2.0
     for_start = True
 
     def carry(self, tape: Tape, t: int, dz: Array) -> Array:
@@ -123,14 +130,14 @@ class _OtherCarry(_ScaledCarry):
     factor = 0.5
 
     @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         chosen = precise(samples)
         for sample in chosen:
             if sample.case.T == 1 and sample.case.cells == 1 and sample.got and "dh_0" in sample.got[0]:
                 right, got = sample.truths[0]["dh_0"].ravel(), sample.got[0]["dh_0"].ravel()
                 factor = nice(float(right @ got / (right @ right)), tolerance(chosen))
                 if np.allclose(got, factor * right, rtol=1e-4) and factor not in (0, 1, 2, -1):
-                    yield cls.having(factor=factor)
+                    yield variant.with_constants(factor=factor)
                 return
 
 
@@ -168,7 +175,7 @@ register(
     "carry without Wh",
     sentence="What goes back from step to step is not multiplied by the recurrent weights:",
     look="look for `dh_next = dz` where `dz @ Wh.T` is due.",
-    twins=(_WithoutWeights, _WithoutBoth),
+    loops=(_WithoutWeights, _WithoutBoth),
 )
 
 
@@ -185,15 +192,15 @@ class _SlopedTwice(Twin):
 class _AddedUp(Twin):
     """What a step hands back is added to what the later ones did."""
 
-    total: Array
+    carry_total: Array
 
     def first_carry(self, tape: Tape, dh_n: Array | None) -> Array:
-        self.total = super().first_carry(tape, dh_n)
-        return self.total
+        self.carry_total = super().first_carry(tape, dh_n)
+        return self.carry_total
 
     def carry(self, tape: Tape, t: int, dz: Array) -> Array:
-        self.total = self.total + super().carry(tape, t, dz)
-        return self.total
+        self.carry_total = self.carry_total + super().carry(tape, t, dz)
+        return self.carry_total
 
 
 class _Through(_AddedUp):
@@ -208,5 +215,5 @@ register(
     sentence="What a step hands back is added to what the later steps did, instead of taking its place:",
     look="look for `dh += ...` where `dh = ...` is due.",
     kinds=SEQUENCES,
-    twins=(_AddedUp, _Through),
+    loops=(_AddedUp, _Through),
 )

@@ -21,7 +21,7 @@ from parity_tests.diagnosis.faults import (
     upstream,
     weights,
 )
-from parity_tests.diagnosis.faults.faulty_loop import REGISTERED, Fault, Twin
+from parity_tests.diagnosis.faults.faulty_loop import REGISTERED, Fault, Variant
 
 FAMILIES = (
     slope,
@@ -235,6 +235,6 @@ FAULTS = _in_order()
 """In the order in which they are preferred where several fit."""
 
 
-def of_kind(kind: str) -> list[tuple[Fault, type[Twin]]]:
-    """The faults that a kind of layer can have, with each of their twins."""
-    return [(fault, twin) for fault in FAULTS if kind in fault.kinds for twin in fault.twins]
+def of_kind(kind: str) -> list[tuple[Fault, Variant]]:
+    """The faults that a kind of layer can have, with each of their loops."""
+    return [(fault, loop) for fault in FAULTS if kind in fault.kinds for loop in fault.loops]

@@ -1,7 +1,6 @@
 """Faults that clip gradients, or scale them down to a norm."""
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from parity_tests.diagnosis.faults.faulty_loop import (
     SEQUENCES,
     Changed,
     Twin,
+    Variant,
     fault,
     largest,
     nice,
@@ -25,17 +25,17 @@ from parity_tests.references.float64_loop import Gradients, Tape
 class _Clipped(Changed):
     """Finished gradients of the parameters are clipped."""
 
-    limit: ClassVar[float] = 0.5
+    limit: float = 0.5
 
     def changed(self, name: str, value: Array, tape: Tape) -> Array:
         return np.clip(value, -self.limit, self.limit)
 
     @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
-        for roles in cls.choices(samples)[:1]:
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
+        for roles in cls.choices(variant, samples)[:1]:
             limits = {largest(samples, role) for role in roles}
             if limits and max(limits) > 0:
-                yield cls.having(limit=max(limits), roles=roles)
+                yield variant.with_constants(limit=max(limits), roles=roles)
 
 
 class _ClippedAll(_Clipped):
@@ -46,7 +46,7 @@ register(
     "clipped gradients",
     sentence="The gradients are clipped to +-{limit:g}:",
     look="look for `np.clip` in the backward: it belongs to the optimizer.",
-    twins=(_Clipped, _ClippedAll),
+    loops=(_Clipped, _ClippedAll),
 )
 
 
@@ -57,15 +57,15 @@ register(
     kinds=SEQUENCES,
 )
 class _ClippedCarry(Twin):
-    limit: ClassVar[float] = 0.5
+    limit: float = 0.5
 
     def carry(self, tape: Tape, t: int, dz: Array) -> Array:
         return np.clip(super().carry(tape, t, dz), -self.limit, self.limit)
 
     @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         if limit := largest(samples, "dh_0"):
-            yield cls.having(limit=limit)
+            yield variant.with_constants(limit=limit)
 
 
 def solved_deltas(sample: Sample) -> Array:
@@ -86,30 +86,30 @@ def solved_deltas(sample: Sample) -> Array:
     look="look for `np.clip` in the step's backward.",
 )
 class _ClippedDelta(Twin):
-    limit: ClassVar[float] = 0.5
+    limit: float = 0.5
 
     def delta(self, tape: Tape, t: int, d: Array, slope: Array, out: Array) -> None:
         super().delta(tape, t, d, slope, out)
         np.clip(out, -self.limit, self.limit, out=out)
 
     @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         chosen = precise(samples)
         most = max((np.abs(solved_deltas(s)).max(initial=0) for s in chosen if s.got), default=0)
         if most and np.isfinite(most):
-            yield cls.having(limit=nice(float(most), max(1e-8, tolerance(chosen))))
+            yield variant.with_constants(limit=nice(float(most), max(1e-8, tolerance(chosen))))
 
 
 class _ClippedUpstream(Twin):
     """The upstream gradients are clipped on entry, or their sum with the carry is."""
 
-    limit: ClassVar[float] = 0.5
+    limit: float = 0.5
 
     def received(self, tape: Tape, dhs: Array) -> Array:
         return np.clip(dhs, -self.limit, self.limit)
 
     @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         chosen = precise(samples)
         most = 0.0
         for sample in chosen:
@@ -120,7 +120,7 @@ class _ClippedUpstream(Twin):
                     h = sample.truths[0]["h_n"][0]
                     most = max(most, float(np.abs(dz[:, -1] / (1 - h * h))[1 - h * h > 1e-3].max(initial=0)))
         if most and np.isfinite(most):
-            yield cls.having(limit=nice(most, max(1e-6, tolerance(chosen))))
+            yield variant.with_constants(limit=nice(most, max(1e-6, tolerance(chosen))))
 
 
 class _ClippedTotal(_ClippedUpstream):
@@ -135,15 +135,15 @@ register(
     "clipped upstream gradients",
     sentence="The gradients of the states are clipped to +-{limit:g}:",
     look="look for `np.clip` on `dhs` or `dh_next`.",
-    twins=(_ClippedUpstream, _ClippedTotal),
+    loops=(_ClippedUpstream, _ClippedTotal),
 )
 
 
 class _CommonNorm(Twin):
     """The gradients of the parameters of all cells are scaled down to a common norm."""
 
-    limit: ClassVar[float] = 1.0
-    epsilon: ClassVar[float] = 0.0
+    limit: float = 1.0
+    epsilon: float = 0.0
 
     def filed(self, gradients: list[Gradients]) -> list[Gradients]:
         both = 1 if self.case.kind in ("time", "cell") else 2
@@ -166,7 +166,7 @@ class _CommonNorm(Twin):
         return value * rate.reshape(-1, *[1] * (value.ndim - 1))
 
     @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         chosen = precise(samples)
         norms = [
             (cls.norm(got, names), cls.norm(truth, names))
@@ -182,7 +182,7 @@ class _CommonNorm(Twin):
             norm, right = scaled[0]
             for epsilon in (0.0, 1e-6, 1e-8):
                 limit = nice(norm * (right + epsilon) / right, max(1e-9, tolerance(chosen)))
-                yield cls.having(limit=limit, epsilon=epsilon)
+                yield variant.with_constants(limit=limit, epsilon=epsilon)
 
     @staticmethod
     def norm(answer: dict[str, Array], names: Sequence[str]) -> float:
@@ -213,5 +213,5 @@ register(
     "gradients scaled down to a norm",
     sentence="The gradients of the parameters are scaled down to a norm of at most {limit:g}:",
     look="look for clipping by norm in the backward: it belongs to the optimizer.",
-    twins=(_CommonNorm, _OwnNorm),
+    loops=(_CommonNorm, _OwnNorm),
 )

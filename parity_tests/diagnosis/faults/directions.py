@@ -1,13 +1,12 @@
 """Faults of the two directions."""
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
 
 import numpy as np
 
 from parity_tests.cases.arrays import Array, Call, Weights
 from parity_tests.cases.tensors import Answer
-from parity_tests.diagnosis.faults.faulty_loop import STACKS, Twin, _Numbered, fault
+from parity_tests.diagnosis.faults.faulty_loop import STACKS, Twin, Variant, _Numbered, fault
 from parity_tests.diagnosis.samples import Sample
 from parity_tests.references.float64_loop import Tape
 
@@ -65,7 +64,7 @@ class _HalfOfInput(Twin):
 class _NotReversed(Twin):
     """The reverse direction reads from the front; or only some of what it has is turned."""
 
-    left: ClassVar[tuple[str, ...]] = ("input", "output", "upstream", "gradient")
+    left: tuple[str, ...] = ("input", "output", "upstream", "gradient")
 
     def flipped(self, values: Array, flips: Array, what: str) -> Array:
         return values if what in self.left else super().flipped(values, flips, what)
@@ -81,7 +80,7 @@ class _FlippedBatch(_Numbered):
     """The reverse direction turns the batch instead of time."""
 
     def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> Tape:
-        if running is not None and self.case.bidirectional and self.at % 2 == 0:
+        if running is not None and self.case.bidirectional and self.cell_number % 2 == 0:
             running = running[:, ::-1]
         return super().forward(weights, x, h_0, running)
 
@@ -159,7 +158,7 @@ class _ReverseFirst(_Interleaved):
 class _LongBuffer(Twin):
     """The backward turns a buffer longer than the sequence, of whole multiples of k steps."""
 
-    k: ClassVar[int] = 8
+    k: int = 8
     whole_rows_only = True
 
     def flipped(self, values: Array, flips: Array, what: str) -> Array:
@@ -172,6 +171,6 @@ class _LongBuffer(Twin):
         return buffer[::-1][:T]
 
     @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         for k in (4, 8, 10, 16, 32, 64):
-            yield cls.having(k=k)
+            yield variant.with_constants(k=k)

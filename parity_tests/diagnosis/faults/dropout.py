@@ -1,7 +1,6 @@
 """Faults of dropout."""
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
 
 import numpy as np
 
@@ -10,13 +9,14 @@ from parity_tests.cases.tensors import Answer
 from parity_tests.diagnosis.faults.faulty_loop import (
     SEQUENCES,
     STACKS,
+    PiecesClash,
     Twin,
+    Variant,
     _Numbered,
     fault,
     nice,
     register,
     tolerance,
-    variant,
 )
 from parity_tests.diagnosis.samples import Sample, precise
 from parity_tests.references.float64_loop import Tape
@@ -25,13 +25,13 @@ from parity_tests.references.float64_loop import Tape
 class _DropoutOnOutput(Twin):
     """Outputs are dropped at random; which, the zeros among them say."""
 
-    rate: ClassVar[float] = 0.5
-    number = 0
+    rate: float = 0.5
+    calls_done = 0
 
     def given(self, call: Call, runs: Answer) -> Answer:
         runs = dict(super().given(call, runs))
         runs["hs"] = runs["hs"] * self.kept(runs["hs"])
-        self.number += 1
+        self.calls_done += 1
         return runs
 
     def upstream(self, call: Call, valid: Array | None, shape: Sequence[int]) -> Array:
@@ -40,14 +40,14 @@ class _DropoutOnOutput(Twin):
 
     def kept(self, hs: Array) -> Array:
         """What each output is multiplied by, [1, B, T, H]."""
-        if self.number < len(self.heard) and "hs" in self.heard[self.number]:
-            mask = np.asarray(self.heard[self.number]["hs"] != 0, np.float64)[None]
+        if self.calls_done < len(self.heard) and "hs" in self.heard[self.calls_done]:
+            mask = np.asarray(self.heard[self.calls_done]["hs"] != 0, np.float64)[None]
         else:
             mask = np.asarray(np.arange(hs[:1].size).reshape(hs[:1].shape) % 3 > 0, np.float64)
         return mask / (1 - self.rate)
 
     @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         chosen = precise(samples)
         rates = []
         for sample in chosen:
@@ -57,8 +57,8 @@ class _DropoutOnOutput(Twin):
                     if kept.any():
                         with np.errstate(all="ignore"):
                             rates.append(1 - 1 / float(np.median(got["hs"][kept] / truth["hs"][kept])))
-        if rates and 1e-3 < np.median(rates) < 1 and not sample.case.is_cell:
-            yield cls.having(rate=nice(float(np.median(rates)), max(1e-9, tolerance(chosen))))
+        if rates and 1e-3 < np.median(rates) < 1:
+            yield variant.with_constants(rate=nice(float(np.median(rates)), max(1e-9, tolerance(chosen))))
 
 
 class _DropoutAfterLast(_DropoutOnOutput):
@@ -70,10 +70,10 @@ class _DropoutAfterLast(_DropoutOnOutput):
         return super().kept(hs) * (1 - self.rate) / (1 - self.case.dropout)
 
     @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         wrong = [sample for sample in samples if sample.all_wrong]
         if wrong and all(sample.case.masked for sample in wrong):
-            yield cls.having(rate=wrong[0].case.dropout)
+            yield variant.with_constants(rate=wrong[0].case.dropout)
 
 
 register(
@@ -81,7 +81,7 @@ register(
     sentence="The outputs of the last layer are dropped at random, with probability {rate:g}:",
     look="look for dropout after every layer instead of between layers, and for its `training` flag.",
     kinds=SEQUENCES,
-    twins=(_DropoutAfterLast, _DropoutOnOutput),
+    loops=(_DropoutAfterLast, _DropoutOnOutput),
 )
 
 
@@ -116,7 +116,7 @@ register(
     sentence="What dropout keeps is not scaled by 1 / (1 - p):",
     look="look for the factor: none, 1 / p, or 1 - p in its place.",
     kinds=STACKS,
-    twins=(_Dropout, _ByP, _TimesKept),
+    loops=(_Dropout, _ByP, _TimesKept),
 )
 
 
@@ -132,11 +132,11 @@ register(
     sentence="The backward does not pass through dropout as the forward did, without its mask or its scale:",
     look="look for the mask in the backward, and for `/ (1 - p)`.",
     kinds=STACKS,
-    twins=(
+    loops=(
         _NoBackwardMask,
-        variant(_Dropout, backward_only=True),
-        variant(_NoBackwardMask, scaled=True),
-        variant(_ByP, backward_only=True),
+        _Dropout.with_params(backward_only=True),
+        _NoBackwardMask.with_params(scaled=True),
+        _ByP.with_params(backward_only=True),
     ),
 )
 
@@ -175,7 +175,7 @@ class _NoDropout(Twin):
 class _OtherMask(Twin):
     """Masks are inverted, the first is used everywhere, or the first step's."""
 
-    how: ClassVar[str] = "inverted"
+    how: str = "inverted"
 
     def masks(self, call: Call) -> Sequence[Array]:
         masks = super().masks(call)
@@ -202,12 +202,14 @@ class _DropsCarried(_Numbered):
         """What the state that enters step t is multiplied by."""
         case, number = self.case, self.number(tape)
         layer, direction = divmod(number, case.directions)
-        if layer >= len(self.now.masks):
+        if layer >= len(self.current_call.masks):
             return 1.0
-        mask = self.now.masks[layer].swapaxes(0, 1)[:, None]
+        mask = self.current_call.masks[layer].swapaxes(0, 1)[:, None]
+        if mask.shape[2] != tape.h.shape[2]:
+            raise PiecesClash("the masks are of the whole batch, the states of some rows")
         own = mask[..., direction * case.H : (direction + 1) * case.H]
         if direction:
-            own = self.flipped(own, self.flips(self.now), "input")
+            own = self.flipped(own, self.flips(self.current_call), "input")
         return own[t] / (1 - case.dropout)
 
     def previous(self, tape: Tape, t: int) -> Array:

@@ -3,9 +3,10 @@
 Where a fault has a constant, ``infer`` finds it from what the subject answered.
 """
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Self, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -25,20 +26,24 @@ STACKS = ("nn",)
 class Twin(Loop):
     """The plain loop with a fault.
 
+    A class attribute is a parameter: a ``Variant`` may give it another value.
+
     Attributes:
-        constants: of the fault, found from the numbers; its sentence may name them.
         coarse: the unit roundoff inside, where that is the fault.
         rough: whether its numbers are moved far by rounding.
     """
 
-    constants: ClassVar[dict[str, Any]] = {}
-    coarse: ClassVar[float] = 0.0
-    rough: ClassVar[bool] = False
+    coarse: float = 0.0
+    rough: bool = False
 
-    def __init__(self, case: Case, noise: Noise, heard: Sequence[Answer] = ()) -> None:
+    def __init__(
+        self, case: Case, noise: Noise, heard: Sequence[Answer] = (), params: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(case, noise)
         self.heard = heard
         """What the subject answered, for what can only be seen there, as a random mask."""
+        for name, value in (params or {}).items():
+            setattr(self, name, value)
 
     def tanh(self, z: Array) -> Array:
         """Of pre-activations [T, runs, B, H]."""
@@ -47,14 +52,98 @@ class Twin(Loop):
         return value
 
     @classmethod
-    def having(cls, **constants: Any) -> type[Self]:
-        """The twin with these constants."""
-        return type(cls.__name__, (cls,), {**constants, "constants": constants})
+    def with_params(cls, **params: Any) -> "Variant":
+        """The class with these parameters."""
+        return Variant(cls).with_params(**params)
 
     @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type["Twin"]]:
-        """The twins that might be the subject's, with their constants."""
-        yield cls
+    def infer(cls, variant: "Variant", samples: Sequence[Sample]) -> Iterator["Variant"]:
+        """The variants that might be the subject's, with their constants."""
+        yield variant
+
+
+class PiecesClash(Exception):
+    """Two faulty loops cannot be put together: both bring something of one name, or a piece of one meets
+    a loop that it was not made for."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A class of faulty loops, and values of its parameters.
+
+    Attributes:
+        loop: the class.
+        params: in place of the class's own.
+        constants: those among ``params`` that were found from a subject's numbers; a fault's sentence
+            may name them.
+    """
+
+    loop: type[Twin]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    constants: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_params(self, **params: Any) -> "Variant":
+        """The same with other parameters.
+
+        Raises:
+            TypeError: the class has no such parameter.
+        """
+        unknown = [name for name in params if not hasattr(self.loop, name)]
+        if unknown:
+            raise TypeError(f"{self.loop.__name__} has no parameter {', '.join(unknown)}")
+        return replace(self, params={**self.params, **params})
+
+    def with_constants(self, **constants: Any) -> "Variant":
+        """The same with parameters found from a subject's numbers."""
+        return replace(self.with_params(**constants), constants={**self.constants, **constants})
+
+    def value(self, name: str) -> Any:
+        """A parameter's value."""
+        return self.params[name] if name in self.params else getattr(self.loop, name)
+
+    def for_case(self, case: Case, noise: Noise, heard: Sequence[Answer] = ()) -> Twin:
+        """The loop, ready to run a case."""
+        return self.loop(case, noise, heard, self.params)
+
+    def infer(self, samples: Sequence[Sample]) -> Iterator["Variant"]:
+        """The variants that might be the subject's, with their constants."""
+        return self.loop.infer(self, samples)
+
+    def combined_with(self, other: "Variant") -> "Variant":
+        """Both faults in one loop.
+
+        A piece of the plain loop may be written by both: this loop's comes first and reaches the
+        other's by ``super()``. Whatever else the two bring must not have the same name.
+
+        Raises:
+            PiecesClash: they bring different things of one name, or one is a special case of the other.
+        """
+        mine, theirs = self._brought(), other._brought()
+        clash = sorted(name for name in mine.keys() & theirs.keys() if mine[name] != theirs[name])
+        if clash:
+            raise PiecesClash(f"{self.loop.__name__} and {other.loop.__name__} both bring {', '.join(clash)}")
+        if issubclass(self.loop, other.loop) or issubclass(other.loop, self.loop):
+            raise PiecesClash(f"{self.loop.__name__} and {other.loop.__name__} are one fault")
+        return Variant(
+            type("TwoFaults", (self.loop, other.loop), {}),
+            {**other.params, **self.params},
+            {**other.constants, **self.constants},
+        )
+
+    def _brought(self) -> dict[str, Any]:
+        """What the class adds to the plain loop, by name: parameters with their values, and for the
+        rest, methods and what it remembers, the class that says so."""
+        brought: dict[str, Any] = {}
+        for cls in self.loop.__mro__[: self.loop.__mro__.index(Twin)]:
+            for name in {*vars(cls), *inspect.get_annotations(cls)}:
+                value = vars(cls).get(name)
+                if name.startswith("__") or hasattr(Twin, name) or isinstance(value, classmethod):
+                    continue
+                is_parameter = (
+                    value is not None and not callable(value) and not isinstance(value, staticmethod)
+                )
+                brought.setdefault(name, self.value(name) if is_parameter else cls)
+        return brought
 
 
 AnyTwin = TypeVar("AnyTwin", bound=Twin)
@@ -68,14 +157,14 @@ class Fault:
         name: short, stable.
         sentence: what the numbers show.
         look: where to look in one's own code.
-        twins: wrong in this way, each a little differently.
+        loops: wrong in this way, each a little differently.
         kinds: of layers it may stand in.
     """
 
     name: str
     sentence: str
     look: str
-    twins: tuple[type[Twin], ...]
+    loops: tuple[Variant, ...]
     kinds: tuple[str, ...] = KINDS
 
 
@@ -84,10 +173,15 @@ REGISTERED: list[Fault] = []
 
 
 def register(
-    name: str, *, sentence: str, look: str, twins: Sequence[type[Twin]], kinds: tuple[str, ...] = KINDS
+    name: str,
+    *,
+    sentence: str,
+    look: str,
+    loops: Sequence[type[Twin] | Variant],
+    kinds: tuple[str, ...] = KINDS,
 ) -> None:
-    """Enter a fault into the catalogue that several classes of twins have."""
-    REGISTERED.append(Fault(name, sentence, look, tuple(twins), kinds))
+    """Enter a fault into the catalogue that several classes of loops have."""
+    REGISTERED.append(Fault(name, sentence, look, tuple(map(as_variant, loops)), kinds))
 
 
 def fault(
@@ -98,30 +192,35 @@ def fault(
     kinds: tuple[str, ...] = KINDS,
     variants: Sequence[Mapping[str, Any]] = ({},),
 ) -> Callable[[type[AnyTwin]], type[AnyTwin]]:
-    """Enter the class decorated into the catalogue, once with the attributes of each variant."""
+    """Enter the class decorated into the catalogue, once with the parameters of each variant."""
 
     def enter(cls: type[AnyTwin]) -> type[AnyTwin]:
-        twins = [variant(cls, **values) if values else cls for values in variants]
-        register(name, sentence=sentence, look=look, twins=twins, kinds=kinds)
+        loops = [cls.with_params(**params) for params in variants]
+        register(name, sentence=sentence, look=look, loops=loops, kinds=kinds)
         return cls
 
     return enter
+
+
+def as_variant(loop: type[Twin] | Variant) -> Variant:
+    """A class with the parameters it has by itself."""
+    return loop if isinstance(loop, Variant) else Variant(loop)
 
 
 BOTH_BACKWARDS: tuple[Mapping[str, Any], ...] = ({"own": True}, {})
 """With the backward of its own forward, and with the right cell's."""
 
 
-def with_both_backwards(base: type[Twin]) -> tuple[type[Twin], type[Twin]]:
-    """The twins of ``BOTH_BACKWARDS``."""
-    return variant(base, own=True), base
+def with_both_backwards(loop: type[Twin] | Variant) -> tuple[Variant, Variant]:
+    """The variants of ``BOTH_BACKWARDS``."""
+    return as_variant(loop).with_params(own=True), as_variant(loop)
 
 
 class Changed(Twin):
     """Its finished gradients are changed, of the roles that the subject has wrong."""
 
-    among: ClassVar[tuple[str, ...]] = PARAMETERS
-    roles: ClassVar[frozenset[str]] = frozenset(PARAMETERS)
+    among: tuple[str, ...] = PARAMETERS
+    roles: frozenset[str] = frozenset(PARAMETERS)
 
     def backward(self, tape: Tape, dhs: Array, dh_n: Array | None) -> Gradients:
         found = super().backward(tape, dhs, dh_n)
@@ -134,26 +233,22 @@ class Changed(Twin):
         raise NotImplementedError
 
     @classmethod
-    def choices(cls, samples: Sequence[Sample]) -> list[frozenset[str]]:
+    def choices(cls, variant: Variant, samples: Sequence[Sample]) -> list[frozenset[str]]:
         """Which roles it may be: those that are wrong, and all."""
-        wrong = wrong_roles(samples) & frozenset(cls.among)
-        return [wrong] if wrong == frozenset(cls.among) or not wrong else [wrong, frozenset(cls.among)]
+        among: frozenset[str] = frozenset(variant.value("among"))
+        wrong = wrong_roles(samples) & among
+        return [wrong] if wrong == among or not wrong else [wrong, among]
 
     @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
-        for roles in cls.choices(samples):
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
+        for roles in cls.choices(variant, samples):
             if roles:
-                yield cls.having(roles=roles)
+                yield variant.with_constants(roles=roles)
 
 
-def of_role(base: type[Changed], *roles: str) -> type[Changed]:
-    """The twin with these roles only."""
-    return type(base.__name__, (base,), {"among": roles, "roles": frozenset(roles)})
-
-
-def variant(base: type[Twin], **values: Any) -> type[Twin]:
-    """The twin with other attributes."""
-    return type(base.__name__, (base,), values)
+def of_roles(*roles: str) -> dict[str, Any]:
+    """The parameters of a ``Changed`` that concerns these roles only."""
+    return {"among": roles, "roles": frozenset(roles)}
 
 
 def nice(value: float, within: float = 1e-9) -> float:
@@ -206,26 +301,40 @@ def solved(sample: Sample, call: int = 0) -> Array:
     return np.linalg.lstsq(Wx, dx.T, rcond=None)[0].T
 
 
+class _KeepsUpstream(Twin):
+    """Remembers the upstream gradients of a cell's outputs, without the carry."""
+
+    upstream_alone: Array
+
+    def backward(self, tape: Tape, dhs: Array, dh_n: Array | None) -> Gradients:
+        self.upstream_alone = dhs
+        return super().backward(tape, dhs, dh_n)
+
+
 class _Numbered(Twin):
     """Knows which cell it is at."""
 
+    cell_number: int
+    current_call: Call
+    cell_numbers: dict[int, int]
+
     def call(self, call: Call, before: Spread | None) -> Spread:
-        self.at = -1
-        self.now = call
-        self.numbers: dict[int, int] = {}
+        self.cell_number = -1
+        self.current_call = call
+        self.cell_numbers = {}
         return super().call(call, before)
 
     def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> Tape:
-        self.at += 1
+        self.cell_number += 1
         return super().forward(weights, x, h_0, running)
 
     def recalled(self, tapes: list[Tape]) -> list[Tape]:
-        self.numbers = {id(tape): number for number, tape in enumerate(tapes)}
+        self.cell_numbers = {id(tape): number for number, tape in enumerate(tapes)}
         return super().recalled(tapes)
 
     def number(self, tape: Tape) -> int:
         """Of a tape's cell, in the forward as in the backward."""
-        return self.numbers.get(id(tape), self.at)
+        return self.cell_numbers.get(id(tape), self.cell_number)
 
     def reverse(self, tape: Tape) -> bool:
         """Whether it is of the reverse direction."""

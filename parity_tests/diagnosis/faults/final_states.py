@@ -1,7 +1,5 @@
 """Faults of the final states and their gradients."""
 
-from typing import ClassVar
-
 import numpy as np
 
 from parity_tests.cases.arrays import Array, Call
@@ -13,7 +11,6 @@ from parity_tests.diagnosis.faults.faulty_loop import (
     _Numbered,
     fault,
     register,
-    variant,
 )
 from parity_tests.references.float64_loop import Gradients, Spread, Tape
 
@@ -59,7 +56,7 @@ register(
     sentence="The final state is not that of the last step:",
     look="look for the index of the state that is kept at the end.",
     kinds=SEQUENCES,
-    twins=(_FinalFirst, _FinalEarlier, _FinalBefore, _FinalStart, _FinalZero),
+    loops=(_FinalFirst, _FinalEarlier, _FinalBefore, _FinalStart, _FinalZero),
 )
 
 
@@ -88,9 +85,9 @@ class _FinalFromOutput(_Numbered):
 
     def final(self, tape: Tape) -> Array:
         if self.reverse(tape):
-            if not self.padded or self.now.lengths is None:
+            if not self.padded or self.current_call.lengths is None:
                 return tape.h[1]
-            full = self.now.lengths == self.now.xs.shape[1]
+            full = self.current_call.lengths == self.current_call.xs.shape[1]
             return np.where(full[None, :, None], tape.h[1], 0.0)
         last = super().final(tape)
         if tape.running is None or not self.padded:
@@ -110,7 +107,7 @@ register(
     sentence="h_n of the reverse direction is that of the last valid step, its first, instead of step 0:",
     look="look for the index of the reverse direction's final state.",
     kinds=STACKS,
-    twins=(variant(_FinalFromOutput, padded=False), _FinalSwapped),
+    loops=(_FinalFromOutput.with_params(padded=False), _FinalSwapped),
 )
 
 
@@ -137,7 +134,7 @@ register(
 class _FinalGradient(_Numbered):
     """The gradients of the final states are lost, or enter at the wrong place."""
 
-    how: ClassVar[str] = "ignored"
+    how: str = "ignored"
 
     def final_gradient(self, call: Call, i: int) -> Array | None:
         lost = self.how == "ignored" or i < self.case.cells - self.case.directions
@@ -155,7 +152,7 @@ class _FinalGradient(_Numbered):
 class _StateOrder(Twin):
     """States are listed in another order of layers and directions."""
 
-    of: ClassVar[tuple[str, ...]] = ("h_0", "h_n", "dh_n", "dh_0")
+    of: tuple[str, ...] = ("h_0", "h_n", "dh_n", "dh_0")
 
     def places(self) -> list[int]:
         """Where each cell's state stands, in the order of the cells."""
@@ -198,8 +195,8 @@ register(
     sentence="h_n (perhaps hx, d_h_n and d_hx, too) lists layers and directions in another order:",
     look="look for [directions, layers] where [layers, directions] is due, or for layers from the top.",
     kinds=STACKS,
-    twins=tuple(
-        variant(base, of=of)
+    loops=tuple(
+        base.with_params(of=of)
         for base in (_StateOrder, _FromTheTop, _ReverseStateFirst)
         for of in (("h_0", "h_n", "dh_n", "dh_0"), ("h_n",), ("h_n", "dh_0"))
     ),
@@ -219,7 +216,7 @@ register(
 class _ReviewedStates(Twin):
     """States are collected batch first and reshaped."""
 
-    of: ClassVar[tuple[str, ...]] = ("h_n",)
+    of: tuple[str, ...] = ("h_n",)
 
     def given(self, call: Call, runs: Answer) -> Answer:
         runs = dict(super().given(call, runs))

@@ -1,11 +1,9 @@
 """Faults of dx and dh_0."""
 
-from typing import ClassVar
-
 import numpy as np
 
 from parity_tests.cases.arrays import Array
-from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, Changed, fault, register, variant
+from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, Changed, _KeepsUpstream, fault, register
 from parity_tests.references.float64_loop import Tape
 
 
@@ -31,7 +29,7 @@ register(
     sentence="dh_0 is the first step's own gradient, without the recurrent weights:",
     look="look for the last `d` or `dz` of the loop returned where `dz @ Wh.T` is due.",
     kinds=SEQUENCES,
-    twins=(_StartD, _StartDz),
+    loops=(_StartD, _StartDz),
 )
 
 
@@ -60,7 +58,7 @@ register(
     "dh_0 summed over the batch",
     sentence="dh_0 is the sum (or mean) over the batch, as if all rows shared one state:",
     look="look for `.sum(axis=0)` at dh_0.",
-    twins=(_StartSummed, _StartMean),
+    loops=(_StartSummed, _StartMean),
 )
 
 
@@ -70,13 +68,9 @@ register(
     look="look for `dhs[:, 0]` added after the step, too.",
     kinds=SEQUENCES,
 )
-class _StartPlusUpstream(_Start):
-    def received(self, tape: Tape, dhs: Array) -> Array:
-        self.first = dhs[0]
-        return dhs
-
+class _StartPlusUpstream(_Start, _KeepsUpstream):
     def changed(self, name: str, value: Array, tape: Tape) -> Array:
-        return value + self.first
+        return value + self.upstream_alone[0]
 
 
 @fault(
@@ -140,7 +134,7 @@ class _InputReversed(_Input):
     variants=tuple({"by": by, "wraps": wraps} for by in (1, -1) for wraps in (False, True)),
 )
 class _InputLate(_Input):
-    by: ClassVar[int] = 1
+    by: int = 1
     wraps = False
 
     def changed(self, name: str, value: Array, tape: Tape) -> Array:
@@ -151,7 +145,7 @@ class _InputLate(_Input):
 
 
 class _InputOfOneStep(_Input):
-    step_kept: ClassVar[int] = -1
+    step_kept: int = -1
 
     def changed(self, name: str, value: Array, tape: Tape) -> Array:
         kept = np.zeros_like(value)
@@ -169,33 +163,25 @@ register(
     sentence="dx holds one step's gradient only:",
     look="look for `dxs` that is made anew, or assigned as a whole, in the loop.",
     kinds=SEQUENCES,
-    twins=(
+    loops=(
         _InputOfOneStep,
-        variant(_InputOfOneStep, step_kept=0),
+        _InputOfOneStep.with_params(step_kept=0),
         _InputEverywhereOne,
-        variant(_InputEverywhereOne, step_kept=0),
+        _InputEverywhereOne.with_params(step_kept=0),
     ),
 )
 
 
-class _InputWithoutCarry(_Input):
-    def received(self, tape: Tape, dhs: Array) -> Array:
-        self.alone = dhs
-        return dhs
-
+class _InputWithoutCarry(_Input, _KeepsUpstream):
     def changed(self, name: str, value: Array, tape: Tape) -> Array:
-        return self.input_gradient(tape, self.alone * self.slope(tape))
+        return self.input_gradient(tape, self.upstream_alone * self.slope(tape))
 
 
-class _CarryAlone(_Input):
+class _CarryAlone(_Input, _KeepsUpstream):
     """dx without the upstream gradient of its own step."""
 
-    def received(self, tape: Tape, dhs: Array) -> Array:
-        self.alone = dhs
-        return dhs
-
     def changed(self, name: str, value: Array, tape: Tape) -> Array:
-        return value - self.input_gradient(tape, self.alone * self.slope(tape))
+        return value - self.input_gradient(tape, self.upstream_alone * self.slope(tape))
 
 
 register(
@@ -203,5 +189,5 @@ register(
     sentence="dx takes the upstream gradient of its step alone, without what later steps hand back:",
     look="look for `dhs * (1 - h**2)` in the line of dx.",
     kinds=SEQUENCES,
-    twins=(_InputWithoutCarry, _CarryAlone),
+    loops=(_InputWithoutCarry, _CarryAlone),
 )

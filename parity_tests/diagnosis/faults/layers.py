@@ -50,11 +50,11 @@ class _OneStart(Twin):
 class _OneState(_Numbered):
     """Each cell goes on from where the one before it ended."""
 
-    ended: Array
+    ended_state: Array
 
     def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> Tape:
-        tape = super().forward(weights, x, self.ended if self.at >= 0 else h_0, running)
-        self.ended = tape.h[-1]
+        tape = super().forward(weights, x, self.ended_state if self.cell_number >= 0 else h_0, running)
+        self.ended_state = tape.h[-1]
         return tape
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
 
 import numpy as np
 
@@ -28,7 +27,7 @@ class _TurnedWhole(_Numbered):
 
     def part(self, values: Array, direction: int) -> Array:
         part = super().part(values, direction)
-        valid = self.valid(self.now)
+        valid = self.valid(self.current_call)
         return part if valid is None or not self.clean else np.where(valid.T[:, None, :, None], part, 0.0)
 
     def inputs(self, call: Call, valid: Array | None) -> Array:
@@ -39,12 +38,12 @@ class _TurnedWhole(_Numbered):
         return np.broadcast_to(np.arange(T)[::-1, None], (T, B))
 
     def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> Tape:
-        reverse = self.case.bidirectional and self.at % 2 == 0
+        reverse = self.case.bidirectional and self.cell_number % 2 == 0
         return super().forward(weights, x, h_0, None if reverse else running)
 
     def joined(self, outputs: list[Array]) -> Array:
         joined = super().joined(outputs)
-        valid = self.valid(self.now)
+        valid = self.valid(self.current_call)
         return joined if valid is None else np.where(valid.T[:, None, :, None], joined, 0.0)
 
 
@@ -56,10 +55,11 @@ class _InPadding(_Numbered):
     """
 
     turned = True
+    padding_comes_first: bool
 
     def backward(self, tape: Tape, dhs: Array, dh_n: Array | None) -> Gradients:
-        self.before_row = self.reverse(tape) and not self.turned and tape.running is not None
-        if not self.before_row:
+        self.padding_comes_first = self.reverse(tape) and not self.turned and tape.running is not None
+        if not self.padding_comes_first:
             return super().backward(tape, dhs, dh_n)
         assert tape.running is not None  # there is padding
         padding = ~tape.running[:, None, :, None]
@@ -68,7 +68,7 @@ class _InPadding(_Numbered):
         return found
 
     def held(self, carry: Array, dhs: Array) -> Array:
-        return carry if self.before_row else self.at_padding(carry, dhs, np.asarray(True))
+        return carry if self.padding_comes_first else self.at_padding(carry, dhs, np.asarray(True))
 
     def at_padding(self, carry: Array, dhs: Array, where: Array) -> Array:
         """What goes on from there."""
@@ -158,7 +158,7 @@ class _HeldOutputs(Twin):
 class _Sorted(Twin):
     """Rows are sorted by length, and some tensors stay so."""
 
-    of: ClassVar[tuple[str, ...]] = ("hs", "h_n")
+    of: tuple[str, ...] = ("hs", "h_n")
 
     def rows(self, call: Call) -> Array:
         """The order of the rows."""
@@ -196,7 +196,7 @@ class _Sorted(Twin):
 class _PackedLayout(Twin):
     """Packed data, step by step, is read row by row, or the reverse."""
 
-    of: ClassVar[tuple[str, ...]] = ("hs",)
+    of: tuple[str, ...] = ("hs",)
 
     def given(self, call: Call, runs: Answer) -> Answer:
         runs = dict(super().given(call, runs))

@@ -1,7 +1,6 @@
 """Faults of dWx, dWh and db."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import numpy as np
 
@@ -11,10 +10,11 @@ from parity_tests.diagnosis.faults.faulty_loop import (
     SEQUENCES,
     Changed,
     Twin,
+    Variant,
+    _KeepsUpstream,
     fault,
-    of_role,
+    of_roles,
     register,
-    variant,
 )
 from parity_tests.diagnosis.samples import Sample
 from parity_tests.references.float64_loop import Gradients, Tape
@@ -33,7 +33,7 @@ from parity_tests.references.float64_loop import Gradients, Tape
 class _OneStep(Changed):
     """Of the parameter gradients one step's part survives."""
 
-    step_kept: ClassVar[int] = 0
+    step_kept: int = 0
 
     def changed(self, name: str, value: Array, tape: Tape) -> Array:
         t = self.step_kept
@@ -43,9 +43,13 @@ class _OneStep(Changed):
         return self.parameter_gradients(tape, one)[PARAMETERS.index(name)]
 
     @classmethod
-    def choices(cls, samples: Sequence[Sample]) -> list[frozenset[str]]:
+    def choices(cls, variant: Variant, samples: Sequence[Sample]) -> list[frozenset[str]]:
         # db alone is a fault of its own.
-        return [roles for roles in super().choices(samples) if roles != {"db"} or cls.among == ("db",)]
+        return [
+            roles
+            for roles in super().choices(variant, samples)
+            if roles != {"db"} or variant.value("among") == ("db",)
+        ]
 
 
 @fault(
@@ -58,7 +62,7 @@ class _OneStep(Changed):
     ),
 )
 class _OneRow(Changed):
-    row: ClassVar[int] = -1
+    row: int = -1
 
     def changed(self, name: str, value: Array, tape: Tape) -> Array:
         one = np.zeros_like(tape.dz)
@@ -103,15 +107,15 @@ class _Transposed(Changed):
         return value.swapaxes(1, 2) if value.shape[1] == value.shape[2] else value
 
     @classmethod
-    def choices(cls, samples: Sequence[Sample]) -> list[frozenset[str]]:
-        return [frozenset(cls.roles)]
+    def choices(cls, variant: Variant, samples: Sequence[Sample]) -> list[frozenset[str]]:
+        return [frozenset(variant.value("roles"))]
 
 
 register(
     "dWx transposed where it is square",
     sentence="dWx comes transposed where D = H:",
     look="look for `dz.T @ x` where `x.T @ dz` is due.",
-    twins=(of_role(_Transposed, "dWx"), of_role(_Transposed, "dWx", "dWh")),
+    loops=(_Transposed.with_params(**of_roles("dWx")), _Transposed.with_params(**of_roles("dWx", "dWh"))),
 )
 
 
@@ -146,22 +150,18 @@ class _FromCarry(Changed):
         return total
 
 
-class _FromUpstream(_FromCarry):
+class _FromUpstream(_FromCarry, _KeepsUpstream):
     """A sum over the upstream gradients alone."""
 
-    def received(self, tape: Tape, dhs: Array) -> Array:
-        self.alone = dhs
-        return dhs
-
     def changed(self, name: str, value: Array, tape: Tape) -> Array:
-        return np.broadcast_to(self.alone.sum(axis=(0, 2)), value.shape).copy()
+        return np.broadcast_to(self.upstream_alone.sum(axis=(0, 2)), value.shape).copy()
 
 
 register(
     "d taken for dz",
     sentence="The tensors that are wrong take the gradient of the state where that of the pre-activation is due:",
     look="look for `dh` where `dz = dh * (1 - h**2)` is due.",
-    twins=(_FromD, _FromUpstream, of_role(_FromD, "dx")),
+    loops=(_FromD, _FromUpstream, _FromD.with_params(**of_roles("dx"))),
 )
 
 
@@ -180,7 +180,7 @@ class _Neighbour(Changed):
 
     among = ("dWh",)
     roles = frozenset(("dWh",))
-    by: ClassVar[int] = 1
+    by: int = 1
 
     def changed(self, name: str, value: Array, tape: Tape) -> Array:
         moved = np.roll(tape.dz, -self.by, axis=0)
@@ -212,7 +212,7 @@ register(
     sentence="db is one time step's instead of the sum over all:",
     look="look for `db = dz.sum(axis=0)` where `+=` is due.",
     kinds=SEQUENCES,
-    twins=(of_role(_OneStep, "db"), variant(of_role(_OneStep, "db"), step_kept=-1)),
+    loops=(_OneStep.with_params(**of_roles("db")), _OneStep.with_params(**of_roles("db"), step_kept=-1)),
 )
 
 
@@ -257,7 +257,7 @@ register(
     sentence="The gradients of the parameters of some layers are zero:",
     look="look for a loop over the layers that ends too early.",
     kinds=("nn",),
-    twins=(_Upper, _Lower),
+    loops=(_Upper, _Lower),
 )
 
 
@@ -283,7 +283,7 @@ register(
     sentence="The gradients of the reverse direction's parameters are zero:",
     look="look for gradients of the reverse direction that are never added.",
     kinds=("nn",),
-    twins=(_Reverse, _ReverseFromForward),
+    loops=(_Reverse, _ReverseFromForward),
 )
 
 
@@ -328,7 +328,7 @@ register(
     sentence="dWh pairs the steps with a state that is not the one before them:",
     look="look for an `h_prev` that stays at h_0, at the last state, or is a step late.",
     kinds=SEQUENCES,
-    twins=(_StartOnly, _TwoBefore, _LastState),
+    loops=(_StartOnly, _TwoBefore, _LastState),
 )
 
 

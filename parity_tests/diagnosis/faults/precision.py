@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from parity_tests.diagnosis.faults.faulty_loop import Twin, fault
+from parity_tests.diagnosis.faults.faulty_loop import Twin, Variant, fault
 from parity_tests.diagnosis.samples import Sample, precise
 
 
@@ -19,7 +19,7 @@ class _Single(Twin):
     coarse = 2.0**-24
 
     @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         errors = [
             np.abs(got[name] / truth[name] - 1)[truth[name] != 0]
             for sample in precise(samples)
@@ -28,7 +28,7 @@ class _Single(Twin):
         ]
         typical = float(np.median(np.concatenate(errors))) if errors else 0.0
         if cls.coarse / 1000 < typical < 16 * cls.coarse:
-            yield cls
+            yield variant
 
 
 @fault(

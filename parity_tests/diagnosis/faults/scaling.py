@@ -1,7 +1,6 @@
 """Faults that scale gradients, or mix others into them."""
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from parity_tests.diagnosis.faults.faulty_loop import (
     SEQUENCES,
     Changed,
     Twin,
+    Variant,
     fault,
     nice,
     ratio,
@@ -52,7 +52,7 @@ register(
     sentence="The gradients of the parameters are off by a factor of T (or of B * T):",
     look="look for a mean over time: it belongs to the loss.",
     kinds=SEQUENCES,
-    twins=(_TimeMean, _TimesTime, _TokenMean),
+    loops=(_TimeMean, _TimesTime, _TokenMean),
 )
 
 
@@ -64,8 +64,8 @@ register(
 class _Scaled(Twin):
     """Tensors come multiplied by one factor, those of the families that are off."""
 
-    factor: ClassVar[float] = 3.0
-    families: ClassVar[frozenset[str]] = frozenset()
+    factor: float = 3.0
+    families: frozenset[str] = frozenset()
     """None named: all gradients"""
 
     def given(self, call: Call, runs: Answer) -> Answer:
@@ -82,7 +82,7 @@ class _Scaled(Twin):
         return factor not in (1.0, 2.0, -1.0, 0.0)
 
     @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         names = {family(name) for sample in samples for got in sample.got for name in got}
         factors: dict[float, set[str]] = {}
         for name in sorted(names - {"hs", "h_n"}):
@@ -92,7 +92,7 @@ class _Scaled(Twin):
         if len(factors) == 1:
             (factor, families), *_ = factors.items()
             if cls.fits(factor):
-                yield cls.having(factor=factor, families=frozenset(families))
+                yield variant.with_constants(factor=factor, families=frozenset(families))
 
 
 @fault(
@@ -138,7 +138,7 @@ class _Zero(_Scaled):
 class _Decay(Changed):
     """Weights are added to their gradients."""
 
-    rate: ClassVar[float] = 0.1
+    rate: float = 0.1
     among = PARAMETERS
     roles = frozenset(("dWx", "dWh"))
 
@@ -152,9 +152,9 @@ class _Decay(Changed):
         return weights
 
     @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         chosen = precise(samples)
-        for roles in cls.choices(samples)[:1]:
+        for roles in cls.choices(variant, samples)[:1]:
             excess, weights = [np.zeros(0)], [np.zeros(0)]
             value: Array | None
             for wanted in roles:
@@ -174,7 +174,7 @@ class _Decay(Changed):
                 continue
             rate = float(x @ y / (x @ x))
             if rate and np.abs(y - rate * x).max() < 1e-3 * np.abs(y).max():
-                yield cls.having(rate=nice(rate, max(1e-7, tolerance(chosen))), roles=roles)
+                yield variant.with_constants(rate=nice(rate, max(1e-7, tolerance(chosen))), roles=roles)
 
 
 class _LassoDecay(_Decay):
@@ -187,7 +187,7 @@ register(
     "weight decay in the gradient",
     sentence="The weights times {rate:g} (or their signs) are added to their gradients:",
     look="look for a penalty in the backward: it belongs to the optimizer.",
-    twins=(_Decay, _LassoDecay),
+    loops=(_Decay, _LassoDecay),
 )
 
 
@@ -203,26 +203,27 @@ def _remembered(name: str) -> bool:
 class _Accumulated(Twin):
     """Gradients of the parameters are added to those of the calls before."""
 
-    families: ClassVar[frozenset[str]] = frozenset()
-    old: ClassVar[float] = 1.0
-    new: ClassVar[float] = 1.0
-    first: ClassVar[float] = 1.0
+    families: frozenset[str] = frozenset()
+    old: float = 1.0
+    new: float = 1.0
+    first: float = 1.0
+    accumulated: Answer | None = None
 
     def given(self, call: Call, runs: Answer) -> Answer:
         runs = super().given(call, runs)
-        kept: Answer = getattr(self, "kept", {})
-        self.kept: Answer = {
+        kept = self.accumulated or {}
+        self.accumulated = {
             name: self.old * kept[name] + self.new * value if name in kept else self.first * value
             for name, value in runs.items()
             if _remembered(name) and (not self.families or family(name) in self.families)
         }
-        return runs | self.kept
+        return runs | self.accumulated
 
     @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         families = cls.affected(samples)
         if families:
-            yield cls.having(families=families)
+            yield variant.with_constants(families=families)
 
     @staticmethod
     def affected(samples: Sequence[Sample]) -> frozenset[str]:
@@ -239,7 +240,7 @@ class _Momentum(_Accumulated):
     old, new, first = 0.9, 0.1, 1.0
 
     @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         families = cls.affected(samples)
         rows, values, ratios = [], [], []
         for sample in precise(samples):
@@ -263,7 +264,7 @@ class _Momentum(_Accumulated):
             and np.allclose(matrix @ [old, new], value, rtol=1e-3, atol=1e-4)
         ):
             within = max(1e-7, tolerance(precise(samples)))
-            yield cls.having(
+            yield variant.with_constants(
                 old=nice(float(old), within),
                 new=nice(float(new), within),
                 first=nice(ratios[0], within),

@@ -1,12 +1,11 @@
 """Faults of the derivative of the nonlinearity."""
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
 
 import numpy as np
 
 from parity_tests.cases.arrays import Array
-from parity_tests.diagnosis.faults.faulty_loop import Twin, fault, nice, register, solved
+from parity_tests.diagnosis.faults.faulty_loop import Twin, Variant, fault, nice, register, solved
 from parity_tests.diagnosis.samples import Sample, precise
 from parity_tests.references.float64_loop import Tape
 
@@ -64,7 +63,7 @@ register(
     "activation in place of its derivative",
     sentence="The gradients are those of a layer that multiplies by the activation's value instead of its derivative:",
     look="look for `d * h` or `d * tanh(h)` (a `derivative=True` that was forgotten) where `d * (1 - h**2)` is due.",
-    twins=(_OutputAsSlope, _TanhAsSlope, _TanhOfZAsSlope),
+    loops=(_OutputAsSlope, _TanhAsSlope, _TanhOfZAsSlope),
 )
 
 
@@ -161,7 +160,7 @@ register(
     "slope without the square",
     sentence="The gradients are those of a layer with the derivative `1 - h`:",
     look="look for the square missing in `1 - h**2`.",
-    twins=(_NoSquare, _TimesTwo, _Root),
+    loops=(_NoSquare, _TimesTwo, _Root),
 )
 
 
@@ -189,7 +188,7 @@ register(
     "slope of another step",
     sentence="The gradients are those of a layer that takes the derivative at another step's state:",
     look="look for `1 - h_prev**2`, or an `h` left over from the forward loop, where the step's own `h` is due.",
-    twins=(_OfStepBefore, _OfLastStep),
+    loops=(_OfStepBefore, _OfLastStep),
 )
 
 
@@ -211,13 +210,13 @@ class _Missing(_Slope):
     look="look for a constant added for stability in the backward.",
 )
 class _Epsilon(_Slope):
-    epsilon: ClassVar[float] = 1e-3
+    epsilon: float = 1e-3
 
     def derivative(self, h: Array, tape: Tape) -> Array:
         return 1 - h * h + self.epsilon
 
     @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         for sample in precise(samples):
             case, call = sample.case, sample.calls[0]
             if (
@@ -235,7 +234,7 @@ class _Epsilon(_Slope):
                 excess = dz - d * (1 - h * h)
                 value = float((excess * d).sum() / (d * d).sum())
                 if value and np.allclose(excess, value * d, rtol=1e-3, atol=1e-12):
-                    yield cls.having(epsilon=nice(value, 1e-6 if case.dtype == "f64" else 1e-2))
+                    yield variant.with_constants(epsilon=nice(value, 1e-6 if case.dtype == "f64" else 1e-2))
                 return
 
 

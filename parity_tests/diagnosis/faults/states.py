@@ -1,12 +1,11 @@
 """Faults of the state that enters a step."""
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
 
 import numpy as np
 
 from parity_tests.cases.arrays import Array, Call, Weights
-from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, Twin, fault, nice, tolerance
+from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, Twin, Variant, fault, nice, tolerance
 from parity_tests.diagnosis.samples import Sample, precise
 from parity_tests.references.float64_loop import Spread, Tape
 
@@ -108,11 +107,12 @@ class _RowToRow(Twin):
     """Row r starts where row r - 1 ended; dWh meets that, or what h_0 says."""
 
     knows = True
+    start_before_fault: Array
 
     def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> Tape:
         runs, B, H = self.noise.runs, x.shape[2], self.case.H
-        self.given_start = np.broadcast_to(h_0, (h_0.shape[0], B, H))
-        start = np.broadcast_to(self.given_start[:, :1], (runs, 1, H))
+        self.start_before_fault = np.broadcast_to(h_0, (h_0.shape[0], B, H))
+        start = np.broadcast_to(self.start_before_fault[:, :1], (runs, 1, H))
         rows: list[Tape] = []
         for r in range(B):
             alive = None if running is None else running[:, r : r + 1]
@@ -124,7 +124,7 @@ class _RowToRow(Twin):
     def befores(self, tape: Tape) -> Array:
         states = super().befores(tape).copy()
         if not self.knows:
-            states[0] = self.given_start
+            states[0] = self.start_before_fault
         return states
 
 
@@ -196,14 +196,14 @@ class _FirstRowDrives(Twin):
 class _StartConstant(Twin):
     """Where no state is given the layer starts from a constant."""
 
-    constant: ClassVar[float] = 1.0
+    constant: float = 1.0
 
     def starts(self, call: Call, before: Spread | None) -> Array:
         starts = super().starts(call, before)
         return starts + self.constant if call.h_0 is None and not call.carries else starts
 
     @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         for sample in precise(samples):
             case, call = sample.case, sample.calls[0]
             if (
@@ -222,5 +222,5 @@ class _StartConstant(Twin):
                 sure = np.abs(got) < 0.95
                 value = float(np.median(each[sure])) if sure.any() else 0.0
                 if abs(value) > 1e-6 and np.allclose(each[sure], value, rtol=1e-3):
-                    yield cls.having(constant=nice(value, max(1e-7, tolerance([sample]))))
+                    yield variant.with_constants(constant=nice(value, max(1e-7, tolerance([sample]))))
                 return

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from parity_tests.cases.arrays import Array, Call, Weights, laid_out
 from parity_tests.cases.tensors import Answer, native
-from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, Twin, fault, register
+from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, Twin, Variant, fault, register
 from parity_tests.diagnosis.samples import Sample, canonical, precise
 from parity_tests.references.float64_loop import Spread, Tape
 
@@ -160,7 +160,7 @@ class _FirstInput(_OtherInput):
     ),
 )
 class _LateInput(_OtherInput):
-    by: ClassVar[int] = 1
+    by: int = 1
     wraps = True
 
     def moved(self, x: Array) -> Array:
@@ -202,7 +202,7 @@ register(
     "input normalized",
     sentence="The inputs are centred, scaled or clipped before they are used:",
     look="look for a mean, a norm or `np.clip` on the input.",
-    twins=(_Centred, _Standard, _UnitLength, _ClippedInput),
+    loops=(_Centred, _Standard, _UnitLength, _ClippedInput),
 )
 
 
@@ -229,7 +229,7 @@ register(
 class _Reshaped(Twin):
     """``reshape`` for the transpose of batch and time, of some of what goes in and out."""
 
-    of: ClassVar[tuple[str, ...]] = ("xs", "hs", "dhs", "dx")
+    of: tuple[str, ...] = ("xs", "hs", "dhs", "dx")
 
     def applies(self) -> bool:
         """Whether the case has the two axes that way."""
@@ -283,7 +283,7 @@ class _Reshaped(Twin):
 class _MemoryOrder(Twin):
     """Arrays are read in the order in which they lie in memory."""
 
-    of: ClassVar[tuple[str, ...]] = ("xs",)
+    of: tuple[str, ...] = ("xs",)
 
     def call(self, call: Call, before: Spread | None) -> Spread:
         names = {"xs": "dx", "dhs": "dx" if self.case.is_cell else "hs", "h_0": "h_n"}
@@ -317,7 +317,7 @@ class _MemoryOrder(Twin):
 class _Blocks(Twin):
     """The batch goes in blocks, and what is behind the last whole one stays zero."""
 
-    k: ClassVar[int] = 8
+    k: int = 8
     inside = False
 
     def given(self, call: Call, runs: Answer) -> Answer:
@@ -330,7 +330,7 @@ class _Blocks(Twin):
         return runs
 
     @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         for sample in precise(samples):
             if sample.case.B > 8 and sample.got and "hs" in sample.got[0]:
                 zero = np.abs(sample.got[0]["hs"]).max(axis=(1, 2)) == 0
@@ -338,7 +338,7 @@ class _Blocks(Twin):
                 if whole:
                     for k in {whole, whole // 2, whole // 3} - {0, 1}:
                         if sample.case.B // k * k == whole:
-                            yield cls.having(k=k)
+                            yield variant.with_constants(k=k)
 
 
 @fault(
@@ -350,7 +350,7 @@ class _Blocks(Twin):
 class _FixedLength(Twin):
     """Steps behind the k-th are not run."""
 
-    k: ClassVar[int] = 3
+    k: int = 3
 
     def valid(self, call: Call) -> Array | None:
         valid = super().valid(call)
@@ -361,10 +361,10 @@ class _FixedLength(Twin):
         return short if valid is None else short & valid
 
     @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         for sample in samples:
             if sample.case.T >= 12 and sample.got and "hs" in sample.got[0]:
                 zero = np.abs(sample.got[0]["hs"]).max(axis=(0, 2)) == 0
                 if zero.any() and (k := int(np.argmax(zero))):
-                    yield cls.having(k=k)
+                    yield variant.with_constants(k=k)
                 return

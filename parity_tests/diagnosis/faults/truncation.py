@@ -1,12 +1,11 @@
 """Faults that end backpropagation through time too early."""
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
 
 import numpy as np
 
 from parity_tests.cases.arrays import Array
-from parity_tests.diagnosis.faults.faulty_loop import PARAMETERS, SEQUENCES, Twin, fault, register, variant
+from parity_tests.diagnosis.faults.faulty_loop import PARAMETERS, SEQUENCES, Twin, Variant, fault, register
 from parity_tests.diagnosis.samples import Sample
 from parity_tests.references.float64_loop import Gradients, Tape
 
@@ -38,7 +37,7 @@ class _SkipsLast(Twin):
 class _Truncated(Twin):
     """The carry is cut between blocks of k steps; ``ahead`` steps before the first border."""
 
-    k: ClassVar[int] = 3
+    k: int = 3
     from_end = False
     for_start = True
 
@@ -52,28 +51,30 @@ class _Truncated(Twin):
         return np.zeros_like(dz) if self.cut(t, len(tape.z)) else super().carry(tape, t, dz)
 
     @classmethod
-    def infer(cls, samples: Sequence[Sample]) -> Iterator[type[Twin]]:
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         for sample in samples:
             case = sample.case
             if case.T < 12 or case.upstream != "last" or case.cells > 1 or not sample.got:
                 continue
             # With a gradient at the last step only, dx shows how far it goes back.
             if "dx" not in sample.got[0]:
-                yield from (cls.having(k=k) for k in range(2, case.T - 1))
+                yield from (variant.with_constants(k=k) for k in range(2, case.T - 1))
                 return
             reached = int((np.abs(sample.got[0]["dx"]).max(axis=(0, 2)) > 0).sum())
             for k in range(2, case.T):
-                if reached in cls.reaches(k, case.T):
-                    yield cls.having(k=k)
+                if reached in cls.reaches(variant, k, case.T):
+                    yield variant.with_constants(k=k)
 
     @classmethod
-    def reaches(cls, k: int, T: int) -> tuple[int, ...]:
+    def reaches(cls, variant: Variant, k: int, T: int) -> tuple[int, ...]:
         """Through how many steps a gradient at the last step may go back."""
-        return (k,) if cls.from_end else ((T - 1) % k + 1,)
+        return (k,) if variant.value("from_end") else ((T - 1) % k + 1,)
 
 
 class _Window(_Truncated):
     """Each output's gradient goes back at most k steps in all."""
+
+    window_end: int
 
     def backward(self, tape: Tape, dhs: Array, dh_n: Array | None) -> Gradients:
         parts = []
@@ -81,7 +82,7 @@ class _Window(_Truncated):
         for t in range(T):
             alone = np.zeros((T, *dhs.shape[1:]))
             alone[t] = dhs[t]
-            self.last = t
+            self.window_end = t
             parts.append(super().backward(tape, alone, dh_n if t == T - 1 else None))
         total = parts[0]
         for part in parts[1:]:
@@ -90,12 +91,12 @@ class _Window(_Truncated):
         return total
 
     def carry(self, tape: Tape, t: int, dz: Array) -> Array:
-        if self.last - t + 1 >= self.k and (t or not self.for_start):
+        if self.window_end - t + 1 >= self.k and (t or not self.for_start):
             return np.zeros_like(dz)
         return super(_Truncated, self).carry(tape, t, dz)
 
     @classmethod
-    def reaches(cls, k: int, T: int) -> tuple[int, ...]:
+    def reaches(cls, variant: Variant, k: int, T: int) -> tuple[int, ...]:
         return (k,)
 
 
@@ -104,12 +105,12 @@ register(
     sentence="Gradients go back through at most {k} steps:",
     look="look for a truncation length (`bptt_truncate`, a `detach` every so many steps).",
     kinds=SEQUENCES,
-    twins=(
+    loops=(
         _Truncated,
-        variant(_Truncated, from_end=True),
+        _Truncated.with_params(from_end=True),
         _Window,
-        variant(_Truncated, for_start=False),
-        variant(_Truncated, from_end=True, for_start=False),
-        variant(_Window, for_start=False),
+        _Truncated.with_params(for_start=False),
+        _Truncated.with_params(from_end=True, for_start=False),
+        _Window.with_params(for_start=False),
     ),
 )

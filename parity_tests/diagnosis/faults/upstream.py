@@ -1,7 +1,6 @@
 """Faults of the upstream gradients: how the backward reads them."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from parity_tests.references.float64_loop import Tape
 class _OneOff(Twin):
     """Step t is given what belongs to step t + by."""
 
-    by: ClassVar[int] = -1
+    by: int = -1
     wraps = True
 
     def received(self, tape: Tape, dhs: Array) -> Array:
@@ -152,7 +151,7 @@ register(
     sentence="All gradients are those of an upstream gradient divided by the number of steps (or of tokens):",
     look="look for a mean over time: it belongs to the loss.",
     kinds=SEQUENCES,
-    twins=(_OverTime, _OverBoth),
+    loops=(_OverTime, _OverBoth),
 )
 
 

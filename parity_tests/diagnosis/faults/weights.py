@@ -13,7 +13,6 @@ from parity_tests.diagnosis.faults.faulty_loop import (
     Twin,
     fault,
     register,
-    variant,
 )
 from parity_tests.references.float64_loop import Gradients, Tape
 
@@ -110,7 +109,6 @@ class _Rewoven(Twin):
         raise NotImplementedError
 
     def cells(self, call: Call) -> Sequence[Weights]:
-        self.own = [cell.Wx for cell in call.cells]
         result = []
         for cell in super().cells(call):
             Wx, Wh = self.woven(cell.Wx, cell.Wh)
@@ -160,12 +158,12 @@ register(
     "Wx transposed where it is square",
     sentence="The input's weights are used transposed where D = H:",
     look="look for `x @ Wx.T` where `x @ Wx` is due (torch's weight_ih is Wx.T).",
-    twins=(
+    loops=(
         _WxTransposed,
-        variant(_WxTransposed, forward_only=True),
-        variant(_WxTransposed, turns_back=False),
+        _WxTransposed.with_params(forward_only=True),
+        _WxTransposed.with_params(turns_back=False),
         _BothTransposed,
-        variant(_BothTransposed, turns_back=False),
+        _BothTransposed.with_params(turns_back=False),
     ),
 )
 

@@ -1,6 +1,7 @@
 """The naming of faults: each twin is told from all others, and people's faults get their names."""
 
 from collections.abc import Callable, Iterable
+from itertools import permutations
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,7 @@ from parity_tests.cases.features import restricted
 from parity_tests.cases.tensors import Answer
 from parity_tests.diagnosis.diagnose import Diagnosis, diagnose
 from parity_tests.diagnosis.faults.catalogue import FAULTS, ORDER
-from parity_tests.diagnosis.faults.faulty_loop import Fault, Twin
+from parity_tests.diagnosis.faults.faulty_loop import Fault, PiecesClash, Twin, Variant
 from parity_tests.diagnosis.samples import Ask
 from parity_tests.diagnosis.symptoms import SIGNS
 from parity_tests.gate_tests.people import CELLS, LAYERS, MODULES, RIGHT_LAYERS, RIGHT_MODULES
@@ -213,6 +214,15 @@ OTHER_CHECKS = {
     *("LoadedByReference", "NewGradientArrays"),
 }
 """Faults that the values of the panel do not show; other checks name them."""
+SMALL = {
+    "time": "B2T2D2H2-f64-h0-again-s1",
+    "cell": "cell-B2D2H2-f64-again-s1",
+    "nn": "nn-B2T2D2H2L2-bi-f64-h0-both-unsorted-p0.25-s1",
+    "nncell": "nncell-B2D2H2-f64-h0-again-s1",
+}
+"""By kind, a case for many pairs of faults."""
+SOME_PAIRS = 11
+"""Every how many-th pair is tried."""
 LARGE = "tanh overflows"
 """Shows at pre-activations beyond those of the panel."""
 
@@ -245,7 +255,7 @@ def test_every_fault_has_a_place_in_the_order_of_preference() -> None:
 
 @pytest.mark.parametrize("fault", [pytest.param(f, id=f.name) for f in FAULTS if f.name != LARGE])
 def test_every_twin_is_told_from_all_others(fault: Fault) -> None:
-    for twin in fault.twins:
+    for twin in fault.loops:
         named: Iterable[list[Diagnosis]] = (diagnose(kind, twin_of(twin), []) for kind in fault.kinds)
         first = next((found for found in named if found), [])
         assert first, twin
@@ -337,7 +347,7 @@ def test_what_a_diagnosis_explains_and_says() -> None:
     assert found.clue is None
 
 
-def twin_of(twin: type[Twin]) -> Ask:
+def twin_of(twin: Variant) -> Ask:
     return lambda case: answering(twin)(case, calls_of(case))
 
 
@@ -360,12 +370,39 @@ def clue(change: Callable[[Case, int, Answer], Answer]) -> str:
 
 
 def test_two_faults_at_once_are_both_named() -> None:
-    twins = {fault.name: fault.twins[0] for fault in FAULTS}
+    twins = {fault.name: fault.loops[0] for fault in FAULTS}
     both = "carry through Wh not transposed", "dWh with the state after the step"
-    pair = type("Pair", tuple(twins[name] for name in both), {})
+    pair = twins[both[0]].combined_with(twins[both[1]])
     (found,) = diagnose("time", twin_of(pair), [])
     assert found.fault is not None
     assert {*found.fault.split(", and ")} == {*both}
+
+
+@pytest.mark.parametrize("kind", ["time", "cell", "nn", "nncell"])
+def test_two_faults_run_together_or_are_refused(kind: str) -> None:
+    case = Case.parse(SMALL[kind])
+    calls = calls_of(case)
+    loops = [fault.loops[0] for fault in FAULTS if kind in fault.kinds]
+    refused = 0
+    for first, second in [*permutations(loops, 2)][::SOME_PAIRS]:
+        try:
+            first.combined_with(second).for_case(case, Still(case)).spreads(calls)
+        except PiecesClash:
+            refused += 1
+    assert refused
+
+
+def test_faults_that_bring_the_same_name_are_refused() -> None:
+    loops = {fault.name: fault.loops[0] for fault in FAULTS}
+    with pytest.raises(PiecesClash, match="changed"):
+        loops["dWh transposed"].combined_with(loops["db multiplied by the input"])
+    with pytest.raises(PiecesClash, match="one fault"):
+        loops["carry doubled"].combined_with(loops["carry times a constant"].with_params(factor=2.0))
+
+
+def test_a_parameter_that_a_fault_does_not_have_is_refused() -> None:
+    with pytest.raises(TypeError, match="has no parameter lmit"):
+        FAULTS[0].loops[0].with_params(lmit=1.0)
 
 
 def test_what_is_left_is_said() -> None:
