@@ -17,7 +17,7 @@ from parity_tests.diagnosis.faults.faulty_loop import (
     with_both_backwards,
 )
 from parity_tests.diagnosis.samples import Sample, precise
-from parity_tests.references.float64_loop import Tape
+from parity_tests.references.float64_cell import Tape
 
 
 class _Activation(Twin):

@@ -8,7 +8,8 @@ import numpy as np
 from parity_tests.cases.arrays import Array, Call, Weights
 from parity_tests.diagnosis.faults.faulty_loop import Twin, Variant, fault
 from parity_tests.diagnosis.samples import Sample
-from parity_tests.references.float64_loop import Gradients, Spread, Tape
+from parity_tests.references.float64_cell import Gradients, Tape
+from parity_tests.references.float64_loop import Spread
 
 
 @fault(

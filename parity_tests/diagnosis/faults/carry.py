@@ -15,7 +15,7 @@ from parity_tests.diagnosis.faults.faulty_loop import (
     tolerance,
 )
 from parity_tests.diagnosis.samples import Sample, precise
-from parity_tests.references.float64_loop import Gradients, Tape
+from parity_tests.references.float64_cell import Gradients, Tape
 
 
 @fault(

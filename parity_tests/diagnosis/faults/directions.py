@@ -8,7 +8,7 @@ from parity_tests.cases.arrays import Array, Call, Weights
 from parity_tests.cases.tensors import Answer
 from parity_tests.diagnosis.faults.faulty_loop import STACKS, Twin, Variant, _Numbered, fault
 from parity_tests.diagnosis.samples import Sample
-from parity_tests.references.float64_loop import Tape
+from parity_tests.references.float64_cell import Tape
 
 
 @fault(

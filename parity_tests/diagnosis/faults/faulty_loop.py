@@ -14,7 +14,8 @@ from parity_tests.cases.arrays import Array, Call, Weights
 from parity_tests.cases.case import KINDS, Case
 from parity_tests.cases.tensors import Answer
 from parity_tests.diagnosis.samples import Sample, pairs, precise, wrong_roles
-from parity_tests.references.float64_loop import Gradients, Loop, Spread, Tape
+from parity_tests.references.float64_cell import Gradients, Tape
+from parity_tests.references.float64_loop import Loop, Spread
 from parity_tests.references.rounding import Noise
 
 PARAMETERS = ("dWx", "dWh", "db")

@@ -12,7 +12,8 @@ from parity_tests.diagnosis.faults.faulty_loop import (
     fault,
     register,
 )
-from parity_tests.references.float64_loop import Gradients, Spread, Tape
+from parity_tests.references.float64_cell import Gradients, Tape
+from parity_tests.references.float64_loop import Spread
 
 
 class _Final(Twin):

@@ -4,7 +4,7 @@ import numpy as np
 
 from parity_tests.cases.arrays import Array
 from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, Changed, _KeepsUpstream, fault, register
-from parity_tests.references.float64_loop import Tape
+from parity_tests.references.float64_cell import Tape
 
 
 class _Start(Changed):

@@ -4,7 +4,8 @@ import numpy as np
 
 from parity_tests.cases.arrays import Array, Call, Weights
 from parity_tests.diagnosis.faults.faulty_loop import STACKS, Twin, _Numbered, fault
-from parity_tests.references.float64_loop import Spread, Tape
+from parity_tests.references.float64_cell import Tape
+from parity_tests.references.float64_loop import Spread
 
 
 @fault(

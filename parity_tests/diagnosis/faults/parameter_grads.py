@@ -17,7 +17,7 @@ from parity_tests.diagnosis.faults.faulty_loop import (
     register,
 )
 from parity_tests.diagnosis.samples import Sample
-from parity_tests.references.float64_loop import Gradients, Tape
+from parity_tests.references.float64_cell import Gradients, Tape
 
 
 @fault(

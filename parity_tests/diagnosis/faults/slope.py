@@ -7,7 +7,7 @@ import numpy as np
 from parity_tests.cases.arrays import Array
 from parity_tests.diagnosis.faults.faulty_loop import Twin, Variant, fault, nice, register, solved
 from parity_tests.diagnosis.samples import Sample, precise
-from parity_tests.references.float64_loop import Tape
+from parity_tests.references.float64_cell import Tape
 
 
 @fault(

@@ -10,7 +10,8 @@ from parity_tests.cases.arrays import Array, Call, Weights, laid_out
 from parity_tests.cases.tensors import Answer, native
 from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, Twin, Variant, fault, register
 from parity_tests.diagnosis.samples import Sample, canonical, precise
-from parity_tests.references.float64_loop import Spread, Tape
+from parity_tests.references.float64_cell import Tape
+from parity_tests.references.float64_loop import Spread
 
 
 class _Given(Twin):

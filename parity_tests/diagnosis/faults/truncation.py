@@ -7,7 +7,7 @@ import numpy as np
 from parity_tests.cases.arrays import Array
 from parity_tests.diagnosis.faults.faulty_loop import PARAMETERS, SEQUENCES, Twin, Variant, fault, register
 from parity_tests.diagnosis.samples import Sample
-from parity_tests.references.float64_loop import Gradients, Tape
+from parity_tests.references.float64_cell import Gradients, Tape
 
 
 @fault(

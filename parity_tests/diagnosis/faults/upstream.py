@@ -6,7 +6,7 @@ import numpy as np
 
 from parity_tests.cases.arrays import Array, Call
 from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, STACKS, Twin, fault, register
-from parity_tests.references.float64_loop import Tape
+from parity_tests.references.float64_cell import Tape
 
 
 @fault(
