@@ -2,7 +2,7 @@
 
 Every piece of the mathematics is a method of its own, so that a faulty twin is this loop with one of
 them written again. Several runs go side by side: run 0 as exact as float64 goes, in the others a
-``Noise`` perturbs every stored value. Arrays are [T, runs, B, ...] in here.
+``RoundingNoise`` perturbs every stored value. Arrays are [T, runs, B, ...] in here.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import numpy as np
 
 from parity_tests.cases.arrays import Array, Call, Weights
 from parity_tests.cases.tensors import Answer, suffixes
-from parity_tests.references.float64_cell import Cell, Gradients, Tape
+from parity_tests.references.float64_cell import Cell, CellTrace, Gradients
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +51,21 @@ class Loop(Cell):
         running = None if valid is None else valid.T
         first = x = self.inputs(call, valid)
         starts, cells, masks = self.starts(call, before), self.cells(call), self.masks(call)
-        tapes: list[Tape] = []
+        traces: list[CellTrace] = []
         for layer in range(case.layers):
             outputs = []
             for direction in range(case.directions):
-                i = len(tapes)
+                i = len(traces)
                 own = self.flipped(x, flips, "input") if direction else x
-                tapes.append(tape := self.forward(cells[i], own, starts[i], running))
-                states = self.outputs(tape)
+                traces.append(trace := self.forward(cells[i], own, starts[i], running))
+                states = self.outputs(trace)
                 outputs.append(self.flipped(states, flips, "output") if direction else states)
-            x = self.fed(first, self.joined(outputs), layer)
+            x = self.layer_input(first, self.joined(outputs), layer)
             if layer < len(masks):
                 x = self.dropped(x, masks[layer])
         hs = x
 
-        kept_tapes = self.recalled(tapes)
+        backward_traces = self.backward_traces(traces)
         dy = self.upstream(call, valid, hs.shape)
         gradients: list[Gradients] = []
         for layer in reversed(range(case.layers)):
@@ -74,19 +74,21 @@ class Loop(Cell):
                 i = layer * case.directions + direction
                 part = self.part(dy, direction)
                 own = self.flipped(part, flips, "upstream") if direction else part
-                gradients.append(found := self.backward(kept_tapes[i], own, self.final_gradient(call, i)))
+                gradients.append(
+                    found := self.backward(backward_traces[i], own, self.final_gradient(call, i))
+                )
                 parts.append(self.flipped(found.dx, flips, "gradient") if direction else found.dx)
             dy = self.summed(parts, dy, layer)
             if layer and masks:
                 dy = self.undropped(dy, masks[layer - 1])
         gradients.reverse()
-        return self.spread(call, kept, tapes, gradients, hs, dy)
+        return self.spread(call, kept, traces, gradients, hs, dy)
 
     def spread(
         self,
         call: Call,
         kept: Spread | None,
-        tapes: list[Tape],
+        traces: list[CellTrace],
         gradients: list[Gradients],
         hs: Array,
         dx: Array,
@@ -94,10 +96,12 @@ class Loop(Cell):
         """The tensors under their names, and what they cannot speak for."""
         case = self.case
         runs: Answer = {} if case.is_cell else {"hs": hs.transpose(1, 2, 0, 3)}
-        runs["h_n"] = np.stack([self.final(tape) for tape in tapes], axis=1)
+        runs["h_n"] = np.stack([self.final(trace) for trace in traces], axis=1)
         runs["dx"] = dx.transpose(1, 2, 0, 3)
         runs["dh_0"] = np.stack([found.dh_0 for found in gradients], axis=1)
-        for suffix, cell, found in zip(suffixes(case), call.cells, self.filed(gradients), strict=True):
+        for suffix, cell, found in zip(
+            suffixes(case), call.cells, self.by_parameter_name(gradients), strict=True
+        ):
             if case.kind in ("time", "cell"):
                 runs |= {"dWx": found.dWx, "dWh": found.dWh, "db": found.db}
                 continue
@@ -105,14 +109,19 @@ class Loop(Cell):
             runs[f"dweight_hh{suffix}"] = found.dWh.swapaxes(1, 2)
             if cell.b is not None:
                 runs |= {f"dbias_ih{suffix}": found.db, f"dbias_hh{suffix}": found.db}
-        runs = self.given(call, runs)
-        return Spread(runs, self.unsure(call, kept, tapes, gradients, runs))
+        runs = self.as_returned(call, runs)
+        return Spread(runs, self.unsure(call, kept, traces, gradients, runs))
 
     def unsure(
-        self, call: Call, kept: Spread | None, tapes: list[Tape], gradients: list[Gradients], runs: Answer
+        self,
+        call: Call,
+        kept: Spread | None,
+        traces: list[CellTrace],
+        gradients: list[Gradients],
+        runs: Answer,
     ) -> Answer:
         """Which slices a lost state or a value too large reaches."""
-        lost = [self.lost(tape).T for tape in tapes]
+        lost = [self.lost(trace).T for trace in traces]
         large = [found.large.T for found in gradients]
         if kept:
             lost[0][:, 0] |= kept.unsure["h_n"][0]
@@ -120,7 +129,7 @@ class Loop(Cell):
         reached = np.logical_or.accumulate(large[0][:, ::-1], axis=1)[:, ::-1] | hs[:, -1:]
         finals = np.stack([cell.any(axis=1) for cell in lost])
         starts = reached[None, :, 0]
-        if len(tapes) > 1:
+        if len(traces) > 1:
             # Through other cells it reaches all of its sequence.
             row = np.asarray(finals.any(axis=0))
             hs = np.broadcast_to(row[:, None], hs.shape).copy()
@@ -167,13 +176,13 @@ class Loop(Cell):
         """The gradient of a cell's final state, [B, H]."""
         return None if call.dh_n is None else call.dh_n[i]
 
-    def fed(self, first: Array, outputs: Array, layer: int) -> Array:
+    def layer_input(self, first: Array, outputs: Array, layer: int) -> Array:
         """What a layer hands on to the one above, which has the ``first`` input from below."""
         return outputs
 
-    def recalled(self, tapes: list[Tape]) -> list[Tape]:
+    def backward_traces(self, traces: list[CellTrace]) -> list[CellTrace]:
         """What the backward remembers of the forward."""
-        return tapes
+        return traces
 
     def starts(self, call: Call, before: Spread | None) -> Array:
         """The initial state of every cell, [cells, runs or 1, B, H]."""
@@ -223,11 +232,11 @@ class Loop(Cell):
         """The gradient of what was dropped, from that of the rest."""
         return self.dropped(values, mask)
 
-    def filed(self, gradients: list[Gradients]) -> list[Gradients]:
+    def by_parameter_name(self, gradients: list[Gradients]) -> list[Gradients]:
         """The gradients as they come under the names of the parameters."""
         return gradients
 
-    def given(self, call: Call, runs: Answer) -> Answer:
+    def as_returned(self, call: Call, runs: Answer) -> Answer:
         """The tensors as the caller gets them."""
         return runs
 

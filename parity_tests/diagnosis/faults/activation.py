@@ -8,45 +8,45 @@ import numpy as np
 from parity_tests.cases.arrays import Array
 from parity_tests.diagnosis.faults.faulty_loop import (
     BOTH_BACKWARDS,
-    Twin,
+    FaultyLoop,
     Variant,
+    constant_tolerance,
     fault,
-    nice,
     register,
-    tolerance,
+    round_constant,
     with_both_backwards,
 )
-from parity_tests.diagnosis.samples import Sample, precise
-from parity_tests.references.float64_cell import Tape
+from parity_tests.diagnosis.samples import Sample, prefer_float64
+from parity_tests.references.float64_cell import CellTrace
 
 
-class _Activation(Twin):
+class OtherActivation(FaultyLoop):
     """Another function for tanh; the backward is that of tanh, or the function's own."""
 
-    own = False
-    of_relu = False
+    own_backward = False
+    replaces_relu = False
 
-    def bent(self, z: Array) -> Array:
+    def activation(self, z: Array) -> Array:
         """The state from the pre-activation."""
         raise NotImplementedError
 
-    def steepness(self, h: Array, z: Array) -> Array:
+    def derivative(self, h: Array, z: Array) -> Array:
         """Its slope."""
         raise NotImplementedError
 
-    apart = True
+    keep_preactivations = True
 
-    def activate(self, tape: Tape, t: int) -> None:
-        if self.case.relu != self.of_relu:
-            super().activate(tape, t)
+    def activate(self, trace: CellTrace, t: int) -> None:
+        if self.case.relu != self.replaces_relu:
+            super().activate(trace, t)
             return
-        tape.h[t + 1] = self.bent(tape.z[t])
-        self.noise.absolute(tape.h[t + 1, 1:])
+        trace.h[t + 1] = self.activation(trace.z[t])
+        self.noise.absolute(trace.h[t + 1, 1:])
 
-    def slope(self, tape: Tape) -> Array:
-        if self.case.relu != self.of_relu or not self.own:
-            return super().slope(tape)
-        slope = np.array(self.steepness(tape.h[1:], tape.z))
+    def slope(self, trace: CellTrace) -> Array:
+        if self.case.relu != self.replaces_relu or not self.own_backward:
+            return super().slope(trace)
+        slope = np.array(self.derivative(trace.h[1:], trace.z))
         self.noise.relative(slope[:, 1:])
         return slope
 
@@ -57,11 +57,11 @@ class _Activation(Twin):
     look="look for a tanh in the cell and another one around it.",
     variants=BOTH_BACKWARDS,
 )
-class _TanhTwice(_Activation):
-    def bent(self, z: Array) -> Array:
+class TanhTwice(OtherActivation):
+    def activation(self, z: Array) -> Array:
         return np.tanh(np.tanh(z))
 
-    def steepness(self, h: Array, z: Array) -> Array:
+    def derivative(self, h: Array, z: Array) -> Array:
         return (1 - h * h) * (1 - self.tanh(z) ** 2)
 
 
@@ -71,31 +71,31 @@ class _TanhTwice(_Activation):
     look="look for `1 / (1 + exp(-z))` where `tanh(z)` is due.",
     variants=BOTH_BACKWARDS,
 )
-class _LogisticFunction(_Activation):
-    def bent(self, z: Array) -> Array:
+class Logistic(OtherActivation):
+    def activation(self, z: Array) -> Array:
         return 1 / (1 + np.exp(-z))
 
-    def steepness(self, h: Array, z: Array) -> Array:
+    def derivative(self, h: Array, z: Array) -> Array:
         return h * (1 - h)
 
 
-class _Linear(_Activation):
-    def bent(self, z: Array) -> Array:
+class Linear(OtherActivation):
+    def activation(self, z: Array) -> Array:
         return z
 
-    def steepness(self, h: Array, z: Array) -> Array:
+    def derivative(self, h: Array, z: Array) -> Array:
         return np.ones_like(h)
 
 
-class _LinearForRelu(_Linear):
-    of_relu = True
+class LinearForRelu(Linear):
+    replaces_relu = True
 
 
 register(
     "nonlinearity missing",
     sentence="The states are the pre-activations themselves:",
     look="look for a tanh (or relu) that is never applied.",
-    loops=(*with_both_backwards(_Linear), *with_both_backwards(_LinearForRelu)),
+    loops=(*with_both_backwards(Linear), *with_both_backwards(LinearForRelu)),
 )
 
 
@@ -105,11 +105,11 @@ register(
     look="look for `np.maximum(z, 0)`, and for the default of the option `nonlinearity`, which is tanh.",
     variants=BOTH_BACKWARDS,
 )
-class _Relu(_Activation):
-    def bent(self, z: Array) -> Array:
+class Relu(OtherActivation):
+    def activation(self, z: Array) -> Array:
         return np.maximum(z, 0)
 
-    def steepness(self, h: Array, z: Array) -> Array:
+    def derivative(self, h: Array, z: Array) -> Array:
         slope = np.asarray(z > 0, np.float64)
         self.noise.kinks(slope, z)
         return slope
@@ -119,57 +119,57 @@ class _Relu(_Activation):
     "tanh in place of relu",
     sentence="With nonlinearity='relu' the layer computes tanh all the same:",
     look="look for the option `nonlinearity` that is not passed on.",
-    kinds=("nn", "nncell"),
+    layers=("nn", "nncell"),
     variants=BOTH_BACKWARDS,
 )
-class _Tanh(_Activation):
-    of_relu = True
+class TanhForRelu(OtherActivation):
+    replaces_relu = True
 
-    def bent(self, z: Array) -> Array:
+    def activation(self, z: Array) -> Array:
         return np.tanh(z)
 
-    def steepness(self, h: Array, z: Array) -> Array:
+    def derivative(self, h: Array, z: Array) -> Array:
         return 1 - h * h
 
 
-class _Pade(_Activation):
-    def bent(self, z: Array) -> Array:
+class Pade(OtherActivation):
+    def activation(self, z: Array) -> Array:
         return np.clip(z * (27 + z * z) / (27 + 9 * z * z), -1, 1)
 
-    def steepness(self, h: Array, z: Array) -> Array:
+    def derivative(self, h: Array, z: Array) -> Array:
         slope = ((27 + 3 * z * z) * (27 + 9 * z * z) - 18 * z * z * (27 + z * z)) / (27 + 9 * z * z) ** 2
         return np.where(np.abs(z) < 3, slope, 0)
 
 
-class _HardTanh(_Activation):
-    def bent(self, z: Array) -> Array:
+class HardTanh(OtherActivation):
+    def activation(self, z: Array) -> Array:
         return np.clip(z, -1, 1)
 
-    def steepness(self, h: Array, z: Array) -> Array:
+    def derivative(self, h: Array, z: Array) -> Array:
         return np.asarray(np.abs(z) < 1, np.float64)
 
 
-class _SoftSign(_Activation):
-    def bent(self, z: Array) -> Array:
+class SoftSign(OtherActivation):
+    def activation(self, z: Array) -> Array:
         return z / (1 + np.abs(z))
 
-    def steepness(self, h: Array, z: Array) -> Array:
+    def derivative(self, h: Array, z: Array) -> Array:
         return (1 + np.abs(z)) ** -2.0
 
 
-class _Tangent(_Activation):
-    def bent(self, z: Array) -> Array:
+class Tangent(OtherActivation):
+    def activation(self, z: Array) -> Array:
         return np.tan(z)
 
-    def steepness(self, h: Array, z: Array) -> Array:
+    def derivative(self, h: Array, z: Array) -> Array:
         return 1 + h * h
 
 
-class _ArcTangent(_Activation):
-    def bent(self, z: Array) -> Array:
+class ArcTangent(OtherActivation):
+    def activation(self, z: Array) -> Array:
         return np.arctan(z)
 
-    def steepness(self, h: Array, z: Array) -> Array:
+    def derivative(self, h: Array, z: Array) -> Array:
         return 1 / (1 + z * z)
 
 
@@ -178,19 +178,19 @@ register(
     sentence="The states are those of a function that only resembles tanh (rational, hard, softsign, arctan or tan):",
     look="look for the approximation: it is `np.tanh`.",
     loops=(
-        *with_both_backwards(_Pade),
-        *with_both_backwards(_HardTanh),
-        *with_both_backwards(_SoftSign),
-        *with_both_backwards(_Tangent),
-        *with_both_backwards(_ArcTangent),
+        *with_both_backwards(Pade),
+        *with_both_backwards(HardTanh),
+        *with_both_backwards(SoftSign),
+        *with_both_backwards(Tangent),
+        *with_both_backwards(ArcTangent),
     ),
 )
 
 
-class _Overflowing(_Activation):
+class TanhOfExponentials(OtherActivation):
     """A tanh of exponentials, NaN where these overflow."""
 
-    def bent(self, z: Array) -> Array:
+    def activation(self, z: Array) -> Array:
         most = 88.7 if self.case.dtype == "f32" else 709.7
         return np.where(self.overflows(z, most), np.nan, np.tanh(z))
 
@@ -199,7 +199,7 @@ class _Overflowing(_Activation):
         return np.abs(z) > most
 
 
-class _OverflowingSquare(_Overflowing):
+class TanhOfOneExponential(TanhOfExponentials):
     def overflows(self, z: Array, most: float) -> Array:
         return 2 * z > most
 
@@ -208,7 +208,7 @@ register(
     "tanh overflows",
     sentence="The states are NaN where the pre-activation is large:",
     look="look for a tanh made of exponentials: it is `np.tanh`.",
-    loops=(_Overflowing, _OverflowingSquare),
+    loops=(TanhOfExponentials, TanhOfOneExponential),
 )
 
 
@@ -223,21 +223,23 @@ def _tanh_states(samples: Sequence[Sample]) -> list[Array]:
     look="look for `np.clip` in the forward.",
     variants=BOTH_BACKWARDS,
 )
-class _ClippedPreactivation(_Activation):
+class ClippedPreactivation(OtherActivation):
     limit: float = 1.0
 
-    def bent(self, z: Array) -> Array:
+    def activation(self, z: Array) -> Array:
         return np.tanh(np.clip(z, -self.limit, self.limit))
 
-    def steepness(self, h: Array, z: Array) -> Array:
+    def derivative(self, h: Array, z: Array) -> Array:
         return np.where(np.abs(z) < self.limit, 1 - h * h, 0)
 
     @classmethod
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
-        chosen = precise(samples)
+        chosen = prefer_float64(samples)
         most = max((np.abs(h).max() for h in _tanh_states(chosen)), default=1)
         if 0 < most < 1:
-            yield variant.with_constants(limit=nice(float(np.arctanh(most)), max(1e-7, tolerance(chosen))))
+            yield variant.with_constants(
+                limit=round_constant(float(np.arctanh(most)), max(1e-7, constant_tolerance(chosen)))
+            )
 
 
 @fault(
@@ -245,15 +247,15 @@ class _ClippedPreactivation(_Activation):
     sentence="The states are rounded to {decimals} decimals:",
     look="look for `np.round` in the forward.",
 )
-class _RoundedStates(_Activation):
+class RoundedStates(OtherActivation):
     decimals: int = 4
 
-    def bent(self, z: Array) -> Array:
+    def activation(self, z: Array) -> Array:
         return np.round(np.tanh(z), self.decimals)
 
     @classmethod
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
-        chosen = precise(samples)
+        chosen = prefer_float64(samples)
         states = _tanh_states(chosen)
         for decimals in range(1, 9 if chosen[0].case.dtype == "f64" else 5):
             if states and all(np.allclose(h, np.round(h, decimals), rtol=0, atol=1e-12) for h in states):
@@ -261,11 +263,11 @@ class _RoundedStates(_Activation):
                 return
 
 
-class _HalfCovered(Twin):
+class RecurrentTermOutside(FaultyLoop):
     """tanh over one summand only; own: with the backward of just that."""
 
-    apart = True
-    own = False
+    keep_preactivations = True
+    own_backward = False
     bias_inside = True
 
     def biases(self, weights: Any) -> list[Array]:
@@ -275,36 +277,36 @@ class _HalfCovered(Twin):
         """The nonlinearity."""
         return np.maximum(z, 0) if self.case.relu else np.tanh(z)
 
-    def step(self, tape: Tape, t: int, recurrent: Array) -> None:
-        tape.h[t + 1] = self.covered(tape.z[t]) + recurrent
+    def step(self, trace: CellTrace, t: int, recurrent: Array) -> None:
+        trace.h[t + 1] = self.covered(trace.z[t]) + recurrent
         if not self.bias_inside:
-            tape.h[t + 1] += sum(super().biases(tape.weights))
-        self.noise.relative(tape.h[t + 1, 1:])
-        if self.case.relu and not self.own:
-            tape.z[t] += recurrent
+            trace.h[t + 1] += sum(super().biases(trace.weights))
+        self.noise.relative(trace.h[t + 1, 1:])
+        if self.case.relu and not self.own_backward:
+            trace.z[t] += recurrent
 
-    def slope(self, tape: Tape) -> Array:
-        if not self.own or self.case.relu:
-            return super().slope(tape)
-        return 1 - self.tanh(tape.z) ** 2
+    def slope(self, trace: CellTrace) -> Array:
+        if not self.own_backward or self.case.relu:
+            return super().slope(trace)
+        return 1 - self.tanh(trace.z) ** 2
 
-    def carry(self, tape: Tape, t: int, dz: Array) -> Array:
-        return super().carry(tape, t, tape.d[t] if self.own else dz)
+    def carry(self, trace: CellTrace, t: int, dz: Array) -> Array:
+        return super().carry(trace, t, trace.d[t] if self.own_backward else dz)
 
-    def parameter_gradients(self, tape: Tape, dz: Array) -> tuple[Array, Array, Array]:
-        dWx, dWh, db = super().parameter_gradients(tape, dz)
-        if self.own:
-            _, dWh, through = super().parameter_gradients(tape, tape.d)
+    def parameter_gradients(self, trace: CellTrace, dz: Array) -> tuple[Array, Array, Array]:
+        dWx, dWh, db = super().parameter_gradients(trace, dz)
+        if self.own_backward:
+            _, dWh, through = super().parameter_gradients(trace, trace.d)
             db = db if self.bias_inside else through
         return dWx, dWh, db
 
 
-class _InputOutside(_HalfCovered):
-    def step(self, tape: Tape, t: int, recurrent: Array) -> None:
-        bias = sum(super().biases(tape.weights), np.zeros(self.case.H))
-        tape.h[t + 1] = self.covered(recurrent + bias) + (tape.z[t] - bias)
-        self.noise.relative(tape.h[t + 1, 1:])
-        tape.z[t] += recurrent
+class InputTermOutside(RecurrentTermOutside):
+    def step(self, trace: CellTrace, t: int, recurrent: Array) -> None:
+        bias = sum(super().biases(trace.weights), np.zeros(self.case.H))
+        trace.h[t + 1] = self.covered(recurrent + bias) + (trace.z[t] - bias)
+        self.noise.relative(trace.h[t + 1, 1:])
+        trace.z[t] += recurrent
 
 
 register(
@@ -312,9 +314,9 @@ register(
     sentence="The states are those of a layer whose nonlinearity covers one summand only, as tanh(x Wx + b) + h Wh:",
     look="look for a parenthesis closed too early in `tanh(x @ Wx + h @ Wh + b)`.",
     loops=(
-        *with_both_backwards(_HalfCovered),
-        *with_both_backwards(_HalfCovered.with_params(bias_inside=False)),
-        _InputOutside,
+        *with_both_backwards(RecurrentTermOutside),
+        *with_both_backwards(RecurrentTermOutside.with_params(bias_inside=False)),
+        InputTermOutside,
     ),
 )
 
@@ -325,23 +327,25 @@ register(
     look="look for a parenthesis closed before `+ b`.",
     variants=BOTH_BACKWARDS,
 )
-class _BiasOutside(Twin):
-    own = False
-    apart = True
+class BiasOutside(FaultyLoop):
+    own_backward = False
+    keep_preactivations = True
 
     def biases(self, weights: Any) -> list[Array]:
         return []
 
-    def activate(self, tape: Tape, t: int) -> None:
-        super().activate(tape, t)
-        tape.h[t + 1] += sum(super().biases(tape.weights), np.zeros(self.case.H))
+    def activate(self, trace: CellTrace, t: int) -> None:
+        super().activate(trace, t)
+        trace.h[t + 1] += sum(super().biases(trace.weights), np.zeros(self.case.H))
 
-    def slope(self, tape: Tape) -> Array:
-        return 1 - self.tanh(tape.z) ** 2 if self.own and not self.case.relu else super().slope(tape)
+    def slope(self, trace: CellTrace) -> Array:
+        return (
+            1 - self.tanh(trace.z) ** 2 if self.own_backward and not self.case.relu else super().slope(trace)
+        )
 
-    def parameter_gradients(self, tape: Tape, dz: Array) -> tuple[Array, Array, Array]:
-        dWx, dWh, db = super().parameter_gradients(tape, dz)
-        return dWx, dWh, super().parameter_gradients(tape, tape.d)[2] if self.own else db
+    def parameter_gradients(self, trace: CellTrace, dz: Array) -> tuple[Array, Array, Array]:
+        dWx, dWh, db = super().parameter_gradients(trace, dz)
+        return dWx, dWh, super().parameter_gradients(trace, trace.d)[2] if self.own_backward else db
 
 
 @fault(
@@ -350,33 +354,33 @@ class _BiasOutside(Twin):
     look="look for `h_prev` outside of the nonlinearity.",
     variants=BOTH_BACKWARDS,
 )
-class _Leaky(Twin):
+class LeakyUnit(FaultyLoop):
     """h = keep * h_prev + new * tanh(z)."""
 
     keep: float = 0.2
     new: float = 0.8
-    own = False
-    apart = True
+    own_backward = False
+    keep_preactivations = True
 
-    def activate(self, tape: Tape, t: int) -> None:
-        super().activate(tape, t)
-        tape.h[t + 1] *= self.new
-        tape.h[t + 1] += self.keep * self.previous(tape, t)
-        self.noise.relative(tape.h[t + 1, 1:])
+    def activate(self, trace: CellTrace, t: int) -> None:
+        super().activate(trace, t)
+        trace.h[t + 1] *= self.new
+        trace.h[t + 1] += self.keep * self.previous(trace, t)
+        self.noise.relative(trace.h[t + 1, 1:])
 
-    def slope(self, tape: Tape) -> Array:
-        if not self.own or self.case.relu:
-            return super().slope(tape)
-        return self.new * (1 - self.tanh(tape.z) ** 2)
+    def slope(self, trace: CellTrace) -> Array:
+        if not self.own_backward or self.case.relu:
+            return super().slope(trace)
+        return self.new * (1 - self.tanh(trace.z) ** 2)
 
-    def carry(self, tape: Tape, t: int, dz: Array) -> Array:
-        through = super().carry(tape, t, dz)
-        return through + self.keep * tape.d[t] if self.own else through
+    def carry(self, trace: CellTrace, t: int, dz: Array) -> Array:
+        through = super().carry(trace, t, dz)
+        return through + self.keep * trace.d[t] if self.own_backward else through
 
     @classmethod
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         rows, values = [], []
-        for sample in precise(samples):
+        for sample in prefer_float64(samples):
             call = sample.calls[0]
             if sample.case.T == 1 and sample.case.cells == 1 and call.h_0 is not None and sample.got:
                 before, right = call.h_0[0].ravel(), sample.truths[0]["h_n"].ravel()
@@ -389,5 +393,7 @@ class _Leaky(Twin):
             return
         (keep, new), *_ = np.linalg.lstsq(matrix, value, rcond=None)
         if abs(keep) > 1e-6 and np.allclose(matrix @ [keep, new], value, rtol=0, atol=1e-4):
-            within = max(1e-8, tolerance(precise(samples)))
-            yield variant.with_constants(keep=nice(float(keep), within), new=nice(float(new), within))
+            within = max(1e-8, constant_tolerance(prefer_float64(samples)))
+            yield variant.with_constants(
+                keep=round_constant(float(keep), within), new=round_constant(float(new), within)
+            )

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from parity_tests.cases.arrays import Array, Call, Weights
-from parity_tests.diagnosis.faults.faulty_loop import Twin, Variant, fault
+from parity_tests.diagnosis.faults.faulty_loop import FaultyLoop, Variant, fault
 from parity_tests.diagnosis.samples import Sample
-from parity_tests.references.float64_cell import Gradients, Tape
+from parity_tests.references.float64_cell import CellTrace, Gradients
 from parity_tests.references.float64_loop import Spread
 
 
@@ -24,7 +24,7 @@ from parity_tests.references.float64_loop import Spread
         {"in_weights": True, "carries": False},
     ),
 )
-class _StartIgnored(Twin):
+class InitialStateIgnored(FaultyLoop):
     """h_0 is not used; the state goes on from call to call, or does not, or only if nobody resets it."""
 
     carries = True
@@ -42,8 +42,8 @@ class _StartIgnored(Twin):
             return kept if kept.shape[2] == len(call.xs) else zeros
         return zeros
 
-    def befores(self, tape: Tape) -> Array:
-        states = super().befores(tape).copy()
+    def previous_states(self, trace: CellTrace) -> Array:
+        states = super().previous_states(trace).copy()
         if self.in_weights and self.case.cells == 1:
             states[0] = self.ignored_start[0]
         return states
@@ -53,9 +53,9 @@ class _StartIgnored(Twin):
     "given state applied again at every call",
     sentence="A state that was given once starts the later calls, too, instead of the one left by the call before:",
     look="look for a given state that is kept and never dropped.",
-    kinds=("time",),
+    layers=("time",),
 )
-class _StartAgain(Twin):
+class InitialStateAgain(FaultyLoop):
     """The state given once starts every later call, too."""
 
     given_once: Array | None = None
@@ -72,9 +72,9 @@ class _StartAgain(Twin):
     "state forgotten between calls",
     sentence="A stateful layer starts from zeros at every call:",
     look="look for a reset at the start of the forward.",
-    kinds=("time",),
+    layers=("time",),
 )
-class _Forgets(Twin):
+class StateForgotten(FaultyLoop):
     def starts(self, call: Call, before: Spread | None) -> Array:
         return np.zeros((len(call.cells), 1, 1, 1)) if call.carries else super().starts(call, before)
 
@@ -83,7 +83,7 @@ class _Forgets(Twin):
     "reset_state without effect",
     sentence="The call after `reset_state` goes on from the state before it:",
     look="look for a reset that does nothing, or comes a call too late.",
-    kinds=("time",),
+    layers=("time",),
     variants=(
         {},
         {"given_first": True},
@@ -93,10 +93,10 @@ class _Forgets(Twin):
     "state kept though not stateful",
     sentence="A call goes on from the state of the call before although the layer is not stateful:",
     look="look for `stateful` that is not asked for.",
-    kinds=("time", "nn"),
+    layers=("time", "nn"),
     variants=({"after": "again"},),
 )
-class _GoesOn(Twin):
+class StateGoesOn(FaultyLoop):
     """A call without a state goes on from the last: after a reset, or where no state is to be kept."""
 
     after: str = "reset"
@@ -122,7 +122,7 @@ class _GoesOn(Twin):
         {"forward_old": False},
     ),
 )
-class _OldWeights(Twin):
+class FirstWeights(FaultyLoop):
     """Weights are those of the first call: in forward and backward, or in one of them."""
 
     forward_old = True
@@ -135,57 +135,59 @@ class _OldWeights(Twin):
         self.first_weights = self.first_weights or self.current_weights
         return self.first_weights if self.forward_old else self.current_weights
 
-    def recalled(self, tapes: list[Tape]) -> list[Tape]:
+    def backward_traces(self, traces: list[CellTrace]) -> list[CellTrace]:
         assert self.first_weights is not None  # the forward has been
-        for tape, weights in zip(
-            tapes, self.first_weights if self.backward_old else self.current_weights, strict=True
+        for trace, weights in zip(
+            traces, self.first_weights if self.backward_old else self.current_weights, strict=True
         ):
-            tape.weights = weights
-        return tapes
+            trace.weights = weights
+        return traces
 
 
 @fault(
     "backward reads an earlier call",
     sentence="The backward uses what an earlier call's forward has left:",
     look="look for a list of caches that grows and is read from its front.",
-    kinds=("time", "cell"),
+    layers=("time", "cell"),
 )
-class _FirstTape(Twin):
+class FirstTrace(FaultyLoop):
     """The backward of a later call reads what the first calls have left."""
 
-    first_tape: Tape | None = None
-    current_tape: Tape | None = None
+    first_trace: CellTrace | None = None
+    current_trace: CellTrace | None = None
 
-    def recalled(self, tapes: list[Tape]) -> list[Tape]:
+    def backward_traces(self, traces: list[CellTrace]) -> list[CellTrace]:
         if self.case.cells > 1:
-            return tapes
-        old, new = self.first_tape, tapes[0]
-        self.first_tape, self.current_tape = old or new, None
+            return traces
+        old, new = self.first_trace, traces[0]
+        self.first_trace, self.current_trace = old or new, None
         if old is None or old.h.shape[2] != new.h.shape[2]:
-            return tapes
-        T, self.current_tape = len(new.z), new
+            return traces
+        T, self.current_trace = len(new.z), new
         x, z, h = (
             np.concatenate([getattr(old, name)[start:], getattr(new, name)[start:]])[:T]
             for name, start in (("x", 0), ("z", 0), ("h", 1))
         )
-        return [Tape(old.weights, x, z, np.concatenate([old.h[:1], h]), new.running)]
+        return [CellTrace(old.weights, x, z, np.concatenate([old.h[:1], h]), new.running)]
 
-    def befores(self, tape: Tape) -> Array:
-        if self.first_tape is None or self.current_tape is None:
-            return super().befores(tape)
-        return np.concatenate([self.first_tape.h[:-1], self.current_tape.h[:-1]])[: len(tape.z)]
+    def previous_states(self, trace: CellTrace) -> Array:
+        if self.first_trace is None or self.current_trace is None:
+            return super().previous_states(trace)
+        return np.concatenate([self.first_trace.h[:-1], self.current_trace.h[:-1]])[: len(trace.z)]
 
-    def carry(self, tape: Tape, t: int, dz: Array) -> Array:
-        late = self.first_tape is not None and self.current_tape is not None and t >= len(self.first_tape.z)
-        return super().carry(self.current_tape if late and self.current_tape else tape, t, dz)
+    def carry(self, trace: CellTrace, t: int, dz: Array) -> Array:
+        late = (
+            self.first_trace is not None and self.current_trace is not None and t >= len(self.first_trace.z)
+        )
+        return super().carry(self.current_trace if late and self.current_trace else trace, t, dz)
 
-    def input_gradient(self, tape: Tape, dz: Array) -> Array:
-        if self.first_tape is None or self.current_tape is None:
-            return super().input_gradient(tape, dz)
-        border = len(self.first_tape.z)
-        early, late = super().input_gradient(tape, dz[:border]), dz[border:]
+    def input_gradient(self, trace: CellTrace, dz: Array) -> Array:
+        if self.first_trace is None or self.current_trace is None:
+            return super().input_gradient(trace, dz)
+        border = len(self.first_trace.z)
+        early, late = super().input_gradient(trace, dz[:border]), dz[border:]
         return (
-            np.concatenate([early, super().input_gradient(self.current_tape, late)]) if len(late) else early
+            np.concatenate([early, super().input_gradient(self.current_trace, late)]) if len(late) else early
         )
 
 
@@ -193,9 +195,9 @@ class _FirstTape(Twin):
     "parameters updated by the backward",
     sentence="The parameters change in a backward, by {rate:g} times their gradients:",
     look="look for a step of descent in the layer: it belongs to the optimizer.",
-    kinds=("time",),
+    layers=("time",),
 )
-class _Updates(Twin):
+class ParametersUpdated(FaultyLoop):
     """A backward takes a step of descent on the parameters."""
 
     rate: float = 0.1
@@ -207,7 +209,7 @@ class _Updates(Twin):
         self.used_weights = self.updated_weights if call.carries and self.updated_weights else known
         return self.used_weights
 
-    def filed(self, gradients: list[Gradients]) -> list[Gradients]:
+    def by_parameter_name(self, gradients: list[Gradients]) -> list[Gradients]:
         self.updated_weights = [
             replace(
                 cell,
@@ -229,9 +231,9 @@ class _Updates(Twin):
     "lengths of an earlier call",
     sentence="A call without lengths uses those of the call before:",
     look="look for lengths kept in the object.",
-    kinds=("nn",),
+    layers=("nn",),
 )
-class _StickyLengths(Twin):
+class LengthsKept(FaultyLoop):
     """Lengths of an earlier call serve where none are given."""
 
     kept_lengths: tuple[int, int, Array] | None = None

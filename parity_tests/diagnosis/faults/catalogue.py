@@ -231,10 +231,10 @@ def _in_order() -> tuple[Fault, ...]:
     return tuple(sorted(REGISTERED, key=lambda fault: rank.get(fault.name, len(rank))))
 
 
-FAULTS = _in_order()
+CATALOGUE = _in_order()
 """In the order in which they are preferred where several fit."""
 
 
 def of_kind(kind: str) -> list[tuple[Fault, Variant]]:
     """The faults that a kind of layer can have, with each of their loops."""
-    return [(fault, loop) for fault in FAULTS if kind in fault.kinds for loop in fault.loops]
+    return [(fault, loop) for fault in CATALOGUE if kind in fault.layers for loop in fault.loops]

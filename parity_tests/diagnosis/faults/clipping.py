@@ -9,44 +9,44 @@ from parity_tests.diagnosis.faults.faulty_loop import (
     PARAMETERS,
     SEQUENCES,
     Changed,
-    Twin,
+    FaultyLoop,
     Variant,
+    constant_tolerance,
     fault,
-    largest,
-    nice,
+    largest_magnitude,
     register,
+    round_constant,
     solved,
-    tolerance,
 )
-from parity_tests.diagnosis.samples import Sample, precise
-from parity_tests.references.float64_cell import Gradients, Tape
+from parity_tests.diagnosis.samples import Sample, prefer_float64
+from parity_tests.references.float64_cell import CellTrace, Gradients
 
 
-class _Clipped(Changed):
+class ClippedGradients(Changed):
     """Finished gradients of the parameters are clipped."""
 
     limit: float = 0.5
 
-    def changed(self, name: str, value: Array, tape: Tape) -> Array:
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
         return np.clip(value, -self.limit, self.limit)
 
     @classmethod
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         for roles in cls.choices(variant, samples)[:1]:
-            limits = {largest(samples, role) for role in roles}
+            limits = {largest_magnitude(samples, role) for role in roles}
             if limits and max(limits) > 0:
                 yield variant.with_constants(limit=max(limits), roles=roles)
 
 
-class _ClippedAll(_Clipped):
-    among = ("dx", "dh_0", *PARAMETERS)
+class AllGradientsClipped(ClippedGradients):
+    allowed_roles = ("dx", "dh_0", *PARAMETERS)
 
 
 register(
     "clipped gradients",
     sentence="The gradients are clipped to +-{limit:g}:",
     look="look for `np.clip` in the backward: it belongs to the optimizer.",
-    loops=(_Clipped, _ClippedAll),
+    loops=(ClippedGradients, AllGradientsClipped),
 )
 
 
@@ -54,17 +54,17 @@ register(
     "clipped carry",
     sentence="What goes back from step to step is clipped to +-{limit:g}:",
     look="look for `np.clip` on `dh_prev`.",
-    kinds=SEQUENCES,
+    layers=SEQUENCES,
 )
-class _ClippedCarry(Twin):
+class ClippedCarry(FaultyLoop):
     limit: float = 0.5
 
-    def carry(self, tape: Tape, t: int, dz: Array) -> Array:
-        return np.clip(super().carry(tape, t, dz), -self.limit, self.limit)
+    def carry(self, trace: CellTrace, t: int, dz: Array) -> Array:
+        return np.clip(super().carry(trace, t, dz), -self.limit, self.limit)
 
     @classmethod
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
-        if limit := largest(samples, "dh_0"):
+        if limit := largest_magnitude(samples, "dh_0"):
             yield variant.with_constants(limit=limit)
 
 
@@ -85,32 +85,34 @@ def solved_deltas(sample: Sample) -> Array:
     sentence="The gradients of the pre-activations are clipped to +-{limit:g}:",
     look="look for `np.clip` in the step's backward.",
 )
-class _ClippedDelta(Twin):
+class ClippedDz(FaultyLoop):
     limit: float = 0.5
 
-    def delta(self, tape: Tape, t: int, d: Array, slope: Array, out: Array) -> None:
-        super().delta(tape, t, d, slope, out)
+    def delta(self, trace: CellTrace, t: int, d: Array, slope: Array, out: Array) -> None:
+        super().delta(trace, t, d, slope, out)
         np.clip(out, -self.limit, self.limit, out=out)
 
     @classmethod
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
-        chosen = precise(samples)
+        chosen = prefer_float64(samples)
         most = max((np.abs(solved_deltas(s)).max(initial=0) for s in chosen if s.got), default=0)
         if most and np.isfinite(most):
-            yield variant.with_constants(limit=nice(float(most), max(1e-8, tolerance(chosen))))
+            yield variant.with_constants(
+                limit=round_constant(float(most), max(1e-8, constant_tolerance(chosen)))
+            )
 
 
-class _ClippedUpstream(Twin):
+class ClippedUpstream(FaultyLoop):
     """The upstream gradients are clipped on entry, or their sum with the carry is."""
 
     limit: float = 0.5
 
-    def received(self, tape: Tape, dhs: Array) -> Array:
+    def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
         return np.clip(dhs, -self.limit, self.limit)
 
     @classmethod
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
-        chosen = precise(samples)
+        chosen = prefer_float64(samples)
         most = 0.0
         for sample in chosen:
             if sample.case.cells == 1 and sample.got and not sample.case.relu:
@@ -120,32 +122,32 @@ class _ClippedUpstream(Twin):
                     h = sample.truths[0]["h_n"][0]
                     most = max(most, float(np.abs(dz[:, -1] / (1 - h * h))[1 - h * h > 1e-3].max(initial=0)))
         if most and np.isfinite(most):
-            yield variant.with_constants(limit=nice(most, max(1e-6, tolerance(chosen))))
+            yield variant.with_constants(limit=round_constant(most, max(1e-6, constant_tolerance(chosen))))
 
 
-class _ClippedTotal(_ClippedUpstream):
-    def received(self, tape: Tape, dhs: Array) -> Array:
+class ClippedStateGradient(ClippedUpstream):
+    def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
         return dhs
 
-    def delta(self, tape: Tape, t: int, d: Array, slope: Array, out: Array) -> None:
-        super().delta(tape, t, np.clip(d, -self.limit, self.limit), slope, out)
+    def delta(self, trace: CellTrace, t: int, d: Array, slope: Array, out: Array) -> None:
+        super().delta(trace, t, np.clip(d, -self.limit, self.limit), slope, out)
 
 
 register(
     "clipped upstream gradients",
     sentence="The gradients of the states are clipped to +-{limit:g}:",
     look="look for `np.clip` on `dhs` or `dh_next`.",
-    loops=(_ClippedUpstream, _ClippedTotal),
+    loops=(ClippedUpstream, ClippedStateGradient),
 )
 
 
-class _CommonNorm(Twin):
+class CommonNorm(FaultyLoop):
     """The gradients of the parameters of all cells are scaled down to a common norm."""
 
     limit: float = 1.0
     epsilon: float = 0.0
 
-    def filed(self, gradients: list[Gradients]) -> list[Gradients]:
+    def by_parameter_name(self, gradients: list[Gradients]) -> list[Gradients]:
         both = 1 if self.case.kind in ("time", "cell") else 2
         squares = [
             (getattr(found, name).reshape(self.noise.runs, -1) ** 2).sum(axis=1)
@@ -157,17 +159,17 @@ class _CommonNorm(Twin):
         for found in gradients:
             for name in PARAMETERS:
                 value = getattr(found, name)
-                setattr(found, name, self.scaled(value, norm))
+                setattr(found, name, self.scaled_down(value, norm))
         return gradients
 
-    def scaled(self, value: Array, norm: Array) -> Array:
+    def scaled_down(self, value: Array, norm: Array) -> Array:
         """``value`` [runs, ...] brought down, where ``norm`` is too large."""
         rate = np.minimum(1, self.limit / (norm + self.epsilon))
         return value * rate.reshape(-1, *[1] * (value.ndim - 1))
 
     @classmethod
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
-        chosen = precise(samples)
+        chosen = prefer_float64(samples)
         norms = [
             (cls.norm(got, names), cls.norm(truth, names))
             for sample in chosen
@@ -181,7 +183,9 @@ class _CommonNorm(Twin):
         if scaled:
             norm, right = scaled[0]
             for epsilon in (0.0, 1e-6, 1e-8):
-                limit = nice(norm * (right + epsilon) / right, max(1e-9, tolerance(chosen)))
+                limit = round_constant(
+                    norm * (right + epsilon) / right, max(1e-9, constant_tolerance(chosen))
+                )
                 yield variant.with_constants(limit=limit, epsilon=epsilon)
 
     @staticmethod
@@ -195,13 +199,13 @@ class _CommonNorm(Twin):
         return [names]
 
 
-class _OwnNorm(_CommonNorm):
-    def filed(self, gradients: list[Gradients]) -> list[Gradients]:
+class OwnNorm(CommonNorm):
+    def by_parameter_name(self, gradients: list[Gradients]) -> list[Gradients]:
         for found in gradients:
             for name in PARAMETERS:
                 value = getattr(found, name)
                 norm = np.sqrt((value.reshape(self.noise.runs, -1) ** 2).sum(axis=1))
-                setattr(found, name, self.scaled(value, norm))
+                setattr(found, name, self.scaled_down(value, norm))
         return gradients
 
     @staticmethod
@@ -213,5 +217,5 @@ register(
     "gradients scaled down to a norm",
     sentence="The gradients of the parameters are scaled down to a norm of at most {limit:g}:",
     look="look for clipping by norm in the backward: it belongs to the optimizer.",
-    loops=(_CommonNorm, _OwnNorm),
+    loops=(CommonNorm, OwnNorm),
 )

@@ -6,35 +6,35 @@ import numpy as np
 
 from parity_tests.cases.arrays import Array, Call, Weights
 from parity_tests.cases.tensors import Answer
-from parity_tests.diagnosis.faults.faulty_loop import STACKS, Twin, Variant, _Numbered, fault
+from parity_tests.diagnosis.faults.faulty_loop import STACKS, FaultyLoop, KnowsItsCell, Variant, fault
 from parity_tests.diagnosis.samples import Sample
-from parity_tests.references.float64_cell import Tape
+from parity_tests.references.float64_cell import CellTrace
 
 
 @fault(
     "dx of one direction only",
     sentence="The gradient of a layer's input lacks one direction's part:",
     look="look for `=` where the two directions' parts are to be added.",
-    kinds=STACKS,
+    layers=STACKS,
     variants=(
         {},
-        {"kept": 0},
+        {"direction_kept": 0},
     ),
 )
-class _HalfOfInput(Twin):
+class OneDirectionOnly(FaultyLoop):
     """dx lacks one direction's part."""
 
-    kept = 1
+    direction_kept = 1
 
     def summed(self, parts: list[Array], above: Array, layer: int) -> Array:
-        return parts[self.kept] if len(parts) == 2 else super().summed(parts, above, layer)
+        return parts[self.direction_kept] if len(parts) == 2 else super().summed(parts, above, layer)
 
 
 @fault(
     "reverse direction not reversed",
     sentence="The reverse direction reads its input from the front:",
     look="look for the reversal of time that is missing.",
-    kinds=STACKS,
+    layers=STACKS,
     variants=(
         {},
         {"left": ("input",)},
@@ -45,7 +45,7 @@ class _HalfOfInput(Twin):
     "reverse outputs not turned back",
     sentence="The reverse direction's outputs stay in the order in which they were made:",
     look="look for the second reversal of time, that of the output.",
-    kinds=STACKS,
+    layers=STACKS,
     variants=(
         {"left": ("output",)},
         {"left": ("output", "upstream")},
@@ -55,13 +55,13 @@ class _HalfOfInput(Twin):
     "reverse gradients not turned",
     sentence="In the backward of the reverse direction, time is not turned:",
     look="look for the upstream gradient, or dx, of the reverse direction.",
-    kinds=STACKS,
+    layers=STACKS,
     variants=(
         {"left": ("upstream",)},
         {"left": ("gradient",)},
     ),
 )
-class _NotReversed(Twin):
+class NotReversed(FaultyLoop):
     """The reverse direction reads from the front; or only some of what it has is turned."""
 
     left: tuple[str, ...] = ("input", "output", "upstream", "gradient")
@@ -74,12 +74,12 @@ class _NotReversed(Twin):
     "batch flipped in place of time",
     sentence="The reverse direction turns the batch axis instead of time:",
     look="look for the axis of `np.flip` (or `[::-1]`).",
-    kinds=STACKS,
+    layers=STACKS,
 )
-class _FlippedBatch(_Numbered):
+class FlippedBatch(KnowsItsCell):
     """The reverse direction turns the batch instead of time."""
 
-    def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> Tape:
+    def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> CellTrace:
         if running is not None and self.case.bidirectional and self.cell_number % 2 == 0:
             running = running[:, ::-1]
         return super().forward(weights, x, h_0, running)
@@ -92,13 +92,13 @@ class _FlippedBatch(_Numbered):
     "directions interleaved in the output",
     sentence="The axes of direction and hidden unit are swapped in the output:",
     look="look for `np.stack` along the last axis where `np.concatenate` is due.",
-    kinds=STACKS,
+    layers=STACKS,
     variants=(
         {},
         {"last_only": True},
     ),
 )
-class _Interleaved(Twin):
+class Interleaved(FaultyLoop):
     """Directions and hidden units are interleaved in every output, or in the last alone."""
 
     last_only = False
@@ -106,42 +106,44 @@ class _Interleaved(Twin):
     def joined(self, outputs: list[Array]) -> Array:
         if len(outputs) == 1 or self.last_only:
             return super().joined(outputs)
-        return self.mixed(super().joined(outputs))
+        return self.reordered(super().joined(outputs))
 
     def part(self, values: Array, direction: int) -> Array:
         if not self.case.bidirectional or self.last_only:
             return super().part(values, direction)
         return values[..., direction::2]
 
-    def mixed(self, values: Array) -> Array:
+    def reordered(self, values: Array) -> Array:
         """[..., directions * H], the units of one direction between those of the other."""
         apart = values.reshape(*values.shape[:-1], 2, self.case.H)
         return apart.swapaxes(-1, -2).reshape(values.shape)
 
-    def given(self, call: Call, runs: Answer) -> Answer:
-        runs = super().given(call, runs)
-        return runs | {"hs": self.mixed(runs["hs"])} if self.last_only and self.case.bidirectional else runs
+    def as_returned(self, call: Call, runs: Answer) -> Answer:
+        runs = super().as_returned(call, runs)
+        return (
+            runs | {"hs": self.reordered(runs["hs"])} if self.last_only and self.case.bidirectional else runs
+        )
 
 
 @fault(
     "directions swapped in the output",
     sentence="The reverse direction's half comes first in the output:",
     look="look for the order in `np.concatenate`.",
-    kinds=STACKS,
+    layers=STACKS,
     variants=(
         {},
         {"last_only": True},
     ),
 )
-class _ReverseFirst(_Interleaved):
+class ReverseFirst(Interleaved):
     """The reverse direction's half comes first."""
 
     def part(self, values: Array, direction: int) -> Array:
         if not self.case.bidirectional or self.last_only:
-            return Twin.part(self, values, direction)
-        return Twin.part(self, values, 1 - direction)
+            return FaultyLoop.part(self, values, direction)
+        return FaultyLoop.part(self, values, 1 - direction)
 
-    def mixed(self, values: Array) -> Array:
+    def reordered(self, values: Array) -> Array:
         return np.roll(values, self.case.H, axis=-1)
 
 
@@ -149,13 +151,13 @@ class _ReverseFirst(_Interleaved):
     "backward turns a longer buffer",
     sentence="The backward of the reverse direction turns a buffer of a multiple of {k} steps, longer than the sequence:",
     look="look for a reversal of the allocated length where that of the sequence is due.",
-    kinds=STACKS,
+    layers=STACKS,
     variants=(
         {},
         {"whole_rows_only": False},
     ),
 )
-class _LongBuffer(Twin):
+class LongBuffer(FaultyLoop):
     """The backward turns a buffer longer than the sequence, of whole multiples of k steps."""
 
     k: int = 8

@@ -9,46 +9,46 @@ from parity_tests.cases.tensors import Answer
 from parity_tests.diagnosis.faults.faulty_loop import (
     SEQUENCES,
     STACKS,
+    FaultyLoop,
+    KnowsItsCell,
     PiecesClash,
-    Twin,
     Variant,
-    _Numbered,
+    constant_tolerance,
     fault,
-    nice,
     register,
-    tolerance,
+    round_constant,
 )
-from parity_tests.diagnosis.samples import Sample, precise
-from parity_tests.references.float64_cell import Tape
+from parity_tests.diagnosis.samples import Sample, prefer_float64
+from parity_tests.references.float64_cell import CellTrace
 
 
-class _DropoutOnOutput(Twin):
+class DropoutOnOutput(FaultyLoop):
     """Outputs are dropped at random; which, the zeros among them say."""
 
     rate: float = 0.5
     calls_done = 0
 
-    def given(self, call: Call, runs: Answer) -> Answer:
-        runs = dict(super().given(call, runs))
-        runs["hs"] = runs["hs"] * self.kept(runs["hs"])
+    def as_returned(self, call: Call, runs: Answer) -> Answer:
+        runs = dict(super().as_returned(call, runs))
+        runs["hs"] = runs["hs"] * self.output_mask(runs["hs"])
         self.calls_done += 1
         return runs
 
     def upstream(self, call: Call, valid: Array | None, shape: Sequence[int]) -> Array:
         dhs = super().upstream(call, valid, shape)
-        return dhs * self.kept(dhs.transpose(1, 2, 0, 3)).transpose(2, 0, 1, 3)
+        return dhs * self.output_mask(dhs.transpose(1, 2, 0, 3)).transpose(2, 0, 1, 3)
 
-    def kept(self, hs: Array) -> Array:
+    def output_mask(self, hs: Array) -> Array:
         """What each output is multiplied by, [1, B, T, H]."""
-        if self.calls_done < len(self.heard) and "hs" in self.heard[self.calls_done]:
-            mask = np.asarray(self.heard[self.calls_done]["hs"] != 0, np.float64)[None]
+        if self.calls_done < len(self.subject_answers) and "hs" in self.subject_answers[self.calls_done]:
+            mask = np.asarray(self.subject_answers[self.calls_done]["hs"] != 0, np.float64)[None]
         else:
             mask = np.asarray(np.arange(hs[:1].size).reshape(hs[:1].shape) % 3 > 0, np.float64)
         return mask / (1 - self.rate)
 
     @classmethod
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
-        chosen = precise(samples)
+        chosen = prefer_float64(samples)
         rates = []
         for sample in chosen:
             for got, truth in zip(sample.got, sample.truths, strict=False):
@@ -58,16 +58,18 @@ class _DropoutOnOutput(Twin):
                         with np.errstate(all="ignore"):
                             rates.append(1 - 1 / float(np.median(got["hs"][kept] / truth["hs"][kept])))
         if rates and 1e-3 < np.median(rates) < 1:
-            yield variant.with_constants(rate=nice(float(np.median(rates)), max(1e-9, tolerance(chosen))))
+            yield variant.with_constants(
+                rate=round_constant(float(np.median(rates)), max(1e-9, constant_tolerance(chosen)))
+            )
 
 
-class _DropoutAfterLast(_DropoutOnOutput):
+class DropoutAfterLastLayer(DropoutOnOutput):
     """After the last layer, too, in training."""
 
-    def kept(self, hs: Array) -> Array:
+    def output_mask(self, hs: Array) -> Array:
         if not self.case.masked:
             return np.ones((1, 1, 1, 1))
-        return super().kept(hs) * (1 - self.rate) / (1 - self.case.dropout)
+        return super().output_mask(hs) * (1 - self.rate) / (1 - self.case.dropout)
 
     @classmethod
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
@@ -80,12 +82,12 @@ register(
     "dropout on the outputs",
     sentence="The outputs of the last layer are dropped at random, with probability {rate:g}:",
     look="look for dropout after every layer instead of between layers, and for its `training` flag.",
-    kinds=SEQUENCES,
-    loops=(_DropoutAfterLast, _DropoutOnOutput),
+    layers=SEQUENCES,
+    loops=(DropoutAfterLastLayer, DropoutOnOutput),
 )
 
 
-class _Dropout(Twin):
+class NotScaled(FaultyLoop):
     """Scaled otherwise, forward and backward or only there."""
 
     backward_only = False
@@ -101,12 +103,12 @@ class _Dropout(Twin):
         return np.where(mask.swapaxes(0, 1)[:, None], values * self.scale(), 0.0)
 
 
-class _ByP(_Dropout):
+class DividedByP(NotScaled):
     def scale(self) -> float:
         return 1 / self.case.dropout
 
 
-class _TimesKept(_Dropout):
+class TimesOneMinusP(NotScaled):
     def scale(self) -> float:
         return 1 - self.case.dropout
 
@@ -115,12 +117,12 @@ register(
     "dropout scaled wrongly",
     sentence="What dropout keeps is not scaled by 1 / (1 - p):",
     look="look for the factor: none, 1 / p, or 1 - p in its place.",
-    kinds=STACKS,
-    loops=(_Dropout, _ByP, _TimesKept),
+    layers=STACKS,
+    loops=(NotScaled, DividedByP, TimesOneMinusP),
 )
 
 
-class _NoBackwardMask(Twin):
+class NoMaskInBackward(FaultyLoop):
     scaled = False
 
     def undropped(self, values: Array, mask: Array) -> Array:
@@ -131,12 +133,12 @@ register(
     "dropout missing in the backward",
     sentence="The backward does not pass through dropout as the forward did, without its mask or its scale:",
     look="look for the mask in the backward, and for `/ (1 - p)`.",
-    kinds=STACKS,
+    layers=STACKS,
     loops=(
-        _NoBackwardMask,
-        _Dropout.with_params(backward_only=True),
-        _NoBackwardMask.with_params(scaled=True),
-        _ByP.with_params(backward_only=True),
+        NoMaskInBackward,
+        NotScaled.with_params(backward_only=True),
+        NoMaskInBackward.with_params(scaled=True),
+        DividedByP.with_params(backward_only=True),
     ),
 )
 
@@ -145,9 +147,9 @@ register(
     "dropout never applied",
     sentence="In training the outputs are those without dropout:",
     look="look for `training` and for the masks.",
-    kinds=STACKS,
+    layers=STACKS,
 )
-class _NoDropout(Twin):
+class NoDropout(FaultyLoop):
     def masks(self, call: Call) -> Sequence[Array]:
         return ()
 
@@ -156,23 +158,23 @@ class _NoDropout(Twin):
     "dropout mask inverted",
     sentence="What the mask should keep is dropped:",
     look="look for `rng.random(...) < p` where `>= p` is due.",
-    kinds=STACKS,
+    layers=STACKS,
 )
 @fault(
     "one dropout mask for all layers",
     sentence="The first layer's mask is used after every layer:",
     look="look for a mask drawn before the loop over layers.",
-    kinds=STACKS,
+    layers=STACKS,
     variants=({"how": "first"},),
 )
 @fault(
     "one dropout mask for all steps",
     sentence="The first step's mask is used at every step:",
     look="look for the shape of the mask.",
-    kinds=STACKS,
+    layers=STACKS,
     variants=({"how": "step"},),
 )
-class _OtherMask(Twin):
+class OtherMask(FaultyLoop):
     """Masks are inverted, the first is used everywhere, or the first step's."""
 
     how: str = "inverted"
@@ -190,50 +192,50 @@ class _OtherMask(Twin):
     "dropout on the carried state",
     sentence="Dropout falls on the state that goes from step to step instead of the layer's output:",
     look="look for dropout inside the loop over time.",
-    kinds=STACKS,
+    layers=STACKS,
 )
-class _DropsCarried(_Numbered):
+class CarriedStateDropped(KnowsItsCell):
     """The masks fall on the carried states instead of the outputs."""
 
     def masks(self, call: Call) -> Sequence[Array]:
         return ()
 
-    def gate(self, tape: Tape, t: int) -> Array | float:
+    def gate(self, trace: CellTrace, t: int) -> Array | float:
         """What the state that enters step t is multiplied by."""
-        case, number = self.case, self.number(tape)
+        case, number = self.case, self.number(trace)
         layer, direction = divmod(number, case.directions)
         if layer >= len(self.current_call.masks):
             return 1.0
         mask = self.current_call.masks[layer].swapaxes(0, 1)[:, None]
-        if mask.shape[2] != tape.h.shape[2]:
+        if mask.shape[2] != trace.h.shape[2]:
             raise PiecesClash("the masks are of the whole batch, the states of some rows")
         own = mask[..., direction * case.H : (direction + 1) * case.H]
         if direction:
             own = self.flipped(own, self.flips(self.current_call), "input")
         return own[t] / (1 - case.dropout)
 
-    def previous(self, tape: Tape, t: int) -> Array:
-        return super().previous(tape, t) * self.gate(tape, t)
+    def previous(self, trace: CellTrace, t: int) -> Array:
+        return super().previous(trace, t) * self.gate(trace, t)
 
-    def befores(self, tape: Tape) -> Array:
-        return np.stack([h * self.gate(tape, t) for t, h in enumerate(super().befores(tape))])
+    def previous_states(self, trace: CellTrace) -> Array:
+        return np.stack([h * self.gate(trace, t) for t, h in enumerate(super().previous_states(trace))])
 
-    def carry(self, tape: Tape, t: int, dz: Array) -> Array:
-        return super().carry(tape, t, dz) * self.gate(tape, t)
+    def carry(self, trace: CellTrace, t: int, dz: Array) -> Array:
+        return super().carry(trace, t, dz) * self.gate(trace, t)
 
 
 @fault(
     "outputs scaled in evaluation mode",
     sentence="In evaluation mode outputs of lower layers are multiplied by 1 - p:",
     look="look for `eval`: what was scaled in training is not scaled again.",
-    kinds=STACKS,
+    layers=STACKS,
 )
-class _ScaledInEval(Twin):
+class ScaledInEvaluation(FaultyLoop):
     def scale(self) -> float:
         """Of lower layers' outputs in evaluation mode."""
         return 1 - self.case.dropout if self.case.eval and self.case.dropout else 1.0
 
-    def fed(self, first: Array, outputs: Array, layer: int) -> Array:
+    def layer_input(self, first: Array, outputs: Array, layer: int) -> Array:
         return outputs * self.scale() if layer < self.case.layers - 1 else outputs
 
     def summed(self, parts: list[Array], above: Array, layer: int) -> Array:

@@ -13,10 +13,10 @@ import numpy as np
 from parity_tests.cases.arrays import Array, Call, Weights
 from parity_tests.cases.case import KINDS, Case
 from parity_tests.cases.tensors import Answer
-from parity_tests.diagnosis.samples import Sample, pairs, precise, wrong_roles
-from parity_tests.references.float64_cell import Gradients, Tape
+from parity_tests.diagnosis.samples import Sample, pairs, prefer_float64, wrong_roles
+from parity_tests.references.float64_cell import CellTrace, Gradients
 from parity_tests.references.float64_loop import Loop, Spread
-from parity_tests.references.rounding import Noise
+from parity_tests.references.rounding import RoundingNoise
 
 PARAMETERS = ("dWx", "dWh", "db")
 GRADIENTS = ("dx", "dh_0", *PARAMETERS)
@@ -24,7 +24,7 @@ SEQUENCES = ("time", "nn")
 STACKS = ("nn",)
 
 
-class Twin(Loop):
+class FaultyLoop(Loop):
     """The plain loop with a fault.
 
     A class attribute is a parameter: a ``Variant`` may give it another value.
@@ -34,14 +34,18 @@ class Twin(Loop):
         rough: whether its numbers are moved far by rounding.
     """
 
-    coarse: float = 0.0
-    rough: bool = False
+    inner_roundoff: float = 0.0
+    ill_conditioned: bool = False
 
     def __init__(
-        self, case: Case, noise: Noise, heard: Sequence[Answer] = (), params: Mapping[str, Any] | None = None
+        self,
+        case: Case,
+        noise: RoundingNoise,
+        subject_answers: Sequence[Answer] = (),
+        params: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(case, noise)
-        self.heard = heard
+        self.subject_answers = subject_answers
         """What the subject answered, for what can only be seen there, as a random mask."""
         for name, value in (params or {}).items():
             setattr(self, name, value)
@@ -79,7 +83,7 @@ class Variant:
             may name them.
     """
 
-    loop: type[Twin]
+    loop: type[FaultyLoop]
     params: Mapping[str, Any] = field(default_factory=dict)
     constants: Mapping[str, Any] = field(default_factory=dict)
 
@@ -102,9 +106,11 @@ class Variant:
         """A parameter's value."""
         return self.params[name] if name in self.params else getattr(self.loop, name)
 
-    def for_case(self, case: Case, noise: Noise, heard: Sequence[Answer] = ()) -> Twin:
+    def for_case(
+        self, case: Case, noise: RoundingNoise, subject_answers: Sequence[Answer] = ()
+    ) -> FaultyLoop:
         """The loop, ready to run a case."""
-        return self.loop(case, noise, heard, self.params)
+        return self.loop(case, noise, subject_answers, self.params)
 
     def infer(self, samples: Sequence[Sample]) -> Iterator["Variant"]:
         """The variants that might be the subject's, with their constants."""
@@ -135,10 +141,10 @@ class Variant:
         """What the class adds to the plain loop, by name: parameters with their values, and for the
         rest, methods and what it remembers, the class that says so."""
         brought: dict[str, Any] = {}
-        for cls in self.loop.__mro__[: self.loop.__mro__.index(Twin)]:
+        for cls in self.loop.__mro__[: self.loop.__mro__.index(FaultyLoop)]:
             for name in {*vars(cls), *inspect.get_annotations(cls)}:
                 value = vars(cls).get(name)
-                if name.startswith("__") or hasattr(Twin, name) or isinstance(value, classmethod):
+                if name.startswith("__") or hasattr(FaultyLoop, name) or isinstance(value, classmethod):
                     continue
                 is_parameter = (
                     value is not None and not callable(value) and not isinstance(value, staticmethod)
@@ -147,7 +153,7 @@ class Variant:
         return brought
 
 
-AnyTwin = TypeVar("AnyTwin", bound=Twin)
+AnyLoop = TypeVar("AnyLoop", bound=FaultyLoop)
 
 
 @dataclass(frozen=True)
@@ -159,14 +165,14 @@ class Fault:
         sentence: what the numbers show.
         look: where to look in one's own code.
         loops: wrong in this way, each a little differently.
-        kinds: of layers it may stand in.
+        layers: of layers it may stand in.
     """
 
     name: str
     sentence: str
     look: str
     loops: tuple[Variant, ...]
-    kinds: tuple[str, ...] = KINDS
+    layers: tuple[str, ...] = KINDS
 
 
 REGISTERED: list[Fault] = []
@@ -178,11 +184,11 @@ def register(
     *,
     sentence: str,
     look: str,
-    loops: Sequence[type[Twin] | Variant],
-    kinds: tuple[str, ...] = KINDS,
+    loops: Sequence[type[FaultyLoop] | Variant],
+    layers: tuple[str, ...] = KINDS,
 ) -> None:
     """Enter a fault into the catalogue that several classes of loops have."""
-    REGISTERED.append(Fault(name, sentence, look, tuple(map(as_variant, loops)), kinds))
+    REGISTERED.append(Fault(name, sentence, look, tuple(map(as_variant, loops)), layers))
 
 
 def fault(
@@ -190,53 +196,53 @@ def fault(
     *,
     sentence: str,
     look: str,
-    kinds: tuple[str, ...] = KINDS,
+    layers: tuple[str, ...] = KINDS,
     variants: Sequence[Mapping[str, Any]] = ({},),
-) -> Callable[[type[AnyTwin]], type[AnyTwin]]:
+) -> Callable[[type[AnyLoop]], type[AnyLoop]]:
     """Enter the class decorated into the catalogue, once with the parameters of each variant."""
 
-    def enter(cls: type[AnyTwin]) -> type[AnyTwin]:
+    def enter(cls: type[AnyLoop]) -> type[AnyLoop]:
         loops = [cls.with_params(**params) for params in variants]
-        register(name, sentence=sentence, look=look, loops=loops, kinds=kinds)
+        register(name, sentence=sentence, look=look, loops=loops, layers=layers)
         return cls
 
     return enter
 
 
-def as_variant(loop: type[Twin] | Variant) -> Variant:
+def as_variant(loop: type[FaultyLoop] | Variant) -> Variant:
     """A class with the parameters it has by itself."""
     return loop if isinstance(loop, Variant) else Variant(loop)
 
 
-BOTH_BACKWARDS: tuple[Mapping[str, Any], ...] = ({"own": True}, {})
+BOTH_BACKWARDS: tuple[Mapping[str, Any], ...] = ({"own_backward": True}, {})
 """With the backward of its own forward, and with the right cell's."""
 
 
-def with_both_backwards(loop: type[Twin] | Variant) -> tuple[Variant, Variant]:
+def with_both_backwards(loop: type[FaultyLoop] | Variant) -> tuple[Variant, Variant]:
     """The variants of ``BOTH_BACKWARDS``."""
-    return as_variant(loop).with_params(own=True), as_variant(loop)
+    return as_variant(loop).with_params(own_backward=True), as_variant(loop)
 
 
-class Changed(Twin):
+class Changed(FaultyLoop):
     """Its finished gradients are changed, of the roles that the subject has wrong."""
 
-    among: tuple[str, ...] = PARAMETERS
+    allowed_roles: tuple[str, ...] = PARAMETERS
     roles: frozenset[str] = frozenset(PARAMETERS)
 
-    def backward(self, tape: Tape, dhs: Array, dh_n: Array | None) -> Gradients:
-        found = super().backward(tape, dhs, dh_n)
+    def backward(self, trace: CellTrace, dhs: Array, dh_n: Array | None) -> Gradients:
+        found = super().backward(trace, dhs, dh_n)
         for name in sorted(self.roles):
-            setattr(found, name, self.changed(name, getattr(found, name), tape))
+            setattr(found, name, self.changed(name, getattr(found, name), trace))
         return found
 
-    def changed(self, name: str, value: Array, tape: Tape) -> Array:
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
         """The gradient of a role, [runs, ...] or, for dx, [T, runs, B, D]."""
         raise NotImplementedError
 
     @classmethod
     def choices(cls, variant: Variant, samples: Sequence[Sample]) -> list[frozenset[str]]:
         """Which roles it may be: those that are wrong, and all."""
-        among: frozenset[str] = frozenset(variant.value("among"))
+        among: frozenset[str] = frozenset(variant.value("allowed_roles"))
         wrong = wrong_roles(samples) & among
         return [wrong] if wrong == among or not wrong else [wrong, among]
 
@@ -249,10 +255,10 @@ class Changed(Twin):
 
 def of_roles(*roles: str) -> dict[str, Any]:
     """The parameters of a ``Changed`` that concerns these roles only."""
-    return {"among": roles, "roles": frozenset(roles)}
+    return {"allowed_roles": roles, "roles": frozenset(roles)}
 
 
-def nice(value: float, within: float = 1e-9) -> float:
+def round_constant(value: float, within: float = 1e-9) -> float:
     """The number of few digits, or its inverse, that ``value`` is but for rounding."""
     if not np.isfinite(value) or value == 0:
         return value
@@ -265,21 +271,21 @@ def nice(value: float, within: float = 1e-9) -> float:
     return value
 
 
-def tolerance(samples: Sequence[Sample]) -> float:
+def constant_tolerance(samples: Sequence[Sample]) -> float:
     """How far constants found from the samples may be off, relatively."""
     return 1e-9 if samples[0].case.dtype == "f64" else 1e-5
 
 
-def largest(samples: Sequence[Sample], role: str) -> float:
+def largest_magnitude(samples: Sequence[Sample], role: str) -> float:
     """The largest magnitude in a tensor, to few digits."""
-    chosen = precise(samples)
+    chosen = prefer_float64(samples)
     most = max((np.abs(got[name]).max(initial=0) for *_, got, _, name in pairs(chosen, role)), default=0.0)
-    return nice(float(most), tolerance(chosen)) if np.isfinite(most) else 0.0
+    return round_constant(float(most), constant_tolerance(chosen)) if np.isfinite(most) else 0.0
 
 
-def ratio(samples: Sequence[Sample], select: Callable[[str], bool]) -> float | None:
+def common_ratio(samples: Sequence[Sample], select: Callable[[str], bool]) -> float | None:
     """Got / right of the tensors selected, if it is one number everywhere."""
-    chosen = precise(samples)
+    chosen = prefer_float64(samples)
     got, right = [np.zeros(0)], [np.zeros(0)]
     for sample in chosen:
         for mine, truth in zip(sample.got, sample.truths, strict=False):
@@ -292,7 +298,7 @@ def ratio(samples: Sequence[Sample], select: Callable[[str], bool]) -> float | N
         return None
     factor = float(x @ y / (x @ x))
     close = np.abs(y - factor * x).max() <= 1e-3 * max(np.abs(y).max(), np.abs(x).max() * 1e-6)
-    return nice(factor, tolerance(chosen)) if close else None
+    return round_constant(factor, constant_tolerance(chosen)) if close else None
 
 
 def solved(sample: Sample, call: int = 0) -> Array:
@@ -302,17 +308,17 @@ def solved(sample: Sample, call: int = 0) -> Array:
     return np.linalg.lstsq(Wx, dx.T, rcond=None)[0].T
 
 
-class _KeepsUpstream(Twin):
+class RemembersUpstream(FaultyLoop):
     """Remembers the upstream gradients of a cell's outputs, without the carry."""
 
     upstream_alone: Array
 
-    def backward(self, tape: Tape, dhs: Array, dh_n: Array | None) -> Gradients:
+    def backward(self, trace: CellTrace, dhs: Array, dh_n: Array | None) -> Gradients:
         self.upstream_alone = dhs
-        return super().backward(tape, dhs, dh_n)
+        return super().backward(trace, dhs, dh_n)
 
 
-class _Numbered(Twin):
+class KnowsItsCell(FaultyLoop):
     """Knows which cell it is at."""
 
     cell_number: int
@@ -325,18 +331,18 @@ class _Numbered(Twin):
         self.cell_numbers = {}
         return super().call(call, before)
 
-    def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> Tape:
+    def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> CellTrace:
         self.cell_number += 1
         return super().forward(weights, x, h_0, running)
 
-    def recalled(self, tapes: list[Tape]) -> list[Tape]:
-        self.cell_numbers = {id(tape): number for number, tape in enumerate(tapes)}
-        return super().recalled(tapes)
+    def backward_traces(self, traces: list[CellTrace]) -> list[CellTrace]:
+        self.cell_numbers = {id(trace): number for number, trace in enumerate(traces)}
+        return super().backward_traces(traces)
 
-    def number(self, tape: Tape) -> int:
-        """Of a tape's cell, in the forward as in the backward."""
-        return self.cell_numbers.get(id(tape), self.cell_number)
+    def number(self, trace: CellTrace) -> int:
+        """Of a trace's cell, in the forward as in the backward."""
+        return self.cell_numbers.get(id(trace), self.cell_number)
 
-    def reverse(self, tape: Tape) -> bool:
+    def reverse(self, trace: CellTrace) -> bool:
         """Whether it is of the reverse direction."""
-        return self.case.bidirectional and self.number(tape) % 2 == 1
+        return self.case.bidirectional and self.number(trace) % 2 == 1

@@ -7,57 +7,57 @@ from parity_tests.cases.tensors import Answer
 from parity_tests.diagnosis.faults.faulty_loop import (
     SEQUENCES,
     STACKS,
-    Twin,
-    _Numbered,
+    FaultyLoop,
+    KnowsItsCell,
     fault,
     register,
 )
-from parity_tests.references.float64_cell import Gradients, Tape
+from parity_tests.references.float64_cell import CellTrace, Gradients
 from parity_tests.references.float64_loop import Spread
 
 
-class _Final(Twin):
+class OtherFinal(FaultyLoop):
     """Another state is taken for the last."""
 
-    def final(self, tape: Tape) -> Array:
-        return self.taken(tape)
+    def final(self, trace: CellTrace) -> Array:
+        return self.taken(trace)
 
-    def taken(self, tape: Tape) -> Array:
+    def taken(self, trace: CellTrace) -> Array:
         """It, [runs, B, H]."""
         raise NotImplementedError
 
 
-class _FinalFirst(_Final):
-    def taken(self, tape: Tape) -> Array:
-        return tape.h[1]
+class FinalFirst(OtherFinal):
+    def taken(self, trace: CellTrace) -> Array:
+        return trace.h[1]
 
 
-class _FinalEarlier(_Final):
-    def taken(self, tape: Tape) -> Array:
-        return tape.h[-2] if len(tape.h) > 2 else tape.h[-1]
+class FinalEarlier(OtherFinal):
+    def taken(self, trace: CellTrace) -> Array:
+        return trace.h[-2] if len(trace.h) > 2 else trace.h[-1]
 
 
-class _FinalBefore(_Final):
-    def taken(self, tape: Tape) -> Array:
-        return tape.h[-2]
+class FinalBefore(OtherFinal):
+    def taken(self, trace: CellTrace) -> Array:
+        return trace.h[-2]
 
 
-class _FinalStart(_Final):
-    def taken(self, tape: Tape) -> Array:
-        return tape.h[0]
+class FinalStart(OtherFinal):
+    def taken(self, trace: CellTrace) -> Array:
+        return trace.h[0]
 
 
-class _FinalZero(_Final):
-    def taken(self, tape: Tape) -> Array:
-        return np.zeros_like(tape.h[0])
+class FinalZero(OtherFinal):
+    def taken(self, trace: CellTrace) -> Array:
+        return np.zeros_like(trace.h[0])
 
 
 register(
     "h_n of another step",
     sentence="The final state is not that of the last step:",
     look="look for the index of the state that is kept at the end.",
-    kinds=SEQUENCES,
-    loops=(_FinalFirst, _FinalEarlier, _FinalBefore, _FinalStart, _FinalZero),
+    layers=SEQUENCES,
+    loops=(FinalFirst, FinalEarlier, FinalBefore, FinalStart, FinalZero),
 )
 
 
@@ -66,49 +66,49 @@ register(
     sentence="The final state is the last pre-activation:",
     look="look for `z` kept where `tanh(z)` is due.",
 )
-class _FinalZ(_Final):
-    apart = True
+class FinalPreactivation(OtherFinal):
+    keep_preactivations = True
 
-    def taken(self, tape: Tape) -> Array:
-        return tape.z[-1]
+    def taken(self, trace: CellTrace) -> Array:
+        return trace.z[-1]
 
 
 @fault(
     "h_n taken from the last output",
     sentence="h_n is the output at the last time step, whatever the direction and the lengths:",
     look="look for `output[-1]` (or `output[:, -1]`).",
-    kinds=STACKS,
+    layers=STACKS,
 )
-class _FinalFromOutput(_Numbered):
+class FinalFromOutput(KnowsItsCell):
     """h_n is the last output, of the padded row or of the row itself."""
 
     padded = True
 
-    def final(self, tape: Tape) -> Array:
-        if self.reverse(tape):
+    def final(self, trace: CellTrace) -> Array:
+        if self.reverse(trace):
             if not self.padded or self.current_call.lengths is None:
-                return tape.h[1]
+                return trace.h[1]
             full = self.current_call.lengths == self.current_call.xs.shape[1]
-            return np.where(full[None, :, None], tape.h[1], 0.0)
-        last = super().final(tape)
-        if tape.running is None or not self.padded:
+            return np.where(full[None, :, None], trace.h[1], 0.0)
+        last = super().final(trace)
+        if trace.running is None or not self.padded:
             return last
-        return np.where(tape.running[-1][None, :, None], last, 0.0)
+        return np.where(trace.running[-1][None, :, None], last, 0.0)
 
 
-class _FinalSwapped(_Numbered):
+class FinalAtWrongEnd(KnowsItsCell):
     """h_n of the forward direction is right, that of the reverse is the padded row's first output."""
 
-    def final(self, tape: Tape) -> Array:
-        return np.zeros_like(tape.h[0]) if self.reverse(tape) else super().final(tape)
+    def final(self, trace: CellTrace) -> Array:
+        return np.zeros_like(trace.h[0]) if self.reverse(trace) else super().final(trace)
 
 
 register(
     "reverse h_n at the wrong end",
     sentence="h_n of the reverse direction is that of the last valid step, its first, instead of step 0:",
     look="look for the index of the reverse direction's final state.",
-    kinds=STACKS,
-    loops=(_FinalFromOutput.with_params(padded=False), _FinalSwapped),
+    layers=STACKS,
+    loops=(FinalFromOutput.with_params(padded=False), FinalAtWrongEnd),
 )
 
 
@@ -116,7 +116,7 @@ register(
     "d_h_n not used",
     sentence="The gradients of the final states have no effect, perhaps on all but the last layer:",
     look="look for `d_h_n` that is never added.",
-    kinds=STACKS,
+    layers=STACKS,
     variants=(
         {},
         {"how": "last layer"},
@@ -126,13 +126,13 @@ register(
     "d_h_n at the wrong step",
     sentence="The gradients of the final states enter at another step than the one that made these:",
     look="look for where `d_h_n` is added: a row's last valid step; for the reverse direction, step 0.",
-    kinds=STACKS,
+    layers=STACKS,
     variants=(
         {"how": "wrong end"},
         {"how": "last step"},
     ),
 )
-class _FinalGradient(_Numbered):
+class FinalGradient(KnowsItsCell):
     """The gradients of the final states are lost, or enter at the wrong place."""
 
     how: str = "ignored"
@@ -141,19 +141,19 @@ class _FinalGradient(_Numbered):
         lost = self.how == "ignored" or i < self.case.cells - self.case.directions
         return None if self.how in ("ignored", "last layer") and lost else super().final_gradient(call, i)
 
-    def backward(self, tape: Tape, dhs: Array, dh_n: Array | None) -> Gradients:
+    def backward(self, trace: CellTrace, dhs: Array, dh_n: Array | None) -> Gradients:
         places = {"wrong end": 0, "last step": len(dhs) - 1}
-        if dh_n is not None and self.how in places and (self.how == "last step" or self.reverse(tape)):
+        if dh_n is not None and self.how in places and (self.how == "last step" or self.reverse(trace)):
             dhs = np.array(dhs)
             dhs[places[self.how]] += dh_n
             dh_n = None
-        return super().backward(tape, dhs, dh_n)
+        return super().backward(trace, dhs, dh_n)
 
 
-class _StateOrder(Twin):
+class StateOrder(FaultyLoop):
     """States are listed in another order of layers and directions."""
 
-    of: tuple[str, ...] = ("h_0", "h_n", "dh_n", "dh_0")
+    tensors: tuple[str, ...] = ("h_0", "h_n", "dh_n", "dh_0")
 
     def places(self) -> list[int]:
         """Where each cell's state stands, in the order of the cells."""
@@ -162,21 +162,21 @@ class _StateOrder(Twin):
 
     def starts(self, call: Call, before: Spread | None) -> Array:
         starts = super().starts(call, before)
-        return starts[self.places()] if "h_0" in self.of else starts
+        return starts[self.places()] if "h_0" in self.tensors else starts
 
     def final_gradient(self, call: Call, i: int) -> Array | None:
-        return super().final_gradient(call, self.places()[i] if "dh_n" in self.of else i)
+        return super().final_gradient(call, self.places()[i] if "dh_n" in self.tensors else i)
 
-    def given(self, call: Call, runs: Answer) -> Answer:
-        runs = dict(super().given(call, runs))
-        for name in {"h_n", "dh_0"} & {*self.of}:
+    def as_returned(self, call: Call, runs: Answer) -> Answer:
+        runs = dict(super().as_returned(call, runs))
+        for name in {"h_n", "dh_0"} & {*self.tensors}:
             listed = np.empty_like(runs[name])
             listed[:, self.places()] = runs[name]
             runs[name] = listed
         return runs
 
 
-class _FromTheTop(_StateOrder):
+class LayersFromTheTop(StateOrder):
     def places(self) -> list[int]:
         case = self.case
         return [
@@ -185,7 +185,7 @@ class _FromTheTop(_StateOrder):
         ]
 
 
-class _ReverseStateFirst(_StateOrder):
+class ReverseStateFirst(StateOrder):
     def places(self) -> list[int]:
         case = self.case
         return [i ^ 1 if case.bidirectional else i for i in range(case.cells)]
@@ -195,10 +195,10 @@ register(
     "states in another order",
     sentence="h_n (perhaps hx, d_h_n and d_hx, too) lists layers and directions in another order:",
     look="look for [directions, layers] where [layers, directions] is due, or for layers from the top.",
-    kinds=STACKS,
+    layers=STACKS,
     loops=tuple(
-        base.with_params(of=of)
-        for base in (_StateOrder, _FromTheTop, _ReverseStateFirst)
+        base.with_params(tensors=of)
+        for base in (StateOrder, LayersFromTheTop, ReverseStateFirst)
         for of in (("h_0", "h_n", "dh_n", "dh_0"), ("h_n",), ("h_n", "dh_0"))
     ),
 )
@@ -208,20 +208,20 @@ register(
     "states reshaped in place of a transpose",
     sentence="The axes of batch and layer are mixed in h_n:",
     look="look for `reshape` of the final states where `swapaxes(0, 1)` is due.",
-    kinds=STACKS,
+    layers=STACKS,
     variants=(
         {},
-        {"of": ("h_n", "dh_0")},
+        {"tensors": ("h_n", "dh_0")},
     ),
 )
-class _ReviewedStates(Twin):
+class StatesReshaped(FaultyLoop):
     """States are collected batch first and reshaped."""
 
-    of: tuple[str, ...] = ("h_n",)
+    tensors: tuple[str, ...] = ("h_n",)
 
-    def given(self, call: Call, runs: Answer) -> Answer:
-        runs = dict(super().given(call, runs))
-        for name in self.of:
+    def as_returned(self, call: Call, runs: Answer) -> Answer:
+        runs = dict(super().as_returned(call, runs))
+        for name in self.tensors:
             value = runs[name]
             runs[name] = np.ascontiguousarray(value.swapaxes(1, 2)).reshape(value.shape)
         return runs

@@ -3,8 +3,8 @@
 import numpy as np
 
 from parity_tests.cases.arrays import Array, Call, Weights
-from parity_tests.diagnosis.faults.faulty_loop import STACKS, Twin, _Numbered, fault
-from parity_tests.references.float64_cell import Tape
+from parity_tests.diagnosis.faults.faulty_loop import STACKS, FaultyLoop, KnowsItsCell, fault
+from parity_tests.references.float64_cell import CellTrace
 from parity_tests.references.float64_loop import Spread
 
 
@@ -12,10 +12,10 @@ from parity_tests.references.float64_loop import Spread
     "layers fed the input of the stack",
     sentence="Layers above the first get the input of the stack instead of the layer below:",
     look="look for `x` in the loop over layers where the output of the layer before is due.",
-    kinds=STACKS,
+    layers=STACKS,
 )
-class _FedInput(Twin):
-    def fed(self, first: Array, outputs: Array, layer: int) -> Array:
+class StackInputEverywhere(FaultyLoop):
+    def layer_input(self, first: Array, outputs: Array, layer: int) -> Array:
         if layer < self.case.layers - 1 and first.shape[-1] == outputs.shape[-1]:
             return np.broadcast_to(first, outputs.shape)
         return outputs
@@ -25,13 +25,13 @@ class _FedInput(Twin):
     "all layers start from one state",
     sentence="All layers and directions start from the first initial state:",
     look="look for `hx[0]` where `hx[layer * directions + direction]` is due.",
-    kinds=STACKS,
+    layers=STACKS,
     variants=(
         {},
         {"per_layer": True},
     ),
 )
-class _OneStart(Twin):
+class OneStart(FaultyLoop):
     """All cells start from the first one's initial state."""
 
     per_layer = False
@@ -46,30 +46,30 @@ class _OneStart(Twin):
     "layers share one running state",
     sentence="A layer goes on from the state in which the layer (or direction) before it ended:",
     look="look for one `h` that is set before the loop over layers.",
-    kinds=STACKS,
+    layers=STACKS,
 )
-class _OneState(_Numbered):
+class OneRunningState(KnowsItsCell):
     """Each cell goes on from where the one before it ended."""
 
     ended_state: Array
 
-    def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> Tape:
-        tape = super().forward(weights, x, self.ended_state if self.cell_number >= 0 else h_0, running)
-        self.ended_state = tape.h[-1]
-        return tape
+    def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> CellTrace:
+        trace = super().forward(weights, x, self.ended_state if self.cell_number >= 0 else h_0, running)
+        self.ended_state = trace.h[-1]
+        return trace
 
 
 @fault(
     "gradient piles up between layers",
     sentence="The gradient that a layer hands down is added to the one that it got (perhaps only without dropout):",
     look="look for a buffer that is not cleared between layers.",
-    kinds=STACKS,
+    layers=STACKS,
     variants=(
         {},
         {"without_dropout": False},
     ),
 )
-class _PilesUp(Twin):
+class GradientPilesUp(FaultyLoop):
     """A layer's gradient is added to what the layer above had in the same buffer."""
 
     without_dropout = True

@@ -7,8 +7,8 @@ import numpy as np
 
 from parity_tests.cases.arrays import Array, Call, Weights
 from parity_tests.cases.tensors import Answer
-from parity_tests.diagnosis.faults.faulty_loop import STACKS, Twin, _Numbered, fault
-from parity_tests.references.float64_cell import Gradients, Tape
+from parity_tests.diagnosis.faults.faulty_loop import STACKS, FaultyLoop, KnowsItsCell, fault
+from parity_tests.references.float64_cell import CellTrace, Gradients
 from parity_tests.references.float64_loop import Spread, time_major
 
 
@@ -16,10 +16,10 @@ from parity_tests.references.float64_loop import Spread, time_major
     "reverse direction starts in the padding",
     sentence="With unequal lengths the reverse direction starts at the end of the padded row:",
     look="look for a reversal of the whole row where each is to be turned within its length.",
-    kinds=STACKS,
+    layers=STACKS,
     variants=tuple({"zeroed": zeroed, "clean": clean} for zeroed in (False, True) for clean in (True, False)),
 )
-class _TurnedWhole(_Numbered):
+class WholeRowReversed(KnowsItsCell):
     """The reverse direction starts at the end of the padded row, as it is or zeroed."""
 
     zeroed = False
@@ -38,7 +38,7 @@ class _TurnedWhole(_Numbered):
         B, T, _ = call.xs.shape
         return np.broadcast_to(np.arange(T)[::-1, None], (T, B))
 
-    def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> Tape:
+    def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> CellTrace:
         reverse = self.case.bidirectional and self.cell_number % 2 == 0
         return super().forward(weights, x, h_0, None if reverse else running)
 
@@ -48,7 +48,7 @@ class _TurnedWhole(_Numbered):
         return joined if valid is None else np.where(valid.T[:, None, :, None], joined, 0.0)
 
 
-class _InPadding(_Numbered):
+class GradientInPadding(KnowsItsCell):
     """Something happens to the gradient of a state that is held in the padding.
 
     ``turned``: the reverse direction has its rows turned within their lengths, so that its padding,
@@ -58,17 +58,17 @@ class _InPadding(_Numbered):
     turned = True
     padding_comes_first: bool
 
-    def backward(self, tape: Tape, dhs: Array, dh_n: Array | None) -> Gradients:
-        self.padding_comes_first = self.reverse(tape) and not self.turned and tape.running is not None
+    def backward(self, trace: CellTrace, dhs: Array, dh_n: Array | None) -> Gradients:
+        self.padding_comes_first = self.reverse(trace) and not self.turned and trace.running is not None
         if not self.padding_comes_first:
-            return super().backward(tape, dhs, dh_n)
-        assert tape.running is not None  # there is padding
-        padding = ~tape.running[:, None, :, None]
-        found = super().backward(tape, np.where(padding, 0.0, dhs), dh_n)
+            return super().backward(trace, dhs, dh_n)
+        assert trace.running is not None  # there is padding
+        padding = ~trace.running[:, None, :, None]
+        found = super().backward(trace, np.where(padding, 0.0, dhs), dh_n)
         found.dh_0 = self.at_padding(found.dh_0, np.where(padding, dhs, 0.0).sum(axis=0), padding[-1])
         return found
 
-    def held(self, carry: Array, dhs: Array) -> Array:
+    def carry_in_padding(self, carry: Array, dhs: Array) -> Array:
         return carry if self.padding_comes_first else self.at_padding(carry, dhs, np.asarray(True))
 
     def at_padding(self, carry: Array, dhs: Array, where: Array) -> Array:
@@ -80,13 +80,13 @@ class _InPadding(_Numbered):
     "carry cut in the padding",
     sentence="Gradients do not go through the padding, so that d_h_n of short rows is lost:",
     look="look for a carry multiplied by the mask, which is to be kept where the mask is 0.",
-    kinds=STACKS,
+    layers=STACKS,
     variants=(
         {},
         {"turned": False},
     ),
 )
-class _CutInPadding(_InPadding):
+class CutInPadding(GradientInPadding):
     def at_padding(self, carry: Array, dhs: Array, where: Array) -> Array:
         return np.where(where, 0.0, carry)
 
@@ -95,13 +95,13 @@ class _CutInPadding(_InPadding):
     "padding leaks into the gradient",
     sentence="The upstream gradients of padded steps reach the rows:",
     look="look for `d_output` that is added to a state held behind a row's end.",
-    kinds=STACKS,
+    layers=STACKS,
     variants=(
         {},
         {"turned": False},
     ),
 )
-class _PaddingLeaks(_InPadding):
+class PaddingLeaks(GradientInPadding):
     """Upstream gradients of the padding reach the state held there."""
 
     def upstream(self, call: Call, valid: Array | None, shape: Sequence[int]) -> Array:
@@ -115,9 +115,9 @@ class _PaddingLeaks(_InPadding):
     "lengths ignored",
     sentence="Rows run through their padding:",
     look="look for `lengths` that is never used.",
-    kinds=STACKS,
+    layers=STACKS,
 )
-class _NoLengths(Twin):
+class LengthsIgnored(FaultyLoop):
     def call(self, call: Call, before: Spread | None) -> Spread:
         return super().call(replace(call, lengths=None), before)
 
@@ -126,13 +126,13 @@ class _NoLengths(Twin):
     "outputs held in the padding",
     sentence="Behind a row's end the output goes on with its last instead of zeros:",
     look="look for the output of the steps at which the state is held.",
-    kinds=STACKS,
+    layers=STACKS,
 )
-class _HeldOutputs(Twin):
+class OutputsHeld(FaultyLoop):
     """Behind a row's end the output goes on with its last."""
 
-    def given(self, call: Call, runs: Answer) -> Answer:
-        runs = super().given(call, runs)
+    def as_returned(self, call: Call, runs: Answer) -> Answer:
+        runs = super().as_returned(call, runs)
         if call.lengths is None:
             return runs
         hs, (B, T, _) = runs["hs"], call.xs.shape
@@ -145,21 +145,21 @@ class _HeldOutputs(Twin):
     "rows left sorted by length",
     sentence="Rows are sorted by length and some tensors are not put back (or not sorted) with the rest:",
     look="look for `argsort` of the lengths, and its inverse, at output, h_n and hx.",
-    kinds=STACKS,
+    layers=STACKS,
     variants=(
         {},
-        {"of": ("h_n",)},
-        {"of": ("hs",)},
-        {"of": ("h_0", "dh_0")},
-        {"of": ("h_0",)},
-        {"of": ("hs", "h_n", "dx", "dh_0")},
-        {"of": ("h_0", "h_n", "dh_0")},
+        {"tensors": ("h_n",)},
+        {"tensors": ("hs",)},
+        {"tensors": ("h_0", "dh_0")},
+        {"tensors": ("h_0",)},
+        {"tensors": ("hs", "h_n", "dx", "dh_0")},
+        {"tensors": ("h_0", "h_n", "dh_0")},
     ),
 )
-class _Sorted(Twin):
+class RowsLeftSorted(FaultyLoop):
     """Rows are sorted by length, and some tensors stay so."""
 
-    of: tuple[str, ...] = ("hs", "h_n")
+    tensors: tuple[str, ...] = ("hs", "h_n")
 
     def rows(self, call: Call) -> Array:
         """The order of the rows."""
@@ -168,16 +168,16 @@ class _Sorted(Twin):
 
     def starts(self, call: Call, before: Spread | None) -> Array:
         starts = super().starts(call, before)
-        if "h_0" not in self.of or starts.shape[2] == 1:
+        if "h_0" not in self.tensors or starts.shape[2] == 1:
             return starts
         mixed = np.empty_like(starts)
         mixed[:, :, self.rows(call)] = starts
         return mixed
 
-    def given(self, call: Call, runs: Answer) -> Answer:
-        runs = dict(super().given(call, runs))
+    def as_returned(self, call: Call, runs: Answer) -> Answer:
+        runs = dict(super().as_returned(call, runs))
         axes = {"hs": 1, "dx": 1, "h_n": 2, "dh_0": 2}
-        for name in self.of:
+        for name in self.tensors:
             if name in axes:
                 runs[name] = np.take(runs[name], self.rows(call), axis=axes[name])
         return runs
@@ -187,27 +187,27 @@ class _Sorted(Twin):
     "packed data in the wrong layout",
     sentence="Packed data is read row by row instead of step by step:",
     look="look for the order of rows and steps in a packed sequence.",
-    kinds=STACKS,
+    layers=STACKS,
     variants=(
         {},
-        {"of": ("dx",)},
-        {"of": ("hs", "dx")},
+        {"tensors": ("dx",)},
+        {"tensors": ("hs", "dx")},
     ),
 )
-class _PackedLayout(Twin):
+class PackedByRow(FaultyLoop):
     """Packed data, step by step, is read row by row, or the reverse."""
 
-    of: tuple[str, ...] = ("hs",)
+    tensors: tuple[str, ...] = ("hs",)
 
-    def given(self, call: Call, runs: Answer) -> Answer:
-        runs = dict(super().given(call, runs))
+    def as_returned(self, call: Call, runs: Answer) -> Answer:
+        runs = dict(super().as_returned(call, runs))
         if self.case.form == "packed":
             B, T, _ = call.xs.shape
             lengths = np.full(B, T) if call.lengths is None else call.lengths
             rows = [int(row) for row in np.argsort(-lengths, kind="stable")]
             by_step = [(row, t) for t in range(T) for row in rows if t < lengths[row]]
             by_row = [(row, t) for row in rows for t in range(lengths[row])]
-            for name in self.of:
+            for name in self.tensors:
                 mixed = np.zeros_like(runs[name])
                 for (row, t), (other, step) in zip(by_step, by_row, strict=True):
                     mixed[:, row, t] = runs[name][:, other, step]

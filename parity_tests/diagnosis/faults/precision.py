@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from parity_tests.diagnosis.faults.faulty_loop import Twin, Variant, fault
-from parity_tests.diagnosis.samples import Sample, precise
+from parity_tests.diagnosis.faults.faulty_loop import FaultyLoop, Variant, fault
+from parity_tests.diagnosis.samples import Sample, prefer_float64
 
 
 @fault(
@@ -13,21 +13,21 @@ from parity_tests.diagnosis.samples import Sample, precise
     sentence="With float64 the errors are those of single precision:",
     look="look for buffers made without `dtype=`, by `dtype='f'` or `np.float32`.",
 )
-class _Single(Twin):
+class SinglePrecision(FaultyLoop):
     """Its errors are mostly some roundoffs of the lower precision, no more and not much less."""
 
-    coarse = 2.0**-24
+    inner_roundoff = 2.0**-24
 
     @classmethod
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         errors = [
             np.abs(got[name] / truth[name] - 1)[truth[name] != 0]
-            for sample in precise(samples)
+            for sample in prefer_float64(samples)
             for got, truth, wrong in zip(sample.got, sample.truths, sample.wrong, strict=False)
             for name in sorted(wrong)
         ]
         typical = float(np.median(np.concatenate(errors))) if errors else 0.0
-        if cls.coarse / 1000 < typical < 16 * cls.coarse:
+        if cls.inner_roundoff / 1000 < typical < 16 * cls.inner_roundoff:
             yield variant
 
 
@@ -36,5 +36,5 @@ class _Single(Twin):
     sentence="The errors are those of half precision:",
     look="look for `np.float16` buffers.",
 )
-class _Half(_Single):
-    coarse = 2.0**-11
+class HalfPrecision(SinglePrecision):
+    inner_roundoff = 2.0**-11

@@ -10,16 +10,16 @@ from parity_tests.diagnosis.faults.faulty_loop import (
     PARAMETERS,
     SEQUENCES,
     Changed,
-    Twin,
+    FaultyLoop,
     Variant,
+    common_ratio,
+    constant_tolerance,
     fault,
-    nice,
-    ratio,
     register,
-    tolerance,
+    round_constant,
 )
-from parity_tests.diagnosis.samples import Sample, pairs, precise
-from parity_tests.references.float64_cell import Tape
+from parity_tests.diagnosis.samples import Sample, pairs, prefer_float64
+from parity_tests.references.float64_cell import CellTrace
 
 
 @fault(
@@ -27,32 +27,32 @@ from parity_tests.references.float64_cell import Tape
     sentence="The gradients of the parameters are means over the batch instead of sums:",
     look="look for `.mean(axis=0)` or `/ B`: the mean belongs to the loss.",
 )
-class _BatchMean(Changed):
-    def changed(self, name: str, value: Array, tape: Tape) -> Array:
-        return value / tape.dz.shape[2]
+class BatchMean(Changed):
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        return value / trace.dz.shape[2]
 
 
-class _TimeMean(Changed):
-    def changed(self, name: str, value: Array, tape: Tape) -> Array:
-        return value / len(tape.dz)
+class TimeMean(Changed):
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        return value / len(trace.dz)
 
 
-class _TimesTime(Changed):
-    def changed(self, name: str, value: Array, tape: Tape) -> Array:
-        return value * len(tape.dz)
+class TimesSteps(Changed):
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        return value * len(trace.dz)
 
 
-class _TokenMean(Changed):
-    def changed(self, name: str, value: Array, tape: Tape) -> Array:
-        return value / (len(tape.dz) * tape.dz.shape[2])
+class TokenMean(Changed):
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        return value / (len(trace.dz) * trace.dz.shape[2])
 
 
 register(
     "gradients scaled by the number of steps",
     sentence="The gradients of the parameters are off by a factor of T (or of B * T):",
     look="look for a mean over time: it belongs to the loss.",
-    kinds=SEQUENCES,
-    loops=(_TimeMean, _TimesTime, _TokenMean),
+    layers=SEQUENCES,
+    loops=(TimeMean, TimesSteps, TokenMean),
 )
 
 
@@ -61,15 +61,15 @@ register(
     sentence="The gradients that are wrong are the right ones times {factor:g}:",
     look="look for a learning rate or another factor in the backward.",
 )
-class _Scaled(Twin):
+class Scaled(FaultyLoop):
     """Tensors come multiplied by one factor, those of the families that are off."""
 
     factor: float = 3.0
     families: frozenset[str] = frozenset()
     """None named: all gradients"""
 
-    def given(self, call: Call, runs: Answer) -> Answer:
-        runs = super().given(call, runs)
+    def as_returned(self, call: Call, runs: Answer) -> Answer:
+        runs = super().as_returned(call, runs)
         return {name: value * self.factor if self.takes(name) else value for name, value in runs.items()}
 
     def takes(self, name: str) -> bool:
@@ -86,7 +86,7 @@ class _Scaled(Twin):
         names = {family(name) for sample in samples for got in sample.got for name in got}
         factors: dict[float, set[str]] = {}
         for name in sorted(names - {"hs", "h_n"}):
-            factor = ratio(samples, lambda other, name=name: family(other) == name)  # type: ignore[misc]
+            factor = common_ratio(samples, lambda other, name=name: family(other) == name)  # type: ignore[misc]
             if factor not in (None, 1.0):
                 factors.setdefault(factor, set()).add(name)
         if len(factors) == 1:
@@ -100,7 +100,7 @@ class _Scaled(Twin):
     sentence="The gradients that are wrong are twice as large as they should be:",
     look="look for a term that is added twice (one bias's gradient for each of two), or the 2 of a squared loss.",
 )
-class _Doubled(_Scaled):
+class Doubled(Scaled):
     factor = 2.0
 
     @classmethod
@@ -113,7 +113,7 @@ class _Doubled(_Scaled):
     sentence="The gradients that are wrong have the wrong sign:",
     look="look for a minus sign: the direction of descent is the optimizer's.",
 )
-class _Sign(_Scaled):
+class WrongSign(Scaled):
     factor = -1.0
 
     @classmethod
@@ -126,7 +126,7 @@ class _Sign(_Scaled):
     sentence="The gradients that are wrong are all zero:",
     look="look for an array of zeros that is never filled.",
 )
-class _Zero(_Scaled):
+class Zero(Scaled):
     factor = 0.0
     families = frozenset(("dh_0",))
 
@@ -135,15 +135,15 @@ class _Zero(_Scaled):
         return factor == 0
 
 
-class _Decay(Changed):
+class WeightDecay(Changed):
     """Weights are added to their gradients."""
 
     rate: float = 0.1
-    among = PARAMETERS
+    allowed_roles = PARAMETERS
     roles = frozenset(("dWx", "dWh"))
 
-    def changed(self, name: str, value: Array, tape: Tape) -> Array:
-        weights = {"dWx": tape.weights.Wx, "dWh": tape.weights.Wh, "db": tape.weights.b}[name]
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        weights = {"dWx": trace.weights.Wx, "dWh": trace.weights.Wh, "db": trace.weights.b}[name]
         return value if weights is None else value + self.rate * self.penalty(np.asarray(weights, np.float64))
 
     @staticmethod
@@ -153,7 +153,7 @@ class _Decay(Changed):
 
     @classmethod
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
-        chosen = precise(samples)
+        chosen = prefer_float64(samples)
         for roles in cls.choices(variant, samples)[:1]:
             excess, weights = [np.zeros(0)], [np.zeros(0)]
             value: Array | None
@@ -174,10 +174,12 @@ class _Decay(Changed):
                 continue
             rate = float(x @ y / (x @ x))
             if rate and np.abs(y - rate * x).max() < 1e-3 * np.abs(y).max():
-                yield variant.with_constants(rate=nice(rate, max(1e-7, tolerance(chosen))), roles=roles)
+                yield variant.with_constants(
+                    rate=round_constant(rate, max(1e-7, constant_tolerance(chosen))), roles=roles
+                )
 
 
-class _LassoDecay(_Decay):
+class SignDecay(WeightDecay):
     @staticmethod
     def penalty(weights: Array) -> Array:
         return np.sign(weights)
@@ -187,7 +189,7 @@ register(
     "weight decay in the gradient",
     sentence="The weights times {rate:g} (or their signs) are added to their gradients:",
     look="look for a penalty in the backward: it belongs to the optimizer.",
-    loops=(_Decay, _LassoDecay),
+    loops=(WeightDecay, SignDecay),
 )
 
 
@@ -200,7 +202,7 @@ def _remembered(name: str) -> bool:
     sentence="The gradients are added to those of the calls before:",
     look="look for `grads += ...` where the gradients of this call alone are due, `grads[...] = ...`.",
 )
-class _Accumulated(Twin):
+class Accumulated(FaultyLoop):
     """Gradients of the parameters are added to those of the calls before."""
 
     families: frozenset[str] = frozenset()
@@ -209,8 +211,8 @@ class _Accumulated(Twin):
     first: float = 1.0
     accumulated: Answer | None = None
 
-    def given(self, call: Call, runs: Answer) -> Answer:
-        runs = super().given(call, runs)
+    def as_returned(self, call: Call, runs: Answer) -> Answer:
+        runs = super().as_returned(call, runs)
         kept = self.accumulated or {}
         self.accumulated = {
             name: self.old * kept[name] + self.new * value if name in kept else self.first * value
@@ -236,14 +238,14 @@ class _Accumulated(Twin):
     sentence="The gradients are mixed with those of the calls before, {old:g} of these and {new:g} of the new:",
     look="look for momentum in the backward: it belongs to the optimizer.",
 )
-class _Momentum(_Accumulated):
+class Momentum(Accumulated):
     old, new, first = 0.9, 0.1, 1.0
 
     @classmethod
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         families = cls.affected(samples)
         rows, values, ratios = [], [], []
-        for sample in precise(samples):
+        for sample in prefer_float64(samples):
             for name in sample.truths[0]:
                 if family(name) in families and len(sample.got) > 1 and name in sample.got[1]:
                     rows.append(
@@ -263,10 +265,10 @@ class _Momentum(_Accumulated):
             and (abs(old - 1) > 1e-3 or abs(new - 1) > 1e-3)
             and np.allclose(matrix @ [old, new], value, rtol=1e-3, atol=1e-4)
         ):
-            within = max(1e-7, tolerance(precise(samples)))
+            within = max(1e-7, constant_tolerance(prefer_float64(samples)))
             yield variant.with_constants(
-                old=nice(float(old), within),
-                new=nice(float(new), within),
-                first=nice(ratios[0], within),
+                old=round_constant(float(old), within),
+                new=round_constant(float(new), within),
+                first=round_constant(ratios[0], within),
                 families=families,
             )

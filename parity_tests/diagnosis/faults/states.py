@@ -5,9 +5,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from parity_tests.cases.arrays import Array, Call, Weights
-from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, Twin, Variant, fault, nice, tolerance
-from parity_tests.diagnosis.samples import Sample, precise
-from parity_tests.references.float64_cell import Tape
+from parity_tests.diagnosis.faults.faulty_loop import (
+    SEQUENCES,
+    FaultyLoop,
+    Variant,
+    constant_tolerance,
+    fault,
+    round_constant,
+)
+from parity_tests.diagnosis.samples import Sample, prefer_float64
+from parity_tests.references.float64_cell import CellTrace
 from parity_tests.references.float64_loop import Spread
 
 
@@ -15,29 +22,34 @@ from parity_tests.references.float64_loop import Spread
     "state never advances",
     sentence="Each step starts from h_0 instead of the state before:",
     look="look for a new state under another name than the loop reads.",
-    kinds=SEQUENCES,
-    variants=tuple({"knows": knows} for knows in (0, 1, 2)),
+    layers=SEQUENCES,
+    variants=tuple({"backward_knows": knows} for knows in (0, 1, 2)),
 )
-class _Stays(Twin):
+class StateStays(FaultyLoop):
     """Each step starts from h_0; the backward is the right one, knows what dWh met, or all."""
 
-    knows = 0
+    backward_knows = 0
 
-    def previous(self, tape: Tape, t: int) -> Array:
-        return tape.h[0]
+    def previous(self, trace: CellTrace, t: int) -> Array:
+        return trace.h[0]
 
-    def befores(self, tape: Tape) -> Array:
-        return np.broadcast_to(tape.h[0], tape.h[1:].shape) if self.knows else super().befores(tape)
+    def previous_states(self, trace: CellTrace) -> Array:
+        return (
+            np.broadcast_to(trace.h[0], trace.h[1:].shape)
+            if self.backward_knows
+            else super().previous_states(trace)
+        )
 
-    def carry(self, tape: Tape, t: int, dz: Array) -> Array:
-        through = super().carry(tape, t, dz)
-        return np.zeros_like(through) if self.knows == 2 else through
+    def carry(self, trace: CellTrace, t: int, dz: Array) -> Array:
+        through = super().carry(trace, t, dz)
+        return np.zeros_like(through) if self.backward_knows == 2 else through
 
-    def start_gradient(self, tape: Tape, carry: Array) -> Array:
-        if self.knows < 2:
+    def start_gradient(self, trace: CellTrace, carry: Array) -> Array:
+        if self.backward_knows < 2:
             return carry
         return sum(
-            (super(_Stays, self).carry(tape, t, dz) for t, dz in enumerate(tape.dz)), np.zeros_like(carry)
+            (super(StateStays, self).carry(trace, t, dz) for t, dz in enumerate(trace.dz)),
+            np.zeros_like(carry),
         )
 
 
@@ -45,54 +57,54 @@ class _Stays(Twin):
     "state zeroed at every step",
     sentence="The state is zero before every step but the first:",
     look="look for a state made anew inside the loop.",
-    kinds=SEQUENCES,
+    layers=SEQUENCES,
     variants=(
         {},
-        {"knows": False},
+        {"backward_knows": False},
     ),
 )
-class _ZeroEachStep(Twin):
+class ZeroEachStep(FaultyLoop):
     """The state is set to zeros before each step but the first."""
 
-    knows = True
+    backward_knows = True
 
-    def previous(self, tape: Tape, t: int) -> Array:
-        return tape.h[t] if t == 0 else np.zeros_like(tape.h[t])
+    def previous(self, trace: CellTrace, t: int) -> Array:
+        return trace.h[t] if t == 0 else np.zeros_like(trace.h[t])
 
-    def befores(self, tape: Tape) -> Array:
-        if not self.knows:
-            return super().befores(tape)
-        states = np.zeros_like(tape.h[1:])
-        states[0] = tape.h[0]
+    def previous_states(self, trace: CellTrace) -> Array:
+        if not self.backward_knows:
+            return super().previous_states(trace)
+        states = np.zeros_like(trace.h[1:])
+        states[0] = trace.h[0]
         return states
 
-    def carry(self, tape: Tape, t: int, dz: Array) -> Array:
-        return np.zeros_like(dz) if t and self.knows else super().carry(tape, t, dz)
+    def carry(self, trace: CellTrace, t: int, dz: Array) -> Array:
+        return np.zeros_like(dz) if t and self.backward_knows else super().carry(trace, t, dz)
 
 
 @fault(
     "recurrent term missing",
     sentence="The states depend on their own step's input only:",
     look="look for `h_prev @ Wh` that is never added.",
-    kinds=SEQUENCES,
+    layers=SEQUENCES,
     variants=(
         {},
-        {"own": False},
+        {"own_backward": False},
     ),
 )
-class _NoRecurrence(Twin):
+class NoRecurrence(FaultyLoop):
     """The recurrent term is never added; the backward is the right one, or its own."""
 
-    own = True
+    own_backward = True
 
-    def previous(self, tape: Tape, t: int) -> Array:
-        return np.zeros_like(tape.h[t])
+    def previous(self, trace: CellTrace, t: int) -> Array:
+        return np.zeros_like(trace.h[t])
 
-    def befores(self, tape: Tape) -> Array:
-        return np.zeros_like(tape.h[1:]) if self.own else super().befores(tape)
+    def previous_states(self, trace: CellTrace) -> Array:
+        return np.zeros_like(trace.h[1:]) if self.own_backward else super().previous_states(trace)
 
-    def carry(self, tape: Tape, t: int, dz: Array) -> Array:
-        return np.zeros_like(dz) if self.own else super().carry(tape, t, dz)
+    def carry(self, trace: CellTrace, t: int, dz: Array) -> Array:
+        return np.zeros_like(dz) if self.own_backward else super().carry(trace, t, dz)
 
 
 @fault(
@@ -101,30 +113,30 @@ class _NoRecurrence(Twin):
     look="look for a loop over rows that does not take each row's own start.",
     variants=(
         {},
-        {"knows": False},
+        {"backward_knows": False},
     ),
 )
-class _RowToRow(Twin):
+class RowToRow(FaultyLoop):
     """Row r starts where row r - 1 ended; dWh meets that, or what h_0 says."""
 
-    knows = True
+    backward_knows = True
     start_before_fault: Array
 
-    def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> Tape:
+    def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> CellTrace:
         runs, B, H = self.noise.runs, x.shape[2], self.case.H
         self.start_before_fault = np.broadcast_to(h_0, (h_0.shape[0], B, H))
         start = np.broadcast_to(self.start_before_fault[:, :1], (runs, 1, H))
-        rows: list[Tape] = []
+        rows: list[CellTrace] = []
         for r in range(B):
             alive = None if running is None else running[:, r : r + 1]
             rows.append(super().forward(weights, x[:, :, r : r + 1], start, alive))
             start = rows[-1].h[-1]
         z, h = (np.concatenate([getattr(row, name) for row in rows], axis=2) for name in ("z", "h"))
-        return Tape(weights, x, z, h, running)
+        return CellTrace(weights, x, z, h, running)
 
-    def befores(self, tape: Tape) -> Array:
-        states = super().befores(tape).copy()
-        if not self.knows:
+    def previous_states(self, trace: CellTrace) -> Array:
+        states = super().previous_states(trace).copy()
+        if not self.backward_knows:
             states[0] = self.start_before_fault
         return states
 
@@ -134,7 +146,7 @@ class _RowToRow(Twin):
     sentence="All batch rows start from the first row's state:",
     look="look for `h_0[0]`, or a state without a batch axis.",
 )
-class _FirstRowStart(Twin):
+class FirstRowStart(FaultyLoop):
     """All rows start from row 0's state."""
 
     def starts(self, call: Call, before: Spread | None) -> Array:
@@ -148,7 +160,7 @@ class _FirstRowStart(Twin):
     look="look for `h[0]` where `h` is due.",
     variants=(
         {},
-        {"knows": True},
+        {"backward_knows": True},
     ),
 )
 @fault(
@@ -157,32 +169,32 @@ class _FirstRowStart(Twin):
     look="look for `.mean(axis=0)` on the state.",
     variants=(
         {"mean": True},
-        {"mean": True, "knows": True},
+        {"mean": True, "backward_knows": True},
     ),
 )
-class _FirstRowDrives(Twin):
+class FirstRowDrives(FaultyLoop):
     """All rows' steps take row 0's state, or the mean of all."""
 
     mean = False
-    knows = False
+    backward_knows = False
 
-    def mixed(self, states: Array) -> Array:
+    def shared_state(self, states: Array) -> Array:
         """In place of the rows' own states [..., B, H]."""
         one = states.mean(axis=-2, keepdims=True) if self.mean else states[..., :1, :]
         return np.broadcast_to(one, states.shape)
 
-    def previous(self, tape: Tape, t: int) -> Array:
-        return self.mixed(tape.h[t])
+    def previous(self, trace: CellTrace, t: int) -> Array:
+        return self.shared_state(trace.h[t])
 
-    def befores(self, tape: Tape) -> Array:
-        return self.mixed(tape.h[:-1]) if self.knows else super().befores(tape)
+    def previous_states(self, trace: CellTrace) -> Array:
+        return self.shared_state(trace.h[:-1]) if self.backward_knows else super().previous_states(trace)
 
-    def carry(self, tape: Tape, t: int, dz: Array) -> Array:
-        through = super().carry(tape, t, dz)
-        if not self.knows:
+    def carry(self, trace: CellTrace, t: int, dz: Array) -> Array:
+        through = super().carry(trace, t, dz)
+        if not self.backward_knows:
             return through
         if self.mean:
-            return self.mixed(through)
+            return self.shared_state(through)
         first = np.zeros_like(through)
         first[:, 0] = through.sum(axis=1)
         return first
@@ -192,9 +204,9 @@ class _FirstRowDrives(Twin):
     "start from a constant",
     sentence="Without an initial state the layer starts from {constant:g} instead of zeros:",
     look="look for `np.ones` or `np.full` where `np.zeros` is due.",
-    kinds=("time", "nn"),
+    layers=("time", "nn"),
 )
-class _StartConstant(Twin):
+class StartConstant(FaultyLoop):
     """Where no state is given the layer starts from a constant."""
 
     constant: float = 1.0
@@ -205,7 +217,7 @@ class _StartConstant(Twin):
 
     @classmethod
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
-        for sample in precise(samples):
+        for sample in prefer_float64(samples):
             case, call = sample.case, sample.calls[0]
             if (
                 call.h_0 is None
@@ -223,5 +235,7 @@ class _StartConstant(Twin):
                 sure = np.abs(got) < 0.95
                 value = float(np.median(each[sure])) if sure.any() else 0.0
                 if abs(value) > 1e-6 and np.allclose(each[sure], value, rtol=1e-3):
-                    yield variant.with_constants(constant=nice(value, max(1e-7, tolerance([sample]))))
+                    yield variant.with_constants(
+                        constant=round_constant(value, max(1e-7, constant_tolerance([sample])))
+                    )
                 return

@@ -8,23 +8,23 @@ import numpy as np
 
 from parity_tests.cases.arrays import Array, Call, Weights, laid_out
 from parity_tests.cases.tensors import Answer, native
-from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, Twin, Variant, fault, register
-from parity_tests.diagnosis.samples import Sample, canonical, precise
-from parity_tests.references.float64_cell import Tape
+from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, FaultyLoop, Variant, fault, register
+from parity_tests.diagnosis.samples import Sample, canonical, prefer_float64
+from parity_tests.references.float64_cell import CellTrace
 from parity_tests.references.float64_loop import Spread
 
 
-class _Given(Twin):
+class ChangedResults(FaultyLoop):
     """The tensors handed out are others than those computed."""
 
     reports_only = False
 
-    def given(self, call: Call, runs: Answer) -> Answer:
-        runs = dict(super().given(call, runs))
-        self.rewrite(call, runs)
+    def as_returned(self, call: Call, runs: Answer) -> Answer:
+        runs = dict(super().as_returned(call, runs))
+        self.change_results(call, runs)
         return runs
 
-    def rewrite(self, call: Call, runs: Answer) -> None:
+    def change_results(self, call: Call, runs: Answer) -> None:
         """Change what is handed out."""
         raise NotImplementedError
 
@@ -33,10 +33,10 @@ class _Given(Twin):
     "outputs reversed in time",
     sentence="hs is in reversed order of time:",
     look="look for a list that is filled at its front.",
-    kinds=SEQUENCES,
+    layers=SEQUENCES,
 )
-class _OutputsReversed(_Given):
-    def rewrite(self, call: Call, runs: Answer) -> None:
+class OutputsReversed(ChangedResults):
+    def change_results(self, call: Call, runs: Answer) -> None:
         runs["hs"] = runs["hs"][:, :, ::-1]
 
 
@@ -44,24 +44,24 @@ class _OutputsReversed(_Given):
     "outputs one step late",
     sentence="hs begins with h_0 and lacks the last state:",
     look="look for `states[:-1]` where `states[1:]` is due.",
-    kinds=SEQUENCES,
+    layers=SEQUENCES,
 )
-class _OutputsEarly(Twin):
+class OutputsLate(FaultyLoop):
     """hs begins with h_0."""
 
-    def outputs(self, tape: Tape) -> Array:
-        states = tape.h[:-1]
-        return states if tape.running is None else np.where(tape.running[:, None, :, None], states, 0.0)
+    def outputs(self, trace: CellTrace) -> Array:
+        states = trace.h[:-1]
+        return states if trace.running is None else np.where(trace.running[:, None, :, None], states, 0.0)
 
 
 @fault(
     "last output at every step",
     sentence="hs is the last state at every step:",
     look="look for one array that all steps write to and a list that holds it many times.",
-    kinds=SEQUENCES,
+    layers=SEQUENCES,
 )
-class _OutputsOfLast(_Given):
-    def rewrite(self, call: Call, runs: Answer) -> None:
+class LastOutputEverywhere(ChangedResults):
+    def change_results(self, call: Call, runs: Answer) -> None:
         runs["hs"] = np.broadcast_to(runs["hs"][:, :, -1:], runs["hs"].shape).copy()
 
 
@@ -69,26 +69,26 @@ class _OutputsOfLast(_Given):
     "outputs before the nonlinearity",
     sentence="hs are the pre-activations:",
     look="look for `z` handed out where `tanh(z)` is due.",
-    kinds=SEQUENCES,
+    layers=SEQUENCES,
 )
-class _OutputsBeforeTanh(Twin):
-    apart = True
+class OutputsBeforeTanh(FaultyLoop):
+    keep_preactivations = True
 
-    def outputs(self, tape: Tape) -> Array:
-        return tape.z if tape.running is None else np.where(tape.running[:, None, :, None], tape.z, 0.0)
+    def outputs(self, trace: CellTrace) -> Array:
+        return trace.z if trace.running is None else np.where(trace.running[:, None, :, None], trace.z, 0.0)
 
 
 @fault(
     "sequence read from its end",
     sentence="The sequence is read from its end:",
     look="look for `xs[:, ::-1]`, or a loop that runs backwards in the forward.",
-    kinds=SEQUENCES,
+    layers=SEQUENCES,
     variants=(
         {},
         {"puts_back": False},
     ),
 )
-class _ReadsBackwards(Twin):
+class ReadsBackwards(FaultyLoop):
     """The sequence is read from its end; outputs are put back in place, or stay as they come."""
 
     puts_back = True
@@ -100,49 +100,49 @@ class _ReadsBackwards(Twin):
         dhs = super().upstream(call, valid, shape)
         return dhs[::-1] if self.puts_back else dhs
 
-    def given(self, call: Call, runs: Answer) -> Answer:
-        runs = dict(super().given(call, runs))
+    def as_returned(self, call: Call, runs: Answer) -> Answer:
+        runs = dict(super().as_returned(call, runs))
         for name in ("hs", "dx") if self.puts_back else ("dx",):
             runs[name] = runs[name][:, :, ::-1]
         return runs
 
 
-class _OtherInput(Twin):
+class OtherInput(FaultyLoop):
     """Steps get another input."""
 
-    own = False
+    own_backward = False
 
     def inputs(self, call: Call, valid: Array | None) -> Array:
-        return self.moved(super().inputs(call, valid))
+        return self.changed_input(super().inputs(call, valid))
 
-    def moved(self, x: Array) -> Array:
+    def changed_input(self, x: Array) -> Array:
         """The inputs as the steps get them."""
         raise NotImplementedError
 
-    def back(self, dx: Array) -> Array:
+    def gradient_of_input(self, dx: Array) -> Array:
         """Their gradients put where they came from; [runs, B, T, D]."""
         return dx
 
-    def given(self, call: Call, runs: Answer) -> Answer:
-        runs = super().given(call, runs)
-        return runs | {"dx": self.back(runs["dx"])} if self.own else runs
+    def as_returned(self, call: Call, runs: Answer) -> Answer:
+        runs = super().as_returned(call, runs)
+        return runs | {"dx": self.gradient_of_input(runs["dx"])} if self.own_backward else runs
 
 
 @fault(
     "first input at every step",
     sentence="Every step gets the first step's input:",
     look="look for `xs[:, 0]` where `xs[:, t]` is due.",
-    kinds=SEQUENCES,
+    layers=SEQUENCES,
     variants=(
         {},
-        {"own": True},
+        {"own_backward": True},
     ),
 )
-class _FirstInput(_OtherInput):
-    def moved(self, x: Array) -> Array:
+class FirstInput(OtherInput):
+    def changed_input(self, x: Array) -> Array:
         return np.broadcast_to(x[:1], x.shape)
 
-    def back(self, dx: Array) -> Array:
+    def gradient_of_input(self, dx: Array) -> Array:
         first = np.zeros_like(dx)
         first[:, :, 0] = dx.sum(axis=2)
         return first
@@ -152,50 +152,50 @@ class _FirstInput(_OtherInput):
     "inputs one step off",
     sentence="Each step gets the input of its neighbour:",
     look="look for `xs[:, t - 1]` or `xs[:, t + 1]` where `xs[:, t]` is due.",
-    kinds=SEQUENCES,
+    layers=SEQUENCES,
     variants=tuple(
-        {"by": by, "wraps": wraps, "own": own}
+        {"shift": by, "wraps": wraps, "own_backward": own}
         for by in (1, -1)
         for wraps in (True, False)
         for own in (True, False)
     ),
 )
-class _LateInput(_OtherInput):
-    by: int = 1
+class ShiftedInput(OtherInput):
+    shift: int = 1
     wraps = True
 
-    def moved(self, x: Array) -> Array:
-        moved = np.roll(x, self.by, axis=0)
+    def changed_input(self, x: Array) -> Array:
+        moved = np.roll(x, self.shift, axis=0)
         if not self.wraps:
-            moved[0 if self.by > 0 else -1] = 0
+            moved[0 if self.shift > 0 else -1] = 0
         return moved
 
-    def back(self, dx: Array) -> Array:
-        moved = np.roll(dx, -self.by, axis=2)
+    def gradient_of_input(self, dx: Array) -> Array:
+        moved = np.roll(dx, -self.shift, axis=2)
         if not self.wraps:
-            moved[:, :, -1 if self.by > 0 else 0] = 0
+            moved[:, :, -1 if self.shift > 0 else 0] = 0
         return moved
 
 
-class _Centred(_OtherInput):
-    def moved(self, x: Array) -> Array:
+class CentredInput(OtherInput):
+    def changed_input(self, x: Array) -> Array:
         return x - x.mean(axis=-1, keepdims=True)
 
 
-class _Standard(_OtherInput):
-    def moved(self, x: Array) -> Array:
+class StandardizedInput(OtherInput):
+    def changed_input(self, x: Array) -> Array:
         spread = x.std(axis=-1, keepdims=True)
         return (x - x.mean(axis=-1, keepdims=True)) / np.where(spread > 0, spread, 1)
 
 
-class _UnitLength(_OtherInput):
-    def moved(self, x: Array) -> Array:
+class UnitLengthInput(OtherInput):
+    def changed_input(self, x: Array) -> Array:
         length = np.sqrt((x * x).sum(axis=-1, keepdims=True))
         return x / np.where(length > 0, length, 1)
 
 
-class _ClippedInput(_OtherInput):
-    def moved(self, x: Array) -> Array:
+class ClippedInput(OtherInput):
+    def changed_input(self, x: Array) -> Array:
         return np.clip(x, -1, 1)
 
 
@@ -203,7 +203,7 @@ register(
     "input normalized",
     sentence="The inputs are centred, scaled or clipped before they are used:",
     look="look for a mean, a norm or `np.clip` on the input.",
-    loops=(_Centred, _Standard, _UnitLength, _ClippedInput),
+    loops=(CentredInput, StandardizedInput, UnitLengthInput, ClippedInput),
 )
 
 
@@ -211,9 +211,9 @@ register(
     "reshape in place of a transpose",
     sentence="Batch and time are exchanged by a reshape, which mixes the rows:",
     look="look for `reshape(T, B, ...)` where `swapaxes(0, 1)` is due.",
-    kinds=SEQUENCES,
+    layers=SEQUENCES,
     variants=tuple(
-        {"of": of}
+        {"tensors": of}
         for of in (
             ("xs", "hs", "dhs", "dx"),
             ("hs",),
@@ -227,10 +227,10 @@ register(
         )
     ),
 )
-class _Reshaped(Twin):
+class Reshaped(FaultyLoop):
     """``reshape`` for the transpose of batch and time, of some of what goes in and out."""
 
-    of: tuple[str, ...] = ("xs", "hs", "dhs", "dx")
+    tensors: tuple[str, ...] = ("xs", "hs", "dhs", "dx")
 
     def applies(self) -> bool:
         """Whether the case has the two axes that way."""
@@ -238,14 +238,14 @@ class _Reshaped(Twin):
         return case.kind == "time" or (case.kind == "nn" and case.batch_first and case.form == "batched")
 
     def inputs(self, call: Call, valid: Array | None) -> Array:
-        return super().inputs(self.turned(call), valid)
+        return super().inputs(self.misread(call), valid)
 
     def upstream(self, call: Call, valid: Array | None, shape: Sequence[int]) -> Array:
-        return super().upstream(self.turned(call), valid, shape)
+        return super().upstream(self.misread(call), valid, shape)
 
-    def turned(self, call: Call) -> Call:
+    def misread(self, call: Call) -> Call:
         """With the arrays misread."""
-        for name in {"xs", "dhs"} & {*self.of}:
+        for name in {"xs", "dhs"} & {*self.tensors}:
             array = getattr(call, name)
             if array is not None and self.applies():
                 B, T, width = array.shape
@@ -255,9 +255,9 @@ class _Reshaped(Twin):
                 call = replace(call, **changes)
         return call
 
-    def given(self, call: Call, runs: Answer) -> Answer:
-        runs = dict(super().given(call, runs))
-        for name in {"hs", "dx"} & {*self.of}:
+    def as_returned(self, call: Call, runs: Answer) -> Answer:
+        runs = dict(super().as_returned(call, runs))
+        for name in {"hs", "dx"} & {*self.tensors}:
             if self.applies():
                 value = runs[name]
                 runs[name] = np.ascontiguousarray(value.swapaxes(1, 2)).reshape(value.shape)
@@ -269,7 +269,7 @@ class _Reshaped(Twin):
     sentence="An array that is transposed or in Fortran order is misread:",
     look="look for `ravel(order='K')`, a raw buffer, or strides that are not asked for.",
     variants=tuple(
-        {"of": of}
+        {"tensors": of}
         for of in (
             ("xs",),
             ("dhs",),
@@ -281,14 +281,14 @@ class _Reshaped(Twin):
         )
     ),
 )
-class _MemoryOrder(Twin):
+class MemoryOrder(FaultyLoop):
     """Arrays are read in the order in which they lie in memory."""
 
-    of: tuple[str, ...] = ("xs",)
+    tensors: tuple[str, ...] = ("xs",)
 
     def call(self, call: Call, before: Spread | None) -> Spread:
         names = {"xs": "dx", "dhs": "dx" if self.case.is_cell else "hs", "h_0": "h_n"}
-        for name in self.of:
+        for name in self.tensors:
             if name in names and getattr(call, name) is not None:
                 tensor = names[name]
                 if self.case.is_cell and name == "dhs":
@@ -300,7 +300,7 @@ class _MemoryOrder(Twin):
 
     def cells(self, call: Call) -> Sequence[Weights]:
         cells = super().cells(call)
-        if "weights" not in self.of or self.case.kind not in ("time", "cell"):
+        if "weights" not in self.tensors or self.case.kind not in ("time", "cell"):
             return cells
         return [replace(cell, Wx=self.read(cell.Wx), Wh=self.read(cell.Wh)) for cell in cells]
 
@@ -313,16 +313,16 @@ class _MemoryOrder(Twin):
     "rows behind the last whole block zero",
     sentence="With more than {k} rows, those behind the last whole block of {k} stay zero:",
     look="look for a loop over blocks of the batch that leaves out the rest.",
-    kinds=SEQUENCES,
+    layers=SEQUENCES,
 )
-class _Blocks(Twin):
+class WholeBlocksOnly(FaultyLoop):
     """The batch goes in blocks, and what is behind the last whole one stays zero."""
 
     k: int = 8
     inside = False
 
-    def given(self, call: Call, runs: Answer) -> Answer:
-        runs = dict(super().given(call, runs))
+    def as_returned(self, call: Call, runs: Answer) -> Answer:
+        runs = dict(super().as_returned(call, runs))
         B = len(call.xs)
         if self.k < B and not self.case.is_cell:
             hs = runs["hs"].copy()
@@ -332,7 +332,7 @@ class _Blocks(Twin):
 
     @classmethod
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
-        for sample in precise(samples):
+        for sample in prefer_float64(samples):
             if sample.case.B > 8 and sample.got and "hs" in sample.got[0]:
                 zero = np.abs(sample.got[0]["hs"]).max(axis=(1, 2)) == 0
                 whole = int(np.argmax(zero)) if zero.any() else 0
@@ -346,9 +346,9 @@ class _Blocks(Twin):
     "steps behind a fixed length not run",
     sentence="Steps behind the first {k} are not run:",
     look="look for a maximal length.",
-    kinds=SEQUENCES,
+    layers=SEQUENCES,
 )
-class _FixedLength(Twin):
+class FixedLength(FaultyLoop):
     """Steps behind the k-th are not run."""
 
     k: int = 3

@@ -5,27 +5,27 @@ from collections.abc import Sequence
 import numpy as np
 
 from parity_tests.cases.arrays import Array, Call
-from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, STACKS, Twin, fault, register
-from parity_tests.references.float64_cell import Tape
+from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, STACKS, FaultyLoop, fault, register
+from parity_tests.references.float64_cell import CellTrace
 
 
 @fault(
     "upstream gradients read one step off",
     sentence="Each step is given the upstream gradient of its neighbour:",
     look="look for `dhs[:, t - 1]` or `dhs[:, t + 1]` where `dhs[:, t]` is due.",
-    kinds=SEQUENCES,
-    variants=tuple({"by": by, "wraps": wraps} for by in (-1, 1) for wraps in (True, False)),
+    layers=SEQUENCES,
+    variants=tuple({"shift": by, "wraps": wraps} for by in (-1, 1) for wraps in (True, False)),
 )
-class _OneOff(Twin):
+class UpstreamOneOff(FaultyLoop):
     """Step t is given what belongs to step t + by."""
 
-    by: int = -1
+    shift: int = -1
     wraps = True
 
-    def received(self, tape: Tape, dhs: Array) -> Array:
-        moved = np.roll(dhs, -self.by, axis=0)
+    def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
+        moved = np.roll(dhs, -self.shift, axis=0)
         if not self.wraps:
-            moved[0 if self.by < 0 else -1] = 0
+            moved[0 if self.shift < 0 else -1] = 0
         return moved
 
 
@@ -33,10 +33,10 @@ class _OneOff(Twin):
     "only the last upstream gradient used",
     sentence="Only the upstream gradient of the last step is used:",
     look="look for a backward written for one output at the end: `dhs[:, t]` is due at every step.",
-    kinds=SEQUENCES,
+    layers=SEQUENCES,
 )
-class _OnlyLast(Twin):
-    def received(self, tape: Tape, dhs: Array) -> Array:
+class OnlyLastUpstream(FaultyLoop):
+    def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
         kept = np.zeros_like(dhs)
         kept[-1] = dhs[-1]
         return kept
@@ -46,10 +46,10 @@ class _OnlyLast(Twin):
     "only the first upstream gradient used",
     sentence="Only the upstream gradient of the first step is used:",
     look="look for `dhs[:, 0]` where `dhs[:, t]` is due.",
-    kinds=SEQUENCES,
+    layers=SEQUENCES,
 )
-class _OnlyFirst(Twin):
-    def received(self, tape: Tape, dhs: Array) -> Array:
+class OnlyFirstUpstream(FaultyLoop):
+    def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
         kept = np.zeros_like(dhs)
         kept[0] = dhs[0]
         return kept
@@ -59,10 +59,10 @@ class _OnlyFirst(Twin):
     "last upstream gradient not used",
     sentence="The upstream gradient of the last step is not used:",
     look="look for a backward that starts from a carry of zeros and adds `dhs[:, t - 1]`, or starts at T - 2.",
-    kinds=SEQUENCES,
+    layers=SEQUENCES,
 )
-class _NotLast(Twin):
-    def received(self, tape: Tape, dhs: Array) -> Array:
+class LastUpstreamLost(FaultyLoop):
+    def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
         kept = dhs.copy()
         kept[-1] = 0
         return kept
@@ -72,10 +72,10 @@ class _NotLast(Twin):
     "upstream gradients not used",
     sentence="The upstream gradients of the outputs have no effect:",
     look="look for `dhs` that is never added.",
-    kinds=("nn",),
+    layers=("nn",),
 )
-class _Ignored(Twin):
-    def received(self, tape: Tape, dhs: Array) -> Array:
+class UpstreamIgnored(FaultyLoop):
+    def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
         return np.zeros_like(dhs)
 
 
@@ -83,16 +83,16 @@ class _Ignored(Twin):
     "upstream gradients summed into the last step",
     sentence="The upstream gradients enter together at the last step:",
     look="look for `dhs.sum(axis=1)`.",
-    kinds=SEQUENCES,
+    layers=SEQUENCES,
     variants=(
         {},
         {"mean": True},
     ),
 )
-class _Summed(Twin):
+class UpstreamSummed(FaultyLoop):
     mean = False
 
-    def received(self, tape: Tape, dhs: Array) -> Array:
+    def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
         late = np.zeros_like(dhs)
         late[-1] = dhs.mean(axis=0) if self.mean else dhs.sum(axis=0)
         return late
@@ -102,10 +102,10 @@ class _Summed(Twin):
     "upstream gradients cumulated",
     sentence="Each step is given the upstream gradients of all later steps as they are:",
     look="look for `dhs` that is added up over the steps beside the carry.",
-    kinds=SEQUENCES,
+    layers=SEQUENCES,
 )
-class _Cumulated(Twin):
-    def received(self, tape: Tape, dhs: Array) -> Array:
+class UpstreamCumulated(FaultyLoop):
+    def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
         return np.cumsum(dhs[::-1], axis=0)[::-1]
 
 
@@ -113,10 +113,10 @@ class _Cumulated(Twin):
     "upstream gradients reversed in time",
     sentence="The upstream gradients are read in reversed order of time:",
     look="look for steps walked from the end and `dhs` from the front.",
-    kinds=SEQUENCES,
+    layers=SEQUENCES,
 )
-class _Reversed(Twin):
-    def received(self, tape: Tape, dhs: Array) -> Array:
+class UpstreamReversed(FaultyLoop):
+    def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
         return dhs[::-1]
 
 
@@ -125,24 +125,24 @@ class _Reversed(Twin):
     sentence="All gradients are those of an upstream gradient divided by the batch size:",
     look="look for a mean over the batch: it belongs to the loss.",
 )
-class _OverBatch(Twin):
+class UpstreamOverBatch(FaultyLoop):
     """All upstream gradients are scaled first."""
 
-    def scale(self, dhs: Array) -> float:
+    def upstream_scale(self, dhs: Array) -> float:
         """By what."""
         return 1 / dhs.shape[2]
 
-    def received(self, tape: Tape, dhs: Array) -> Array:
-        return dhs * self.scale(dhs)
+    def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
+        return dhs * self.upstream_scale(dhs)
 
 
-class _OverTime(_OverBatch):
-    def scale(self, dhs: Array) -> float:
+class UpstreamOverTime(UpstreamOverBatch):
+    def upstream_scale(self, dhs: Array) -> float:
         return 1 / len(dhs)
 
 
-class _OverBoth(_OverBatch):
-    def scale(self, dhs: Array) -> float:
+class UpstreamOverTokens(UpstreamOverBatch):
+    def upstream_scale(self, dhs: Array) -> float:
         return 1 / (len(dhs) * dhs.shape[2])
 
 
@@ -150,8 +150,8 @@ register(
     "upstream gradient divided by the number of steps",
     sentence="All gradients are those of an upstream gradient divided by the number of steps (or of tokens):",
     look="look for a mean over time: it belongs to the loss.",
-    kinds=SEQUENCES,
-    loops=(_OverTime, _OverBoth),
+    layers=SEQUENCES,
+    loops=(UpstreamOverTime, UpstreamOverTokens),
 )
 
 
@@ -159,9 +159,9 @@ register(
     "absent output gradient is garbage",
     sentence="Without a gradient of the output all gradients are NaN:",
     look="look for `np.empty` where zeros stand for a gradient that is not given.",
-    kinds=STACKS,
+    layers=STACKS,
 )
-class _AbsentGradient(Twin):
+class AbsentGradientIsNaN(FaultyLoop):
     """Where no gradient of the output is given, garbage stands for it."""
 
     def upstream(self, call: Call, valid: Array | None, shape: Sequence[int]) -> Array:

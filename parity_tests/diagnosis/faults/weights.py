@@ -10,11 +10,11 @@ from parity_tests.diagnosis.faults.faulty_loop import (
     PARAMETERS,
     SEQUENCES,
     STACKS,
-    Twin,
+    FaultyLoop,
     fault,
     register,
 )
-from parity_tests.references.float64_cell import Gradients, Tape
+from parity_tests.references.float64_cell import CellTrace, Gradients
 
 
 @fault(
@@ -23,18 +23,18 @@ from parity_tests.references.float64_cell import Gradients, Tape
     look="look for `+ b` both at `x @ Wx` and at `h @ Wh`.",
     variants=(
         {},
-        {"own": True},
+        {"own_backward": True},
     ),
 )
-class _BiasTwice(Twin):
-    own = False
+class BiasTwice(FaultyLoop):
+    own_backward = False
 
     def biases(self, weights: Weights) -> list[Array]:
         return 2 * super().biases(weights)
 
-    def parameter_gradients(self, tape: Tape, dz: Array) -> tuple[Array, Array, Array]:
-        dWx, dWh, db = super().parameter_gradients(tape, dz)
-        return dWx, dWh, 2 * db if self.own else db
+    def parameter_gradients(self, trace: CellTrace, dz: Array) -> tuple[Array, Array, Array]:
+        dWx, dWh, db = super().parameter_gradients(trace, dz)
+        return dWx, dWh, 2 * db if self.own_backward else db
 
 
 @fault(
@@ -43,18 +43,18 @@ class _BiasTwice(Twin):
     look="look for `+ b` that is missing, and for the default of the option `bias`, which is True.",
     variants=(
         {},
-        {"own": True},
+        {"own_backward": True},
     ),
 )
-class _NoBias(Twin):
-    own = False
+class NoBias(FaultyLoop):
+    own_backward = False
 
     def biases(self, weights: Weights) -> list[Array]:
         return []
 
-    def parameter_gradients(self, tape: Tape, dz: Array) -> tuple[Array, Array, Array]:
-        dWx, dWh, db = super().parameter_gradients(tape, dz)
-        return dWx, dWh, 0 * db if self.own else db
+    def parameter_gradients(self, trace: CellTrace, dz: Array) -> tuple[Array, Array, Array]:
+        dWx, dWh, db = super().parameter_gradients(trace, dz)
+        return dWx, dWh, 0 * db if self.own_backward else db
 
 
 @fault(
@@ -63,69 +63,71 @@ class _NoBias(Twin):
     look="look for `- b`.",
     variants=(
         {},
-        {"own": True},
+        {"own_backward": True},
     ),
 )
-class _MinusBias(_NoBias):
+class MinusBias(NoBias):
     def biases(self, weights: Weights) -> list[Array]:
-        return [-b for b in Twin.biases(self, weights)]
+        return [-b for b in FaultyLoop.biases(self, weights)]
 
-    def parameter_gradients(self, tape: Tape, dz: Array) -> tuple[Array, Array, Array]:
-        dWx, dWh, db = Twin.parameter_gradients(self, tape, dz)
-        return dWx, dWh, -db if self.own else db
+    def parameter_gradients(self, trace: CellTrace, dz: Array) -> tuple[Array, Array, Array]:
+        dWx, dWh, db = FaultyLoop.parameter_gradients(self, trace, dz)
+        return dWx, dWh, -db if self.own_backward else db
 
 
 @fault(
     "bias at some steps only",
     sentence="The bias is missing at the first step, or at all others:",
     look="look for a first step that is written apart.",
-    kinds=SEQUENCES,
-    variants=tuple({"at_first": first, "own": own} for first in (False, True) for own in (False, True)),
+    layers=SEQUENCES,
+    variants=tuple(
+        {"at_first": first, "own_backward": own} for first in (False, True) for own in (False, True)
+    ),
 )
-class _BiasAtSomeSteps(Twin):
+class BiasAtSomeSteps(FaultyLoop):
     """The bias is missing at step 0, or at all others."""
 
     at_first = False
-    own = False
+    own_backward = False
 
-    def step(self, tape: Tape, t: int, recurrent: Array) -> None:
+    def step(self, trace: CellTrace, t: int, recurrent: Array) -> None:
         if (t == 0) != self.at_first:
-            recurrent = recurrent - sum(self.biases(tape.weights), np.zeros(self.case.H))
-        super().step(tape, t, recurrent)
+            recurrent = recurrent - sum(self.biases(trace.weights), np.zeros(self.case.H))
+        super().step(trace, t, recurrent)
 
-    def parameter_gradients(self, tape: Tape, dz: Array) -> tuple[Array, Array, Array]:
-        dWx, dWh, db = super().parameter_gradients(tape, dz)
-        return dWx, dWh, (dz[:1] if self.at_first else dz[1:]).sum(axis=(0, 2)) if self.own else db
+    def parameter_gradients(self, trace: CellTrace, dz: Array) -> tuple[Array, Array, Array]:
+        dWx, dWh, db = super().parameter_gradients(trace, dz)
+        return dWx, dWh, (dz[:1] if self.at_first else dz[1:]).sum(axis=(0, 2)) if self.own_backward else db
 
 
-class _Rewoven(Twin):
+class MatricesSwapped(FaultyLoop):
     """The cells' matrices are rewritten; the gradients are turned back to where they belong, or not."""
 
-    turns_back = True
+    swaps_gradients_back = True
     forward_only = False
 
-    def woven(self, Wx: Array, Wh: Array) -> tuple[Array, Array]:
+    def swap_matrices(self, Wx: Array, Wh: Array) -> tuple[Array, Array]:
         """What the layer takes for Wx and Wh; applied twice it gives them back."""
         raise NotImplementedError
 
     def cells(self, call: Call) -> Sequence[Weights]:
         result = []
         for cell in super().cells(call):
-            Wx, Wh = self.woven(cell.Wx, cell.Wh)
+            Wx, Wh = self.swap_matrices(cell.Wx, cell.Wh)
             result.append(replace(cell, Wx=Wx, Wh=Wh))
         return result
 
-    def recalled(self, tapes: list[Tape]) -> list[Tape]:
+    def backward_traces(self, traces: list[CellTrace]) -> list[CellTrace]:
         if self.forward_only:
-            for tape in tapes:
-                Wx, Wh = self.woven(tape.weights.Wx, tape.weights.Wh)
-                tape.weights = replace(tape.weights, Wx=Wx, Wh=Wh)
-        return tapes
+            for trace in traces:
+                Wx, Wh = self.swap_matrices(trace.weights.Wx, trace.weights.Wh)
+                trace.weights = replace(trace.weights, Wx=Wx, Wh=Wh)
+        return traces
 
-    def filed(self, gradients: list[Gradients]) -> list[Gradients]:
-        if self.turns_back and not self.forward_only:
+    def by_parameter_name(self, gradients: list[Gradients]) -> list[Gradients]:
+        if self.swaps_gradients_back and not self.forward_only:
             for found in gradients:
-                found.dWx, found.dWh = self.woven(found.dWx, found.dWh)
+                found.dWx, found.dWh = self.swap_matrices(found.dWx, found.dWh)
         return gradients
 
 
@@ -136,21 +138,21 @@ class _Rewoven(Twin):
     variants=(
         {},
         {"forward_only": True},
-        {"turns_back": False},
+        {"swaps_gradients_back": False},
     ),
 )
-class _WhTransposed(_Rewoven):
-    def woven(self, Wx: Array, Wh: Array) -> tuple[Array, Array]:
+class WhTransposed(MatricesSwapped):
+    def swap_matrices(self, Wx: Array, Wh: Array) -> tuple[Array, Array]:
         return Wx, Wh.swapaxes(-1, -2)
 
 
-class _WxTransposed(_Rewoven):
-    def woven(self, Wx: Array, Wh: Array) -> tuple[Array, Array]:
+class WxTransposed(MatricesSwapped):
+    def swap_matrices(self, Wx: Array, Wh: Array) -> tuple[Array, Array]:
         return (Wx.swapaxes(-1, -2) if Wx.shape[-1] == Wx.shape[-2] else Wx), Wh
 
 
-class _BothTransposed(_Rewoven):
-    def woven(self, Wx: Array, Wh: Array) -> tuple[Array, Array]:
+class BothTransposed(MatricesSwapped):
+    def swap_matrices(self, Wx: Array, Wh: Array) -> tuple[Array, Array]:
         return (Wx.swapaxes(-1, -2) if Wx.shape[-1] == Wx.shape[-2] else Wx), Wh.swapaxes(-1, -2)
 
 
@@ -159,11 +161,11 @@ register(
     sentence="The input's weights are used transposed where D = H:",
     look="look for `x @ Wx.T` where `x @ Wx` is due (torch's weight_ih is Wx.T).",
     loops=(
-        _WxTransposed,
-        _WxTransposed.with_params(forward_only=True),
-        _WxTransposed.with_params(turns_back=False),
-        _BothTransposed,
-        _BothTransposed.with_params(turns_back=False),
+        WxTransposed,
+        WxTransposed.with_params(forward_only=True),
+        WxTransposed.with_params(swaps_gradients_back=False),
+        BothTransposed,
+        BothTransposed.with_params(swaps_gradients_back=False),
     ),
 )
 
@@ -175,11 +177,11 @@ register(
     variants=(
         {},
         {"forward_only": True},
-        {"turns_back": False},
+        {"swaps_gradients_back": False},
     ),
 )
-class _Swapped(_Rewoven):
-    def woven(self, Wx: Array, Wh: Array) -> tuple[Array, Array]:
+class WxAndWhSwapped(MatricesSwapped):
+    def swap_matrices(self, Wx: Array, Wh: Array) -> tuple[Array, Array]:
         return (Wh, Wx) if Wx.shape == Wh.shape else (Wx, Wh)
 
 
@@ -187,13 +189,13 @@ class _Swapped(_Rewoven):
     "one bias used twice",
     sentence="One of the two biases is added twice and the other never:",
     look="look for `bias_ih` where `bias_hh` is due, or the reverse.",
-    kinds=("nn", "nncell"),
+    layers=("nn", "nncell"),
     variants=(
         {},
         {"which": 1},
     ),
 )
-class _OneBias(Twin):
+class OneBiasTwice(FaultyLoop):
     """One bias is used twice, the other never."""
 
     which = 0
@@ -207,15 +209,15 @@ class _OneBias(Twin):
     "one bias left out",
     sentence="One of the two biases is never added:",
     look="look for `bias_ih + bias_hh`.",
-    kinds=("nn", "nncell"),
+    layers=("nn", "nncell"),
     variants=(
         {},
         {"which": 1},
     ),
 )
-class _LostBias(_OneBias):
+class OneBiasLost(OneBiasTwice):
     def biases(self, weights: Weights) -> list[Array]:
-        both = Twin.biases(self, weights)
+        both = FaultyLoop.biases(self, weights)
         return [both[self.which]] if len(both) == 2 else both
 
 
@@ -223,19 +225,19 @@ class _LostBias(_OneBias):
     "layers share weights",
     sentence="All layers use weights of the first:",
     look="look for the index of the layer in the name of the weights.",
-    kinds=STACKS,
+    layers=STACKS,
     variants=tuple({"everything": e, "together": t} for e in (False, True) for t in (False, True)),
 )
 @fault(
     "directions share weights",
     sentence="The reverse direction uses weights of the forward direction:",
     look="look for the suffix `_reverse` in the name of the weights.",
-    kinds=STACKS,
+    layers=STACKS,
     variants=tuple(
         {"over_layers": False, "everything": e, "together": t} for e in (True, False) for t in (True, False)
     ),
 )
-class _SharedWeights(Twin):
+class SharedWeights(FaultyLoop):
     """Recurrent weights, or all where shapes allow, of other cells are used."""
 
     over_layers = True
@@ -260,7 +262,7 @@ class _SharedWeights(Twin):
                 result.append(replace(cell, Wh=other.Wh))
         return result
 
-    def filed(self, gradients: list[Gradients]) -> list[Gradients]:
+    def by_parameter_name(self, gradients: list[Gradients]) -> list[Gradients]:
         if self.together:
             for i, found in enumerate(gradients):
                 other = gradients[self.source(i)]
@@ -277,9 +279,9 @@ class _SharedWeights(Twin):
     "weight_hh loaded transposed",
     sentence="After load_state_dict the recurrent weights are used transposed; updated in place they are right:",
     look="look for `.T` in load_state_dict.",
-    kinds=("nn", "nncell"),
+    layers=("nn", "nncell"),
 )
-class _LoadedTransposed(Twin):
+class LoadedTransposed(FaultyLoop):
     """weight_hh is stored transposed when it is loaded, and right when it is updated in place."""
 
     loaded = False

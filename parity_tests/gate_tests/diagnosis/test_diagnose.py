@@ -13,12 +13,12 @@ from parity_tests.cases.case import Case
 from parity_tests.cases.features import restricted
 from parity_tests.cases.tensors import Answer
 from parity_tests.diagnosis.diagnose import Diagnosis, diagnose
-from parity_tests.diagnosis.faults.catalogue import FAULTS, ORDER
-from parity_tests.diagnosis.faults.faulty_loop import Fault, PiecesClash, Twin, Variant
+from parity_tests.diagnosis.faults.catalogue import CATALOGUE, ORDER
+from parity_tests.diagnosis.faults.faulty_loop import Fault, FaultyLoop, PiecesClash, Variant
 from parity_tests.diagnosis.samples import Ask
-from parity_tests.diagnosis.symptoms import SIGNS
+from parity_tests.diagnosis.symptoms import SYMPTOMS
 from parity_tests.gate_tests.people import CELLS, LAYERS, MODULES, RIGHT_LAYERS, RIGHT_MODULES
-from parity_tests.references.rounding import Still
+from parity_tests.references.rounding import NoNoise
 from parity_tests.report import Finding
 from parity_tests.selftest.catalogue_run import answering, natives
 from parity_tests.subjects.drivers import Performance
@@ -244,19 +244,19 @@ def unpacked(case: Case) -> Case:
 
 
 def test_names_are_unique() -> None:
-    names = [fault.name for fault in FAULTS] + [sign.name for sign in SIGNS]
+    names = [fault.name for fault in CATALOGUE] + [symptom.name for symptom in SYMPTOMS]
     assert len(names) == len({*names})
-    assert all("{" not in fault.look for fault in FAULTS)
+    assert all("{" not in fault.look for fault in CATALOGUE)
 
 
 def test_every_fault_has_a_place_in_the_order_of_preference() -> None:
-    assert [fault.name for fault in FAULTS] == [*ORDER]
+    assert [fault.name for fault in CATALOGUE] == [*ORDER]
 
 
-@pytest.mark.parametrize("fault", [pytest.param(f, id=f.name) for f in FAULTS if f.name != LARGE])
+@pytest.mark.parametrize("fault", [pytest.param(f, id=f.name) for f in CATALOGUE if f.name != LARGE])
 def test_every_twin_is_told_from_all_others(fault: Fault) -> None:
     for twin in fault.loops:
-        named: Iterable[list[Diagnosis]] = (diagnose(kind, twin_of(twin), []) for kind in fault.kinds)
+        named: Iterable[list[Diagnosis]] = (diagnose(kind, twin_of(twin), []) for kind in fault.layers)
         first = next((found for found in named if found), [])
         assert first, twin
         name = first[0].fault
@@ -355,7 +355,7 @@ def altered(change: Callable[[Case, int, Answer], Answer]) -> Ask:
     """A subject that is right but for a change of each call's tensors."""
 
     def ask(case: Case) -> Performance:
-        spreads = Twin(case, Still(case)).spreads(calls_of(case))
+        spreads = FaultyLoop(case, NoNoise(case)).spreads(calls_of(case))
         right = [{name: runs[0].copy() for name, runs in spread.runs.items()} for spread in spreads]
         return Performance([natives(case, change(case, n, tensors)) for n, tensors in enumerate(right)])
 
@@ -370,7 +370,7 @@ def clue(change: Callable[[Case, int, Answer], Answer]) -> str:
 
 
 def test_two_faults_at_once_are_both_named() -> None:
-    twins = {fault.name: fault.loops[0] for fault in FAULTS}
+    twins = {fault.name: fault.loops[0] for fault in CATALOGUE}
     both = "carry through Wh not transposed", "dWh with the state after the step"
     pair = twins[both[0]].combined_with(twins[both[1]])
     (found,) = diagnose("time", twin_of(pair), [])
@@ -382,18 +382,18 @@ def test_two_faults_at_once_are_both_named() -> None:
 def test_two_faults_run_together_or_are_refused(kind: str) -> None:
     case = Case.parse(SMALL[kind])
     calls = calls_of(case)
-    loops = [fault.loops[0] for fault in FAULTS if kind in fault.kinds]
+    loops = [fault.loops[0] for fault in CATALOGUE if kind in fault.layers]
     refused = 0
     for first, second in [*permutations(loops, 2)][::SOME_PAIRS]:
         try:
-            first.combined_with(second).for_case(case, Still(case)).spreads(calls)
+            first.combined_with(second).for_case(case, NoNoise(case)).spreads(calls)
         except PiecesClash:
             refused += 1
     assert refused
 
 
 def test_faults_that_bring_the_same_name_are_refused() -> None:
-    loops = {fault.name: fault.loops[0] for fault in FAULTS}
+    loops = {fault.name: fault.loops[0] for fault in CATALOGUE}
     with pytest.raises(PiecesClash, match="changed"):
         loops["dWh transposed"].combined_with(loops["db multiplied by the input"])
     with pytest.raises(PiecesClash, match="one fault"):
@@ -402,7 +402,7 @@ def test_faults_that_bring_the_same_name_are_refused() -> None:
 
 def test_a_parameter_that_a_fault_does_not_have_is_refused() -> None:
     with pytest.raises(TypeError, match="has no parameter lmit"):
-        FAULTS[0].loops[0].with_params(lmit=1.0)
+        CATALOGUE[0].loops[0].with_params(lmit=1.0)
 
 
 def test_what_is_left_is_said() -> None:
