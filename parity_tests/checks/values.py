@@ -9,7 +9,7 @@ from parity_tests.cases.arrays import DTYPES, Array, Call, calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import SECOND_BIAS, Answer, family, native, time_axis
 from parity_tests.references.float64_loop import Loop
-from parity_tests.references.rounding import Magnitudes, Noise, unit_roundoff
+from parity_tests.references.rounding import RoundingNoise, SumBounds, unit_roundoff
 from parity_tests.references.tolerance import Allowance, Comparison, allowance, compare, exact
 from parity_tests.report import Finding, Report, Tally
 from parity_tests.subjects.drivers import call_label
@@ -116,7 +116,7 @@ def allowances_of(case: Case, calls: Sequence[Call], truths: Sequence[Answer]) -
         ReferenceFault: the unperturbed loop is further from the truth than is allowed.
     """
     u, tiny = unit_roundoff(case.dtype), float(np.finfo(DTYPES[case.dtype]).tiny)
-    magnitudes = Magnitudes(case)
+    magnitudes = SumBounds(case)
     # Every number in it is a multiple of 1/2.
     if case.whole and (spreads := Loop(case, magnitudes).spreads(calls)) and magnitudes.largest < 0.25 / u:
         return [
@@ -132,7 +132,7 @@ def allowances_of(case: Case, calls: Sequence[Call], truths: Sequence[Answer]) -
                 for name, runs in spread.runs.items()
             },
         )
-        for truth, spread in zip(truths, Loop(case, Noise(case)).spreads(calls), strict=True)
+        for truth, spread in zip(truths, Loop(case, RoundingNoise(case)).spreads(calls), strict=True)
     ]
 
 

@@ -5,11 +5,19 @@ from dataclasses import dataclass, replace
 
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import TENSORS, family
-from parity_tests.diagnosis.hints import clues, random_sign
-from parity_tests.diagnosis.matching import Suspect, answers, fitting, holds, partial, suspects, together
-from parity_tests.diagnosis.probe_cases import FURTHER, PANEL
-from parity_tests.diagnosis.samples import Ask, Sample, take
-from parity_tests.diagnosis.symptoms import SINGLE, direct
+from parity_tests.diagnosis.hints import hints, randomness_symptom
+from parity_tests.diagnosis.matching import (
+    Candidate,
+    answers,
+    candidates,
+    find_pair,
+    matches_everywhere,
+    matching_candidates,
+    partial_matches,
+)
+from parity_tests.diagnosis.probe_cases import PROBE_CASES, TIE_BREAKER_CASES
+from parity_tests.diagnosis.samples import Ask, Sample, sample_subject
+from parity_tests.diagnosis.symptoms import SINGLE, observed_symptoms
 from parity_tests.report import Finding
 
 OF_NUMBERS = ("values", "non-finite values")
@@ -38,12 +46,12 @@ class Diagnosis:
     explains: frozenset[tuple[str, str]]
 
 
-def whole(case: Case) -> Case:
+def no_restriction(case: Case) -> Case:
     """Ask about every case as it is."""
     return case
 
 
-def diagnose(kind: str, ask: Ask, findings: Sequence[Finding], fit: Fit = whole) -> list[Diagnosis]:
+def diagnose(kind: str, ask: Ask, findings: Sequence[Finding], fit: Fit = no_restriction) -> list[Diagnosis]:
     """Name the fault of a subject.
 
     Args:
@@ -55,9 +63,9 @@ def diagnose(kind: str, ask: Ask, findings: Sequence[Finding], fit: Fit = whole)
     samples = _samples(kind, ask, findings, fit)
     whats = {(finding.check, finding.tensor) for finding in findings}
     result = []
-    for seen in direct(samples):
+    for seen in observed_symptoms(samples):
         explains = frozenset(w for w in whats if w[0] == seen.check and w[1] in seen.tensors)
-        name = seen.sign.name if seen.sign else None
+        name = seen.symptom.name if seen.symptom else None
         result.append(Diagnosis(name, None if name else seen.text, seen.text, explains))
     numbers = [sample for sample in samples if sample.got and sample.case.plant == "none"]
     if any(sample.all_wrong for sample in numbers):
@@ -79,9 +87,9 @@ def _samples(kind: str, ask: Ask, findings: Sequence[Finding], fit: Fit) -> list
     # How far NaN and infinity get depends on more than the fault.
     own = {case for case in own if case.plant == "none"}
     small = sorted(
-        (case for case in own - {*PANEL[kind]} if case.T * case.cells <= LARGEST), key=lambda c: c.size
+        (case for case in own - {*PROBE_CASES[kind]} if case.T * case.cells <= LARGEST), key=lambda c: c.size
     )
-    return [take(case, ask) for case in dict.fromkeys(map(fit, (*PANEL[kind], *small[:3])))]
+    return [sample_subject(case, ask) for case in dict.fromkeys(map(fit, (*PROBE_CASES[kind], *small[:3])))]
 
 
 def _named(
@@ -93,32 +101,32 @@ def _named(
 ) -> list[Diagnosis]:
     wrong = frozenset(family(name) for sample in samples for name in sample.all_wrong)
     explained = frozenset(what for what in whats if what[0] in OF_NUMBERS)
-    found = suspects(kind, samples)
-    fits = _told_apart(kind, ask, fitting(found, samples), fit)
-    rounded = bool(fits) and all(suspect.twin.coarse for suspect in fits)
-    sign = random_sign(samples, ask) if rounded or not fits else None
-    if sign:
-        return [Diagnosis(sign.name, None, f"{sign.sentence} {_listed(wrong, samples)}", explained)]
+    found = candidates(kind, samples)
+    fits = _told_apart(kind, ask, matching_candidates(found, samples), fit)
+    rounded = bool(fits) and all(candidate.variant.loop.inner_roundoff for candidate in fits)
+    symptom = randomness_symptom(samples, ask) if rounded or not fits else None
+    if symptom:
+        return [Diagnosis(symptom.name, None, f"{symptom.sentence} {_listed(wrong, samples)}", explained)]
     if fits:
-        names = list(dict.fromkeys(suspect.faults[0].name for suspect in fits))
-        text = " Or: ".join(dict.fromkeys(suspect.sentence for suspect in fits))
+        names = list(dict.fromkeys(candidate.faults[0].name for candidate in fits))
+        text = " Or: ".join(dict.fromkeys(candidate.sentence for candidate in fits))
         return [Diagnosis(", or ".join(names), None, f"{text} {_listed(wrong, samples)}", explained)]
-    parts = partial(found, samples)
-    both = together([suspect for suspect, _ in parts], found, samples)
+    parts = partial_matches(found, samples)
+    both = find_pair([candidate for candidate, _ in parts], found, samples)
     if both:
         name = ", and ".join(fault.name for fault in both[0].faults)
         return [Diagnosis(name, None, f"Two faults. {both[0].sentence} {_listed(wrong, samples)}", explained)]
-    text = clues(samples, ask, fit)
+    text = hints(samples, ask, fit)
     if parts:
-        suspect, tensors = parts[0]
+        candidate, tensors = parts[0]
         families = frozenset(map(family, tensors))
         mine = frozenset(what for what in explained if family(what[1]) in families)
         rest = wrong - families
         if rest:
             first = Diagnosis(
-                suspect.faults[0].name,
+                candidate.faults[0].name,
                 None,
-                f"{suspect.sentence} That explains {_words(families)}; {_words(rest)} {_are(rest)} wrong in another way.",
+                f"{candidate.sentence} That explains {_words(families)}; {_words(rest)} {_are(rest)} wrong in another way.",
                 mine,
             )
             message = f"{_words(rest)} {_are(rest)} wrong in a way that has no name here. {text}".rstrip()
@@ -126,33 +134,35 @@ def _named(
     return [Diagnosis(None, text, text, explained)]
 
 
-def _told_apart(kind: str, ask: Ask, fits: list[Suspect], fit: Fit) -> list[Suspect]:
+def _told_apart(kind: str, ask: Ask, fits: list[Candidate], fit: Fit) -> list[Candidate]:
     """Those that also hold on a further case in which they differ."""
     fits = _once(fits)
-    for case in FURTHER[kind]:
+    for case in TIE_BREAKER_CASES[kind]:
         if len(fits) < 2:
             break
-        sample = take(fit(case), ask)
+        sample = sample_subject(fit(case), ask)
         texts = {
             str(
                 [
                     {name: value.tobytes() for name, value in answer.items()}
-                    for answer in answers(s.twin, sample)
+                    for answer in answers(s.variant, sample)
                 ]
             )
             for s in fits
         }
         if len(texts) > 1 and sample.got:
-            fits = [suspect for suspect in fits if holds(suspect.twin, [sample])] or fits
+            fits = [
+                candidate for candidate in fits if matches_everywhere(candidate.variant, [sample])
+            ] or fits
     return fits
 
 
-def _once(fits: list[Suspect]) -> list[Suspect]:
-    """One suspect for each name; what no case of the panel shows is left to the first."""
-    unique: dict[str, Suspect] = {}
-    for suspect in fits:
-        unique.setdefault(suspect.faults[0].name, suspect)
-    exact = [suspect for suspect in unique.values() if not suspect.twin.coarse]
+def _once(fits: list[Candidate]) -> list[Candidate]:
+    """One candidate for each name; what no case of the panel shows is left to the first."""
+    unique: dict[str, Candidate] = {}
+    for candidate in fits:
+        unique.setdefault(candidate.faults[0].name, candidate)
+    exact = [candidate for candidate in unique.values() if not candidate.variant.loop.inner_roundoff]
     return exact or list(unique.values())[:1]
 
 

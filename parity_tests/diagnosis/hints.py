@@ -9,21 +9,21 @@ import numpy as np
 from parity_tests.cases.arrays import Array, Call
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import Answer, family
-from parity_tests.diagnosis.samples import Ask, Sample, take
-from parity_tests.diagnosis.symptoms import EVALUATED, RANDOM, UNLOADED, Sign
+from parity_tests.diagnosis.samples import Ask, Sample, sample_subject
+from parity_tests.diagnosis.symptoms import EVALUATED, RANDOM, UNLOADED, Symptom
 from parity_tests.references.float64_loop import Loop
-from parity_tests.references.rounding import Still
+from parity_tests.references.rounding import NoNoise
 
 MOST_CONDITIONS = 3
 """Stated of one subject."""
 
 
-def random_sign(samples: Sequence[Sample], ask: Ask) -> Sign | None:
+def randomness_symptom(samples: Sequence[Sample], ask: Ask) -> Symptom | None:
     """What random numbers stand for, if the subject gives any."""
     wrong = [sample for sample in samples if sample.all_wrong]
     # In a large one chance does not leave all as it was.
     first_time = max(wrong, key=lambda sample: sample.case.size)
-    again = take(first_time.case, ask)
+    again = sample_subject(first_time.case, ask)
     same = all(
         np.array_equal(value, second[name], equal_nan=True)
         for first, second in zip(first_time.got, again.got, strict=False)
@@ -40,7 +40,7 @@ def random_sign(samples: Sequence[Sample], ask: Ask) -> Sign | None:
     return RANDOM
 
 
-def clues(samples: Sequence[Sample], ask: Ask, fit: Callable[[Case], Case]) -> str:
+def hints(samples: Sequence[Sample], ask: Ask, fit: Callable[[Case], Case]) -> str:
     """All that can be said: where it is wrong, and how."""
     wrong = [sample for sample in samples if sample.all_wrong]
     where = f"Wrong in {len(wrong)} of {len(samples)} cases."
@@ -93,7 +93,7 @@ def conditions(samples: Sequence[Sample], ask: Ask, fit: Callable[[Case], Case])
             continue
         # The arrays, too, are others in another case: one that is right may be so by chance.
         others = [_changed(base, {**change, "seed": base.seed + more}, fit) for more in range(3)]
-        if all(other is None or holds(other) or not take(other, ask).all_wrong for other in others):
+        if all(other is None or holds(other) or not sample_subject(other, ask).all_wrong for other in others):
             stated += 1
             yield f"Only with {text}."
     first_calls_right = all(not sample.wrong[0] for sample in samples if sample.wrong)
@@ -114,7 +114,7 @@ def _length(
         case = _changed(shortest, {"T": middle}, fit)
         if case is None:
             return
-        if take(case, ask).all_wrong:
+        if sample_subject(case, ask).all_wrong:
             most = middle
         else:
             least = middle
@@ -274,7 +274,7 @@ def _without(samples: Sequence[Sample], change: Callable[[Call], Call]) -> dict[
     """The answers to the calls without something, by sample and number of the call."""
     result = {}
     for sample in samples:
-        loop = Loop(sample.case, Still(sample.case))
+        loop = Loop(sample.case, NoNoise(sample.case))
         for number, answer in enumerate(loop.answers([change(call) for call in sample.calls])):
             result[id(sample), number] = answer
     return result

@@ -10,78 +10,78 @@ from parity_tests.cases.arrays import Array
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import Answer
 from parity_tests.diagnosis.faults.catalogue import of_kind
-from parity_tests.diagnosis.faults.faulty_loop import Fault, Twin
+from parity_tests.diagnosis.faults.faulty_loop import Fault, PiecesClash, Variant
 from parity_tests.diagnosis.samples import Sample, measured
-from parity_tests.references.rounding import Noise, Still, pools
+from parity_tests.references.rounding import NoNoise, RoundingNoise, noise_tables
 from parity_tests.references.tolerance import compare
 
-COARSE = 2.0**-12
+LOW_PRECISION_ROUNDOFF = 2.0**-12
 """The unit roundoff from which on a precision explains nearly any error, unless it is held to more."""
-MOVED = 24.0
+MAX_ROUNDOFFS = 24.0
 """How many of its roundoffs a tensor may be off by."""
-MOST_PAIRS = 500
+MAX_PAIRS = 500
 """Of twins tried together."""
 
 
-class Coarse(Noise):
+class LowerPrecisionNoise(RoundingNoise):
     """That of a lower precision inside."""
 
     def __init__(self, case: Case, u: float) -> None:
         super().__init__(case)
         if u > self.u:
             self.u = u
-            self.relative_pool, self.absolute_pool = pools(u)
+            self.relative_table, self.absolute_table = noise_tables(u)
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
-    """A fault, or two, with a twin that may be the subject's."""
+class Candidate:
+    """A fault, or two, with a variant that may be the subject's."""
 
     faults: tuple[Fault, ...]
-    twin: type[Twin]
+    variant: Variant
 
     @property
     def sentence(self) -> str:
         """What the numbers show, and where to look."""
-        constants = self.twin.constants
+        constants = self.variant.constants
         return " ".join(f"{fault.sentence.format(**constants)} {fault.look}" for fault in self.faults)
 
 
-def suspects(kind: str, samples: Sequence[Sample]) -> list[Suspect]:
-    """Every twin of a kind, with the constants that the numbers give it."""
+def candidates(kind: str, samples: Sequence[Sample]) -> list[Candidate]:
+    """Every variant of a kind, with the constants that the numbers give it."""
     found = []
     with np.errstate(all="ignore"):
-        for fault, twin in of_kind(kind):
+        for fault, variant in of_kind(kind):
             # A constant may follow from a tensor that the subject does not answer.
             with suppress(KeyError):
-                found += [Suspect((fault,), inferred) for inferred in twin.infer(samples)]
-    return [suspect for suspect in found if _is_fine_enough(suspect.twin, samples)]
+                found += [Candidate((fault,), inferred) for inferred in variant.infer(samples)]
+    return [candidate for candidate in found if _is_fine_enough(candidate.variant, samples)]
 
 
-def _is_fine_enough(twin: type[Twin], samples: Sequence[Sample]) -> bool:
+def _is_fine_enough(variant: Variant, samples: Sequence[Sample]) -> bool:
     """A lower precision inside moves no tensor by much: else it is no explanation."""
-    return twin.coarse < COARSE or all(
-        _near(value, truth[name], MOVED * twin.coarse)
+    return variant.loop.inner_roundoff < LOW_PRECISION_ROUNDOFF or all(
+        _near(value, truth[name], MAX_ROUNDOFFS * variant.loop.inner_roundoff)
         for sample in samples
         for got, truth in zip(sample.got, sample.truths, strict=False)
         for name, value in got.items()
     )
 
 
-def answers(twin: type[Twin], sample: Sample) -> list[Answer]:
-    """What a twin says, without its rounding."""
+def answers(variant: Variant, sample: Sample) -> list[Answer]:
+    """What a variant says, without its rounding."""
     case = sample.case
-    return twin(case, Still(case), sample.got).answers(sample.calls)
+    return variant.for_case(case, NoNoise(case), sample.got).answers(sample.calls)
 
 
-def alike(twin: type[Twin], sample: Sample) -> frozenset[str]:
-    """The tensors in which a twin is about what the subject is, in every call."""
-    loose = max(1e-6 if sample.case.dtype == "f64" else 2e-3, 500 * twin.coarse)
-    if twin.rough:
-        return frozenset().union(*(got.keys() for got in sample.got)) - disagreement(twin, sample)
+def matching_tensors(variant: Variant, sample: Sample) -> frozenset[str]:
+    """The tensors in which a variant is about what the subject is, in every call."""
+    loose = max(1e-6 if sample.case.dtype == "f64" else 2e-3, 500 * variant.loop.inner_roundoff)
+    if variant.loop.ill_conditioned:
+        return frozenset().union(*(got.keys() for got in sample.got)) - differing_tensors(variant, sample)
     different: set[str] = set()
     seen: set[str] = set()
-    for got, mine in zip(sample.got, answers(twin, sample), strict=False):
+    for got, mine in zip(sample.got, answers(variant, sample), strict=False):
         seen |= got.keys()
         different |= {name for name, value in got.items() if not _near(value, mine[name], loose)}
     return frozenset(seen - different)
@@ -93,21 +93,21 @@ def _near(got: Array, mine: Array, loose: float) -> bool:
     return bool((np.abs(got - mine) <= loose * np.abs(mine).max(initial=0.0) + 1e-290).all())
 
 
-def holds(twin: type[Twin], samples: Iterable[Sample]) -> bool:
-    """Whether a twin is the subject, in every tensor of every sample, as close as rounding goes."""
-    return all(not disagreement(twin, sample) for sample in samples)
+def matches_everywhere(variant: Variant, samples: Iterable[Sample]) -> bool:
+    """Whether a variant is the subject, in every tensor of every sample, as close as rounding goes."""
+    return all(not differing_tensors(variant, sample) for sample in samples)
 
 
-def disagreement(twin: type[Twin], sample: Sample) -> frozenset[str]:
-    """The tensors in which a twin is not what the subject is."""
+def differing_tensors(variant: Variant, sample: Sample) -> frozenset[str]:
+    """The tensors in which a variant is not what the subject is."""
     case = sample.case
-    loop = twin(case, Coarse(case, twin.coarse), sample.got)
+    loop = variant.for_case(case, LowerPrecisionNoise(case, variant.loop.inner_roundoff), sample.got)
     mine, limits = measured(case, sample.calls, loop)
-    found = any(isinstance(value, float) for value in twin.constants.values())
+    found = any(isinstance(value, float) for value in variant.constants.values())
     different: set[str] = set()
     for got, answer, allowed in zip(sample.got, mine, limits, strict=False):
         # What rounding decides may be infinite in the one and not in the other.
-        shaky = twin.rough and any(limit.inconclusive.any() for limit in allowed.values())
+        shaky = variant.loop.ill_conditioned and any(limit.inconclusive.any() for limit in allowed.values())
         for name, value in got.items():
             if shaky and not np.isfinite(value).all():
                 continue
@@ -119,18 +119,20 @@ def disagreement(twin: type[Twin], sample: Sample) -> frozenset[str]:
     return frozenset(different)
 
 
-def fitting(found: Sequence[Suspect], samples: Sequence[Sample]) -> list[Suspect]:
-    """The suspects that hold on all samples."""
+def matching_candidates(found: Sequence[Candidate], samples: Sequence[Sample]) -> list[Candidate]:
+    """The candidates that hold on all samples."""
     if not found or not any(sample.all_wrong for sample in samples):
         return []
-    screens = screening(samples)
+    screens = prefilter_cases(samples)
     for screen in screens:
         everything = frozenset().union(*(got.keys() for got in screen.got))
-        found = [suspect for suspect in found if alike(suspect.twin, screen) == everything]
-    return [suspect for suspect in found if holds(suspect.twin, samples)]
+        found = [
+            candidate for candidate in found if matching_tensors(candidate.variant, screen) == everything
+        ]
+    return [candidate for candidate in found if matches_everywhere(candidate.variant, samples)]
 
 
-def screening(samples: Sequence[Sample]) -> list[Sample]:
+def prefilter_cases(samples: Sequence[Sample]) -> list[Sample]:
     """Two samples to begin with: the cheapest that is wrong, and one that shows much of what is."""
     wrong = [sample for sample in samples if sample.all_wrong]
     chosen = [sample for sample in wrong if sample.case.dtype == "f64"] or wrong
@@ -139,64 +141,50 @@ def screening(samples: Sequence[Sample]) -> list[Sample]:
     return [cheapest] if cheapest is fullest else [cheapest, fullest]
 
 
-def partial(found: Sequence[Suspect], samples: Sequence[Sample]) -> list[tuple[Suspect, frozenset[str]]]:
-    """Suspects that are the subject in some of the tensors it has wrong, most of them first.
+def partial_matches(
+    found: Sequence[Candidate], samples: Sequence[Sample]
+) -> list[tuple[Candidate, frozenset[str]]]:
+    """Candidates that are the subject in some of the tensors it has wrong, most of them first.
 
-    What a suspect explains are those tensors in which it holds on every sample.
+    What a candidate explains are those tensors in which it holds on every sample.
     """
-    screen = screening(samples)[-1]
+    screen = prefilter_cases(samples)[-1]
     kept = []
-    for suspect in found:
-        explained = alike(suspect.twin, screen) & screen.all_wrong
-        if explained and not suspect.twin.coarse:
-            kept.append((suspect, explained))
+    for candidate in found:
+        explained = matching_tensors(candidate.variant, screen) & screen.all_wrong
+        if explained and not candidate.variant.loop.inner_roundoff:
+            kept.append((candidate, explained))
     kept.sort(key=lambda pair: -len(pair[1]))
     result = []
     output = "h_n" if screen.case.is_cell else "hs"
     states = {output} & {name for sample in samples for name in sample.all_wrong}
-    for suspect, _ in kept[:12]:
+    for candidate, _ in kept[:12]:
         wrong: frozenset[str] = frozenset().union(*(sample.all_wrong for sample in samples))
         for sample in samples:
-            wrong -= disagreement(suspect.twin, sample)
+            wrong -= differing_tensors(candidate.variant, sample)
         # Gradients of wrong states say nothing by themselves.
         if wrong and not (states - wrong):
-            result.append((suspect, wrong))
+            result.append((candidate, wrong))
     return sorted(result, key=lambda pair: -len(pair[1]))
 
 
-def together(
-    leading: Sequence[Suspect], found: Sequence[Suspect], samples: Sequence[Sample]
-) -> list[Suspect]:
-    """Two faults at once: what suspects become that share a layer with another."""
-    screen = screening(samples)[-1]
+def find_pair(
+    leading: Sequence[Candidate], found: Sequence[Candidate], samples: Sequence[Sample]
+) -> list[Candidate]:
+    """Two faults at once: what candidates become that share a layer with another."""
+    screen = prefilter_cases(samples)[-1]
     everything = frozenset().union(*(got.keys() for got in screen.got))
     tried = 0
     for first in leading:
         for second in found:
-            if first.faults[0].name == second.faults[0].name or second.twin.coarse:
+            if first.faults[0].name == second.faults[0].name or second.variant.loop.inner_roundoff:
                 continue
             tried += 1
-            if tried > MOST_PAIRS:
+            if tried > MAX_PAIRS:
                 return []
-            for order in ((first, second), (second, first)):
-                pair = _joined(*order)
-                if pair and _fits(pair, screen, everything, samples):
-                    return [Suspect((first.faults[0], second.faults[0]), pair)]
+            for one, other in ((first, second), (second, first)):
+                with suppress(PiecesClash):
+                    pair = one.variant.combined_with(other.variant)
+                    if matching_tensors(pair, screen) == everything and matches_everywhere(pair, samples):
+                        return [Candidate((first.faults[0], second.faults[0]), pair)]
     return []
-
-
-def _fits(pair: type[Twin], screen: Sample, everything: frozenset[str], samples: Sequence[Sample]) -> bool:
-    try:
-        return alike(pair, screen) == everything and holds(pair, samples)
-    except (ValueError, TypeError, IndexError, AttributeError, NotImplementedError):
-        return False  # pieces that were not made for one another
-
-
-def _joined(first: Suspect, second: Suspect) -> type[Twin] | None:
-    bases = first.twin, second.twin
-    if issubclass(bases[0], bases[1]) or issubclass(bases[1], bases[0]):
-        return None
-    try:
-        return type("Both", bases, {"constants": bases[1].constants | bases[0].constants})
-    except TypeError:
-        return None  # their pieces cannot stand in one order

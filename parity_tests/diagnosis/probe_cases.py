@@ -74,7 +74,7 @@ _NNCELL = (
     "nncell-B3D4H3-f64-h0-nobias-s10",
     "nncell-B3D4H3-relu-f32-h0-fortran-s11",
 )
-_FURTHER = {
+_TIE_BREAKERS = {
     "time": (
         "B3T5D4H4-f64-h0-gaps-s21",
         "B4T9D3H3-f64-h0-again-s22",
@@ -93,10 +93,12 @@ _FURTHER = {
     ),
     "nncell": ("nncell-B20D4H4-f64-h0-s21", "nncell-B4D5H5-relu-f64-h0-again-s22"),
 }
-PANEL = {
+PROBE_CASES = {
     kind: tuple(Case.parse(token) for token in tokens)
     for kind, tokens in (("time", _TIME), ("cell", _CELL), ("nn", _NN), ("nncell", _NNCELL))
 }
 """By kind; between them every size, option and order of calls that faults hide behind."""
-FURTHER = {kind: tuple(Case.parse(token) for token in tokens) for kind, tokens in _FURTHER.items()}
+TIE_BREAKER_CASES = {
+    kind: tuple(Case.parse(token) for token in tokens) for kind, tokens in _TIE_BREAKERS.items()
+}
 """By kind, cases to tell two faults apart that the panel does not."""

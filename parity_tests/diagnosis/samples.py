@@ -11,7 +11,7 @@ from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import Answer, role
 from parity_tests.checks.values import RunCase, comparisons
 from parity_tests.references.float64_loop import Loop
-from parity_tests.references.rounding import Noise, unit_roundoff
+from parity_tests.references.rounding import RoundingNoise, unit_roundoff
 from parity_tests.references.tolerance import Allowance, allowance
 from parity_tests.subjects.results import Mismatch
 
@@ -73,10 +73,10 @@ def measured(
 @lru_cache(maxsize=256)
 def _right(case: Case) -> tuple[tuple[Call, ...], list[Answer], list[dict[str, Allowance]]]:
     calls = calls_of(case)
-    return calls, *measured(case, calls, Loop(case, Noise(case)))
+    return calls, *measured(case, calls, Loop(case, RoundingNoise(case)))
 
 
-def take(case: Case, ask: Ask) -> Sample:
+def sample_subject(case: Case, ask: Ask) -> Sample:
     """Ask the subject about a case."""
     sample = Sample(case, *_right(case))
     results = ask(case)
@@ -95,7 +95,7 @@ def take(case: Case, ask: Ask) -> Sample:
     return sample
 
 
-def precise(samples: Iterable[Sample]) -> list[Sample]:
+def prefer_float64(samples: Iterable[Sample]) -> list[Sample]:
     """Those in float64, or all if there is none."""
     listed = list(samples)
     return [sample for sample in listed if sample.case.dtype == "f64"] or listed

@@ -7,80 +7,66 @@ from parity_tests.diagnosis.samples import Sample
 
 
 @dataclass(frozen=True)
-class Sign:
-    """A fault that has no twin: its name, its rows of the survey, and what is said of it."""
+class Symptom:
+    """A fault that has no twin: its name, and what is said of it."""
 
     name: str
-    rows: tuple[str, ...]
     sentence: str
 
 
-SINGLE = Sign(
+SINGLE = Symptom(
     "buffers fixed to float32",
-    ("D25",),
     "With float64 parameters results are float32: look for buffers made by `dtype='f'` or `np.float32`.",
 )
-DOUBLE = Sign(
+DOUBLE = Symptom(
     "float32 in, float64 out",
-    ("D27",),
     "With float32 parameters results are float64: look for `np.zeros(shape)` without `dtype=`.",
 )
-SQUEEZED = Sign(
+SQUEEZED = Symptom(
     "squeeze removes the batch axis",
-    ("D21",),
     "Axes of length 1 are lost: look for `squeeze()` without an axis.",
 )
-TRANSPOSED = Sign(
+TRANSPOSED = Symptom(
     "batch and time exchanged",
-    (),
     "The first two axes come exchanged: look for a result left time-major (or batch-first).",
 )
-KEPT_AXIS = Sign(
+KEPT_AXIS = Symptom(
     "batch axis kept for unbatched input",
-    (),
     "For an unbatched input results have a batch axis of 1: look for where it is taken away again.",
 )
-SUMMED = Sign(
+SUMMED = Symptom(
     "directions summed",
-    (),
     "The output is as wide as one direction: look for a sum (or mean) where both are to be concatenated.",
 )
-CUT = Sign(
+CUT = Symptom(
     "output cut to the longest row",
-    (),
     "The output ends with the longest row instead of at T: look for the total length when padding again.",
 )
-ABSENT = Sign(
+ABSENT = Symptom(
     "result never set",
-    (),
     "None stands where an array is due: look for an attribute that the backward does not set.",
 )
-FINAL_ONLY = Sign(
+FINAL_ONLY = Symptom(
     "absent output gradient refused",
-    ("B9",),
     "backward raises if only the gradient of h_n is given: look for the output's gradient that may be None.",
 )
-NO_BIAS = Sign(
+NO_BIAS = Symptom(
     "bias left out by default",
-    ("A11",),
     "The layer raises unless bias=False: look for the default of the option `bias`, which is True.",
 )
-RANDOM = Sign(
+RANDOM = Symptom(
     "random numbers",
-    (),
     "The same case gives other numbers each time: look for random numbers, or memory that is never filled.",
 )
-EVALUATED = Sign(
+EVALUATED = Symptom(
     "dropout in evaluation mode",
-    (),
     "In evaluation mode the outputs are random: look for `eval` that dropout does not ask for.",
 )
-UNLOADED = Sign(
+UNLOADED = Symptom(
     "parameters not loaded",
-    (),
     "Before the parameters are updated in place, results are random: look for parameters that load_state_dict leaves out.",
 )
-SIGNS = (
+SYMPTOMS = (
     SINGLE,
     DOUBLE,
     SQUEEZED,
@@ -126,7 +112,7 @@ def _cut(sample: Sample, name: str, got: list[int], want: list[int]) -> bool:
     return name in ("hs", "dx") and len(got) == len(want) and differing == [longest]
 
 
-_SHAPES: tuple[tuple[Sign, Shows], ...] = (
+_SHAPES: tuple[tuple[Symptom, Shows], ...] = (
     (KEPT_AXIS, _kept),
     (TRANSPOSED, _exchanged),
     (SUMMED, _summed),
@@ -136,16 +122,16 @@ _SHAPES: tuple[tuple[Sign, Shows], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """Something that is wrong besides the numbers: its sign if known, its words, its check and tensors."""
+class ObservedSymptom:
+    """Something that is wrong besides the numbers: its symptom if known, its words, its check and tensors."""
 
-    sign: Sign | None
+    symptom: Symptom | None
     text: str
     check: str
     tensors: frozenset[str]
 
 
-def direct(samples: Sequence[Sample]) -> list[Seen]:
+def observed_symptoms(samples: Sequence[Sample]) -> list[ObservedSymptom]:
     """What types, shapes, dtypes and exceptions say by themselves."""
     result = []
     unfit = [
@@ -157,11 +143,11 @@ def direct(samples: Sequence[Sample]) -> list[Seen]:
         rows = [(sample, name, got, want) for sample, name, kind, got, want in unfit if kind == check]
         if not rows:
             continue
-        sign = {"type": _of_types, "shape": _of_shapes, "dtype": _of_dtypes}[check](rows)
+        symptom = {"type": _of_types, "shape": _of_shapes, "dtype": _of_dtypes}[check](rows)
         names = frozenset(name for _, name, *_ in rows)
         _, name, got, want = rows[0]
-        text = sign.sentence if sign else f"{name} has the {check} {got} instead of {want}."
-        result.append(Seen(sign, text, check, names))
+        text = symptom.sentence if symptom else f"{name} has the {check} {got} instead of {want}."
+        result.append(ObservedSymptom(symptom, text, check, names))
     raised = [sample for sample in samples if sample.raised]
     if raised:
         result.append(_raised(raised, [sample for sample in samples if not sample.raised]))
@@ -171,20 +157,20 @@ def direct(samples: Sequence[Sample]) -> list[Seen]:
 _Rows = list[tuple[Sample, str, str, str]]
 
 
-def _of_types(rows: _Rows) -> Sign | None:
+def _of_types(rows: _Rows) -> Symptom | None:
     return ABSENT if all(got == "NoneType" for *_, got, _ in rows) else None
 
 
-def _of_dtypes(rows: _Rows) -> Sign | None:
+def _of_dtypes(rows: _Rows) -> Symptom | None:
     if all((got, want) == ("float32", "float64") for *_, got, want in rows):
         return SINGLE
     return DOUBLE if all((got, want) == ("float64", "float32") for *_, got, want in rows) else None
 
 
-def _of_shapes(rows: _Rows) -> Sign | None:
-    for sign, shows in _SHAPES:
+def _of_shapes(rows: _Rows) -> Symptom | None:
+    for symptom, shows in _SHAPES:
         if all(shows(sample, name, _numbers(got), _numbers(want)) for sample, name, got, want in rows):
-            return sign
+            return symptom
     return None
 
 
@@ -192,12 +178,12 @@ def _numbers(shape: str) -> list[int]:
     return [int(part) for part in shape.strip("[]").split(",") if part.strip()]
 
 
-def _raised(raised: Sequence[Sample], fine: Sequence[Sample]) -> Seen:
-    sign = None
+def _raised(raised: Sequence[Sample], fine: Sequence[Sample]) -> ObservedSymptom:
+    symptom = None
     if fine and all(sample.case.given == "final" for sample in raised):
-        sign = FINAL_ONLY
+        symptom = FINAL_ONLY
     elif all(s.case.bias != "nobias" for s in raised) and fine and all(s.case.bias == "nobias" for s in fine):
-        sign = NO_BIAS
+        symptom = NO_BIAS
     where = "in every case" if not fine else f"in {len(raised)} of {len(raised) + len(fine)} cases"
-    text = sign.sentence if sign else f"It raises {where}: {raised[0].raised}"
-    return Seen(sign, text, "raises", frozenset(("",)))
+    text = symptom.sentence if symptom else f"It raises {where}: {raised[0].raised}"
+    return ObservedSymptom(symptom, text, "raises", frozenset(("",)))

@@ -18,7 +18,7 @@ PERTURBED = 8
 RUNS = 1 + PERTURBED
 OVERFLOW_MARGIN = 2.0**-20
 """Of the largest float: beyond it an order of operations may overflow where another does not."""
-KINK = 16.0
+KINK_SPREADS = 16.0
 """A pre-activation of relu within so many of its spreads of 0 may be on either side."""
 
 
@@ -27,7 +27,7 @@ def unit_roundoff(dtype: str) -> float:
     return float(np.finfo(DTYPES[dtype]).eps) / 2
 
 
-class Noise:
+class RoundingNoise:
     """Perturbations of a case's working precision, the same ones for the same case.
 
     The arrays given hold the perturbed runs only, and are changed in place.
@@ -38,23 +38,23 @@ class Noise:
         self.u = unit_roundoff(case.dtype)
         self.limit = float(np.finfo(DTYPES[case.dtype]).max) * OVERFLOW_MARGIN
         """What a gradient or a state of relu must stay below."""
-        self.relative_pool, self.absolute_pool = pools(self.u)
+        self.relative_table, self.absolute_table = noise_tables(self.u)
         self.position = case.seed * 7919
 
-    def _next(self, pool: Array, size: int) -> Array:
-        if size >= len(pool):
-            return np.resize(pool, size)
-        start = self.position % (len(pool) - size)
+    def _next(self, table: Array, size: int) -> Array:
+        if size >= len(table):
+            return np.resize(table, size)
+        start = self.position % (len(table) - size)
         self.position += size
-        return pool[start : start + size]
+        return table[start : start + size]
 
     def relative(self, values: Array) -> None:
         """Multiply every value by its own 1 + 2u r."""
-        values *= self._next(self.relative_pool, values.size).reshape(values.shape)
+        values *= self._next(self.relative_table, values.size).reshape(values.shape)
 
     def absolute(self, values: Array) -> None:
         """Move every value by its own 2u r."""
-        values += self._next(self.absolute_pool, values.size).reshape(values.shape)
+        values += self._next(self.absolute_table, values.size).reshape(values.shape)
 
     def product(self, values: Array, rows: Array, weights: Array) -> None:
         """Perturb ``rows @ weights``, of which ``values`` [..., perturbed, B, H] are the perturbed runs
@@ -65,7 +65,7 @@ class Noise:
         walk *= rows.shape[-1] / 2
         np.sqrt(walk, out=walk)
         walk = walk[:, None] if values.ndim == 4 else walk
-        values += self._next(self.absolute_pool, values.size).reshape(values.shape) * walk
+        values += self._next(self.absolute_table, values.size).reshape(values.shape) * walk
 
     def partial_sums(self, terms: Array, *factors: Array) -> Array:
         """Return ``terms`` [runs, N, H] such that their sum over N, under any of the factors, carries
@@ -73,7 +73,7 @@ class Noise:
         partial sums k .. N, hence in their perturbations."""
         result = terms.copy()
         shape = terms[1:].shape
-        steps = self._next(self.absolute_pool, terms[1:].size).reshape(shape)
+        steps = self._next(self.absolute_table, terms[1:].size).reshape(shape)
         result[1:] *= 1 + np.cumsum(steps[:, ::-1], axis=1)[:, ::-1]
         return result
 
@@ -81,7 +81,7 @@ class Noise:
         """Let relu's slope, [T, runs, B, H] like its pre-activations ``z``, fall on either side of 0
         where rounding may: on each side in half of the perturbed runs."""
         spread = np.abs(z[:, 1:] - z[:, :1]).max(axis=1)
-        places = np.argwhere(np.abs(z[:, 0]) <= KINK * spread)
+        places = np.argwhere(np.abs(z[:, 0]) <= KINK_SPREADS * spread)
         for number, (t, row, unit) in enumerate(places.tolist()):
             slope[t, 1:, row, unit] = _HALVES[number * 29 % len(_HALVES)]
 
@@ -91,7 +91,7 @@ class Noise:
         return np.asarray(relu & ~(np.abs(values[0]).max(axis=-1, initial=0.0) < self.limit))
 
 
-class Still(Noise):
+class NoNoise(RoundingNoise):
     """No noise: one run, as exact as float64 goes."""
 
     def __init__(self, case: Case) -> None:
@@ -115,7 +115,7 @@ class Still(Noise):
         """Perturb nothing."""
 
 
-class Magnitudes(Still):
+class SumBounds(NoNoise):
     """One run that tells how large a sum may become, whatever the order of its terms."""
 
     def __init__(self, case: Case) -> None:
@@ -145,7 +145,7 @@ _HALVES = [
 
 
 @cache
-def pools(u: float) -> tuple[Array, Array]:
+def noise_tables(u: float) -> tuple[Array, Array]:
     """A stretch of 1 + 2u r and one of 2u r; cases read them from anywhere.
 
     r is uniform in (-1, -1/2) and (1/2, 1): never so small that float64, where 2u is a step or two,

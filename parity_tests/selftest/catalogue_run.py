@@ -17,10 +17,10 @@ from parity_tests.checks.contract import FAULTS as CONTRACT
 from parity_tests.checks.contract import contract
 from parity_tests.checks.values import RunCase, judge
 from parity_tests.diagnosis.diagnose import diagnose
-from parity_tests.diagnosis.faults.catalogue import FAULTS
-from parity_tests.diagnosis.faults.faulty_loop import Twin
+from parity_tests.diagnosis.faults.catalogue import CATALOGUE
+from parity_tests.diagnosis.faults.faulty_loop import Variant
 from parity_tests.references.float64_loop import Loop
-from parity_tests.references.rounding import Still
+from parity_tests.references.rounding import NoNoise
 from parity_tests.report import Finding
 from parity_tests.selftest.broken_layers import BROKEN
 from parity_tests.subjects.interfaces import subject_of
@@ -56,7 +56,7 @@ def every_fault() -> list[tuple[str, str]]:
     """Name of each fault in the catalogue, and the check of the contract that names it, or ``""``
     where the numbers do."""
     by_contract = {CONTRACT[check][0]: check for check in BROKEN}
-    numbers = [(fault.name, "") for fault in FAULTS if fault.name not in by_contract]
+    numbers = [(fault.name, "") for fault in CATALOGUE if fault.name not in by_contract]
     return [*numbers, *by_contract.items()]
 
 
@@ -65,10 +65,10 @@ def tried(name: str, check: str) -> Tried:
     start = time.monotonic()
     if check:
         return _by_contract(name, check, start)
-    (fault,) = (fault for fault in FAULTS if fault.name == name)
-    # The first kind of layer, and the first twin, in which it shows.
-    for kind, twin in product((kind for kind in CLASSES if kind in fault.kinds), fault.twins):
-        run_case = answering(twin)
+    (fault,) = (fault for fault in CATALOGUE if fault.name == name)
+    # The first kind of layer, and the first variant, in which it shows.
+    for kind, variant in product((kind for kind in CLASSES if kind in fault.layers), fault.loops):
+        run_case = answering(variant)
         for number in range(MOST):
             findings = _findings(run_case, draw_case(0, number, (kind,)))
             if findings:
@@ -89,19 +89,19 @@ def _findings(run_case: RunCase, case: Case) -> list[Finding]:
 
 
 def truth(case: Case, calls: Sequence[Call]) -> list[Answer]:
-    """The plain loop's answers: torch has nothing to add where a twin of the loop is judged."""
-    answers = Loop(case, Still(case)).answers(calls)
+    """The plain loop's answers: torch has nothing to add where a variant of the loop is judged."""
+    answers = Loop(case, NoNoise(case)).answers(calls)
     return [{**answer, SECOND_BIAS: answer["db"]} if "db" in answer else answer for answer in answers]
 
 
-def answering(twin: type[Twin]) -> RunCase:
-    """A subject that answers with a twin's numbers, in the case's dtype."""
+def answering(variant: Variant) -> RunCase:
+    """A subject that answers with a variant's numbers, in the case's dtype."""
 
     def run_case(case: Case) -> CaseResults:
-        answers = twin(case, Still(case)).answers(calls_of(case))
+        answers = variant.for_case(case, NoNoise(case)).answers(calls_of(case))
         return results_of(
             case,
-            [{name: _rounded(value, twin) for name, value in answer.items()} for answer in answers],
+            [{name: _rounded(value, variant) for name, value in answer.items()} for answer in answers],
         )
 
     return run_case
@@ -118,11 +118,11 @@ def results_of(case: Case, answers: Iterable[Answer]) -> CaseResults:
         )
 
 
-def _rounded(value: Array, twin: type[Twin]) -> Array:
-    """In the precision that is the twin's fault."""
-    if not twin.coarse:
+def _rounded(value: Array, variant: Variant) -> Array:
+    """In the precision that is the variant's fault."""
+    if not variant.loop.inner_roundoff:
         return value
-    digits = round(-np.log2(twin.coarse))
+    digits = round(-np.log2(variant.loop.inner_roundoff))
     mantissa, exponent = np.frexp(value)
     return np.asarray(np.ldexp(np.round(np.ldexp(mantissa, digits)), exponent - digits))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import permutations
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,12 +14,12 @@ from parity_tests.cases.case import Case
 from parity_tests.cases.features import restricted
 from parity_tests.cases.tensors import Answer
 from parity_tests.diagnosis.diagnose import Diagnosis, diagnose
-from parity_tests.diagnosis.faults.catalogue import FAULTS
-from parity_tests.diagnosis.faults.faulty_loop import Fault, Twin
+from parity_tests.diagnosis.faults.catalogue import CATALOGUE, ORDER
+from parity_tests.diagnosis.faults.faulty_loop import Fault, FaultyLoop, PiecesClash, Variant
 from parity_tests.diagnosis.samples import Ask
-from parity_tests.diagnosis.symptoms import SIGNS
+from parity_tests.diagnosis.symptoms import SYMPTOMS
 from parity_tests.gate_tests.people import CELLS, LAYERS, MODULES, RIGHT_LAYERS, RIGHT_MODULES
-from parity_tests.references.rounding import Still
+from parity_tests.references.rounding import NoNoise
 from parity_tests.report import Finding
 from parity_tests.selftest.catalogue_run import answering, results_of
 from parity_tests.subjects.drivers import run_case
@@ -214,6 +215,15 @@ OTHER_CHECKS = {
     *("LoadedByReference", "NewGradientArrays"),
 }
 """Faults that the values of the panel do not show; other checks name them."""
+SMALL = {
+    "time": "B2T2D2H2-f64-h0-again-s1",
+    "cell": "cell-B2D2H2-f64-again-s1",
+    "nn": "nn-B2T2D2H2L2-bi-f64-h0-both-unsorted-p0.25-s1",
+    "nncell": "nncell-B2D2H2-f64-h0-again-s1",
+}
+"""By kind, a case for many pairs of faults."""
+SOME_PAIRS = 11
+"""Every how many-th pair is tried."""
 LARGE = "tanh overflows"
 """Shows at pre-activations beyond those of the panel."""
 
@@ -235,26 +245,19 @@ def unpacked(case: Case) -> Case:
 
 
 def test_names_are_unique() -> None:
-    names = [fault.name for fault in FAULTS] + [sign.name for sign in SIGNS]
+    names = [fault.name for fault in CATALOGUE] + [symptom.name for symptom in SYMPTOMS]
     assert len(names) == len({*names})
-    assert all("{" not in fault.look for fault in FAULTS)
+    assert all("{" not in fault.look for fault in CATALOGUE)
 
 
-def test_every_row_of_values_is_in_the_catalogue() -> None:
-    rows = {row for fault in FAULTS for row in fault.rows} | {row for sign in SIGNS for row in sign.rows}
-    survey = (
-        "A1 A3 A5 A7 A9 A11 B1 B3 B5 B7 B9 B11 B13 B15 C1 C3 C5 C7 C9 C11 C13 C15 C17 C19 C21 D1 D3 D5 D9"
-    )
-    survey += (
-        " D11 D13 D15 D17 D19 D21 D23 D25 D27 D29 D31 D33 D35 D37 D39 E1 E3 E5 E7 E9 E11 E15 E17 E19 F3 F5"
-    )
-    assert {*survey.split()} <= rows
+def test_every_fault_has_a_place_in_the_order_of_preference() -> None:
+    assert [fault.name for fault in CATALOGUE] == [*ORDER]
 
 
-@pytest.mark.parametrize("fault", [pytest.param(f, id=f.name) for f in FAULTS if f.name != LARGE])
+@pytest.mark.parametrize("fault", [pytest.param(f, id=f.name) for f in CATALOGUE if f.name != LARGE])
 def test_every_twin_is_told_from_all_others(fault: Fault) -> None:
-    for twin in fault.twins:
-        named: Iterable[list[Diagnosis]] = (diagnose(kind, twin_of(twin), []) for kind in fault.kinds)
+    for twin in fault.loops:
+        named: Iterable[list[Diagnosis]] = (diagnose(kind, twin_of(twin), []) for kind in fault.layers)
         first = next((found for found in named if found), [])
         assert first, twin
         name = first[0].fault
@@ -345,7 +348,7 @@ def test_what_a_diagnosis_explains_and_says() -> None:
     assert found.clue is None
 
 
-def twin_of(twin: type[Twin]) -> Ask:
+def twin_of(twin: Variant) -> Ask:
     return answering(twin)
 
 
@@ -353,7 +356,7 @@ def altered(change: Callable[[Case, int, Answer], Answer]) -> Ask:
     """A subject that is right but for a change of each call's tensors."""
 
     def ask(case: Case) -> CaseResults:
-        spreads = Twin(case, Still(case)).spreads(calls_of(case))
+        spreads = FaultyLoop(case, NoNoise(case)).spreads(calls_of(case))
         right = [{name: runs[0].copy() for name, runs in spread.runs.items()} for spread in spreads]
         return results_of(case, [change(case, n, tensors) for n, tensors in enumerate(right)])
 
@@ -368,12 +371,39 @@ def clue(change: Callable[[Case, int, Answer], Answer]) -> str:
 
 
 def test_two_faults_at_once_are_both_named() -> None:
-    twins = {fault.name: fault.twins[0] for fault in FAULTS}
+    twins = {fault.name: fault.loops[0] for fault in CATALOGUE}
     both = "carry through Wh not transposed", "dWh with the state after the step"
-    pair = type("Pair", tuple(twins[name] for name in both), {})
+    pair = twins[both[0]].combined_with(twins[both[1]])
     (found,) = diagnose("time", twin_of(pair), [])
     assert found.fault is not None
     assert {*found.fault.split(", and ")} == {*both}
+
+
+@pytest.mark.parametrize("kind", ["time", "cell", "nn", "nncell"])
+def test_two_faults_run_together_or_are_refused(kind: str) -> None:
+    case = Case.parse(SMALL[kind])
+    calls = calls_of(case)
+    loops = [fault.loops[0] for fault in CATALOGUE if kind in fault.layers]
+    refused = 0
+    for first, second in [*permutations(loops, 2)][::SOME_PAIRS]:
+        try:
+            first.combined_with(second).for_case(case, NoNoise(case)).spreads(calls)
+        except PiecesClash:
+            refused += 1
+    assert refused
+
+
+def test_faults_that_bring_the_same_name_are_refused() -> None:
+    loops = {fault.name: fault.loops[0] for fault in CATALOGUE}
+    with pytest.raises(PiecesClash, match="changed"):
+        loops["dWh transposed"].combined_with(loops["db multiplied by the input"])
+    with pytest.raises(PiecesClash, match="one fault"):
+        loops["carry doubled"].combined_with(loops["carry times a constant"].with_params(factor=2.0))
+
+
+def test_a_parameter_that_a_fault_does_not_have_is_refused() -> None:
+    with pytest.raises(TypeError, match="has no parameter lmit"):
+        CATALOGUE[0].loops[0].with_params(lmit=1.0)
 
 
 def test_what_is_left_is_said() -> None:

@@ -1,7 +1,7 @@
 """Layers as people write them, apart from the gate: other code, other style, one fault each.
 
-Each list holds tuples of a tag, a sentence and a class. A tag is a row of the survey of faults that
-people really wrote (A1, B3, ...), or a name of its own.
+Each list holds tuples of a tag, a sentence and a class. A tag is an identifier that tests look names up
+by; layers with the same fault share it.
 """
 
 from parity_tests.gate_tests.people import (

@@ -9,7 +9,7 @@ from parity_tests.cases.arrays import Call, calls_of
 from parity_tests.cases.case import Case
 from parity_tests.checks.values import allowances_of
 from parity_tests.references.float64_loop import Loop, Spread
-from parity_tests.references.rounding import PERTURBED, RUNS, Magnitudes, Noise, unit_roundoff
+from parity_tests.references.rounding import PERTURBED, RUNS, RoundingNoise, SumBounds, unit_roundoff
 from parity_tests.references.tolerance import BLIND, Allowance, K, allowance, compare
 from parity_tests.report import Finding, Report, Tally
 
@@ -18,7 +18,7 @@ SURE = np.asarray(False)
 
 
 def spreads(case: Case, calls: Sequence[Call]) -> list[Spread]:
-    return Loop(case, Noise(case)).spreads(calls)
+    return Loop(case, RoundingNoise(case)).spreads(calls)
 
 
 def allowance_of(case: Case, spread: Spread, name: str) -> Allowance:
@@ -157,7 +157,7 @@ def test_whole_numbers_are_compared_bit_for_bit() -> None:
     assert len(drawn) > 10
     for case in drawn:
         calls = calls_of(case)
-        magnitudes = Magnitudes(case)
+        magnitudes = SumBounds(case)
         truths = [spread.runs for spread in Loop(case, magnitudes).spreads(calls)]
         assert 0 < magnitudes.largest < 2.0**22, case
         # Multiples of 1/2 that float32 holds: no order of operations rounds.

@@ -1,0 +1,221 @@
+"""Faults that clip gradients, or scale them down to a norm."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from parity_tests.cases.arrays import Array
+from parity_tests.diagnosis.faults.faulty_loop import (
+    PARAMETERS,
+    SEQUENCES,
+    Changed,
+    FaultyLoop,
+    Variant,
+    constant_tolerance,
+    fault,
+    largest_magnitude,
+    register,
+    round_constant,
+    solved,
+)
+from parity_tests.diagnosis.samples import Sample, prefer_float64
+from parity_tests.references.float64_cell import CellTrace, Gradients
+
+
+class ClippedGradients(Changed):
+    """Finished gradients of the parameters are clipped."""
+
+    limit: float = 0.5
+
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        return np.clip(value, -self.limit, self.limit)
+
+    @classmethod
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
+        for roles in cls.choices(variant, samples)[:1]:
+            limits = {largest_magnitude(samples, role) for role in roles}
+            if limits and max(limits) > 0:
+                yield variant.with_constants(limit=max(limits), roles=roles)
+
+
+class AllGradientsClipped(ClippedGradients):
+    allowed_roles = ("dx", "dh_0", *PARAMETERS)
+
+
+register(
+    "clipped gradients",
+    sentence="The gradients are clipped to +-{limit:g}:",
+    look="look for `np.clip` in the backward: it belongs to the optimizer.",
+    loops=(ClippedGradients, AllGradientsClipped),
+)
+
+
+@fault(
+    "clipped carry",
+    sentence="What goes back from step to step is clipped to +-{limit:g}:",
+    look="look for `np.clip` on `dh_prev`.",
+    layers=SEQUENCES,
+)
+class ClippedCarry(FaultyLoop):
+    limit: float = 0.5
+
+    def carry(self, trace: CellTrace, t: int, dz: Array) -> Array:
+        return np.clip(super().carry(trace, t, dz), -self.limit, self.limit)
+
+    @classmethod
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
+        if limit := largest_magnitude(samples, "dh_0"):
+            yield variant.with_constants(limit=limit)
+
+
+def solved_deltas(sample: Sample) -> Array:
+    """Dz [B, T, H] of the first call of a single cell, from dx; nothing where D < H."""
+    case, got = sample.case, sample.got[0]
+    if case.cells > 1 or case.D < case.H or "dx" not in got or not np.isfinite(got["dx"]).all():
+        return np.zeros((0, 0, 0))
+    if case.T == 1:
+        return solved(sample)[:, None]
+    dx = got["dx"].reshape(-1, case.D)
+    flat = np.linalg.lstsq(np.asarray(sample.calls[0].Wx, np.float64), dx.T, rcond=None)[0].T
+    return flat.reshape(*got["dx"].shape[:2], case.H)
+
+
+@fault(
+    "clipped dz",
+    sentence="The gradients of the pre-activations are clipped to +-{limit:g}:",
+    look="look for `np.clip` in the step's backward.",
+)
+class ClippedDz(FaultyLoop):
+    limit: float = 0.5
+
+    def delta(self, trace: CellTrace, t: int, d: Array, slope: Array, out: Array) -> None:
+        super().delta(trace, t, d, slope, out)
+        np.clip(out, -self.limit, self.limit, out=out)
+
+    @classmethod
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
+        chosen = prefer_float64(samples)
+        most = max((np.abs(solved_deltas(s)).max(initial=0) for s in chosen if s.got), default=0)
+        if most and np.isfinite(most):
+            yield variant.with_constants(
+                limit=round_constant(float(most), max(1e-8, constant_tolerance(chosen)))
+            )
+
+
+class ClippedUpstream(FaultyLoop):
+    """The upstream gradients are clipped on entry, or their sum with the carry is."""
+
+    limit: float = 0.5
+
+    def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
+        return np.clip(dhs, -self.limit, self.limit)
+
+    @classmethod
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
+        chosen = prefer_float64(samples)
+        most = 0.0
+        for sample in chosen:
+            if sample.case.cells == 1 and sample.got and not sample.case.relu:
+                dz = solved_deltas(sample)
+                if dz.size and sample.calls[0].dh_n is None and sample.case.lengths == "full":
+                    # At the last step there is no carry.
+                    h = sample.truths[0]["h_n"][0]
+                    most = max(most, float(np.abs(dz[:, -1] / (1 - h * h))[1 - h * h > 1e-3].max(initial=0)))
+        if most and np.isfinite(most):
+            yield variant.with_constants(limit=round_constant(most, max(1e-6, constant_tolerance(chosen))))
+
+
+class ClippedStateGradient(ClippedUpstream):
+    def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
+        return dhs
+
+    def delta(self, trace: CellTrace, t: int, d: Array, slope: Array, out: Array) -> None:
+        super().delta(trace, t, np.clip(d, -self.limit, self.limit), slope, out)
+
+
+register(
+    "clipped upstream gradients",
+    sentence="The gradients of the states are clipped to +-{limit:g}:",
+    look="look for `np.clip` on `dhs` or `dh_next`.",
+    loops=(ClippedUpstream, ClippedStateGradient),
+)
+
+
+class CommonNorm(FaultyLoop):
+    """The gradients of the parameters of all cells are scaled down to a common norm."""
+
+    limit: float = 1.0
+    epsilon: float = 0.0
+
+    def by_parameter_name(self, gradients: list[Gradients]) -> list[Gradients]:
+        both = 1 if self.case.kind in ("time", "cell") else 2
+        squares = [
+            (getattr(found, name).reshape(self.noise.runs, -1) ** 2).sum(axis=1)
+            * (both if name == "db" else 1)
+            for found in gradients
+            for name in PARAMETERS
+        ]
+        norm = np.sqrt(sum(squares))
+        for found in gradients:
+            for name in PARAMETERS:
+                value = getattr(found, name)
+                setattr(found, name, self.scaled_down(value, norm))
+        return gradients
+
+    def scaled_down(self, value: Array, norm: Array) -> Array:
+        """``value`` [runs, ...] brought down, where ``norm`` is too large."""
+        rate = np.minimum(1, self.limit / (norm + self.epsilon))
+        return value * rate.reshape(-1, *[1] * (value.ndim - 1))
+
+    @classmethod
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
+        chosen = prefer_float64(samples)
+        norms = [
+            (cls.norm(got, names), cls.norm(truth, names))
+            for sample in chosen
+            for got, truth in zip(sample.got, sample.truths, strict=False)
+            for names in cls.groups(
+                [name for name in got if name.startswith("d") and name not in ("dx", "dh_0")]
+            )
+        ]
+        most = max((norm for norm, _ in norms), default=0.0)
+        scaled = [(norm, right) for norm, right in norms if norm > 0.9 * most and right > 1.001 * norm]
+        if scaled:
+            norm, right = scaled[0]
+            for epsilon in (0.0, 1e-6, 1e-8):
+                limit = round_constant(
+                    norm * (right + epsilon) / right, max(1e-9, constant_tolerance(chosen))
+                )
+                yield variant.with_constants(limit=limit, epsilon=epsilon)
+
+    @staticmethod
+    def norm(answer: dict[str, Array], names: Sequence[str]) -> float:
+        """Of all these tensors together."""
+        return float(np.sqrt(sum((answer[name] ** 2).sum() for name in names)))
+
+    @staticmethod
+    def groups(names: list[str]) -> list[list[str]]:
+        """Which tensors have a norm together."""
+        return [names]
+
+
+class OwnNorm(CommonNorm):
+    def by_parameter_name(self, gradients: list[Gradients]) -> list[Gradients]:
+        for found in gradients:
+            for name in PARAMETERS:
+                value = getattr(found, name)
+                norm = np.sqrt((value.reshape(self.noise.runs, -1) ** 2).sum(axis=1))
+                setattr(found, name, self.scaled_down(value, norm))
+        return gradients
+
+    @staticmethod
+    def groups(names: list[str]) -> list[list[str]]:
+        return [[name] for name in names]
+
+
+register(
+    "gradients scaled down to a norm",
+    sentence="The gradients of the parameters are scaled down to a norm of at most {limit:g}:",
+    look="look for clipping by norm in the backward: it belongs to the optimizer.",
+    loops=(CommonNorm, OwnNorm),
+)

@@ -1,0 +1,193 @@
+"""Faults of dx and dh_0."""
+
+import numpy as np
+
+from parity_tests.cases.arrays import Array
+from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, Changed, RemembersUpstream, fault, register
+from parity_tests.references.float64_cell import CellTrace
+
+
+class OtherInitialGradient(Changed):
+    """Another dh_0."""
+
+    allowed_roles = ("dh_0",)
+    roles = frozenset(("dh_0",))
+
+
+class InitialFromStateGradient(OtherInitialGradient):
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        return trace.d[0]
+
+
+class InitialFromDz(OtherInitialGradient):
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        return trace.dz[0]
+
+
+register(
+    "dh_0 without Wh",
+    sentence="dh_0 is the first step's own gradient, without the recurrent weights:",
+    look="look for the last `d` or `dz` of the loop returned where `dz @ Wh.T` is due.",
+    layers=SEQUENCES,
+    loops=(InitialFromStateGradient, InitialFromDz),
+)
+
+
+@fault(
+    "dh_0 through Wh not transposed",
+    sentence="dh_0 alone goes through Wh instead of its transpose:",
+    look="look for `dz @ Wh` where `dz @ Wh.T` is due.",
+    layers=SEQUENCES,
+)
+class InitialNotTransposed(OtherInitialGradient):
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        return trace.dz[0] @ np.asarray(trace.weights.Wh, np.float64)
+
+
+class InitialSummed(OtherInitialGradient):
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        return np.broadcast_to(value.sum(axis=1, keepdims=True), value.shape).copy()
+
+
+class InitialMean(OtherInitialGradient):
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        return np.broadcast_to(value.mean(axis=1, keepdims=True), value.shape).copy()
+
+
+register(
+    "dh_0 summed over the batch",
+    sentence="dh_0 is the sum (or mean) over the batch, as if all rows shared one state:",
+    look="look for `.sum(axis=0)` at dh_0.",
+    loops=(InitialSummed, InitialMean),
+)
+
+
+@fault(
+    "dh_0 with an upstream gradient",
+    sentence="dh_0 has the upstream gradient of the first step added:",
+    look="look for `dhs[:, 0]` added after the step, too.",
+    layers=SEQUENCES,
+)
+class InitialPlusUpstream(OtherInitialGradient, RemembersUpstream):
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        return value + self.upstream_alone[0]
+
+
+@fault(
+    "dh_0 of the last step",
+    sentence="dh_0 is what the last step hands back:",
+    look="look for dh_0 kept at the first turn of the backward's loop instead of its last.",
+    layers=SEQUENCES,
+)
+class InitialOfLastStep(OtherInitialGradient):
+    """That of the last step, the first that is taken back."""
+
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        return self.carry(trace, len(trace.dz) - 1, trace.dz[-1])
+
+
+class OtherInputGradient(Changed):
+    """Another dx."""
+
+    allowed_roles = ("dx",)
+    roles = frozenset(("dx",))
+
+
+@fault(
+    "dx through Wx not transposed",
+    sentence="dx goes through Wx instead of its transpose where D = H:",
+    look="look for `dz @ Wx` where `dz @ Wx.T` is due.",
+)
+class InputNotTransposed(OtherInputGradient):
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        Wx = np.asarray(trace.weights.Wx, np.float64)
+        return trace.dz @ Wx if Wx.shape[0] == Wx.shape[1] else value
+
+
+@fault(
+    "dx through Wh",
+    sentence="dx goes through the recurrent weights where D = H:",
+    look="look for `dz @ Wh.T` where `dz @ Wx.T` is due.",
+)
+class InputThroughWh(OtherInputGradient):
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        Wh = np.asarray(trace.weights.Wh, np.float64)
+        return trace.dz @ Wh.T if value.shape[-1] == len(Wh) else value
+
+
+@fault(
+    "dx reversed in time",
+    sentence="dx is in reversed order of time:",
+    look="look for a list filled from the end of the sequence and never turned round.",
+    layers=SEQUENCES,
+)
+class InputReversed(OtherInputGradient):
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        return value[::-1]
+
+
+@fault(
+    "dx one step off",
+    sentence="dx stands one step off:",
+    look="look for `dxs[:, t + 1]` or `dxs[:, t - 1]` where `dxs[:, t]` is due.",
+    layers=SEQUENCES,
+    variants=tuple({"shift": by, "wraps": wraps} for by in (1, -1) for wraps in (False, True)),
+)
+class InputShifted(OtherInputGradient):
+    shift: int = 1
+    wraps = False
+
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        moved = np.roll(value, self.shift, axis=0)
+        if not self.wraps:
+            moved[0 if self.shift > 0 else -1] = 0
+        return moved
+
+
+class InputOfOneStep(OtherInputGradient):
+    step_kept: int = -1
+
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        kept = np.zeros_like(value)
+        kept[self.step_kept] = value[self.step_kept]
+        return kept
+
+
+class InputOfOneStepEverywhere(InputOfOneStep):
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        return np.broadcast_to(value[self.step_kept], value.shape).copy()
+
+
+register(
+    "dx of one step only",
+    sentence="dx holds one step's gradient only:",
+    look="look for `dxs` that is made anew, or assigned as a whole, in the loop.",
+    layers=SEQUENCES,
+    loops=(
+        InputOfOneStep,
+        InputOfOneStep.with_params(step_kept=0),
+        InputOfOneStepEverywhere,
+        InputOfOneStepEverywhere.with_params(step_kept=0),
+    ),
+)
+
+
+class InputWithoutCarry(OtherInputGradient, RemembersUpstream):
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        return self.input_gradient(trace, self.upstream_alone * self.slope(trace))
+
+
+class InputFromCarryAlone(OtherInputGradient, RemembersUpstream):
+    """dx without the upstream gradient of its own step."""
+
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        return value - self.input_gradient(trace, self.upstream_alone * self.slope(trace))
+
+
+register(
+    "dx without the carry",
+    sentence="dx takes the upstream gradient of its step alone, without what later steps hand back:",
+    look="look for `dhs * (1 - h**2)` in the line of dx.",
+    layers=SEQUENCES,
+    loops=(InputWithoutCarry, InputFromCarryAlone),
+)

@@ -1,0 +1,272 @@
+"""Faults that scale gradients, or mix others into them."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from parity_tests.cases.arrays import Array, Call
+from parity_tests.cases.tensors import Answer, family, is_parameter_gradient
+from parity_tests.diagnosis.faults.faulty_loop import (
+    PARAMETERS,
+    SEQUENCES,
+    Changed,
+    FaultyLoop,
+    Variant,
+    common_ratio,
+    constant_tolerance,
+    fault,
+    register,
+    round_constant,
+)
+from parity_tests.diagnosis.samples import Sample, pairs, prefer_float64
+from parity_tests.references.float64_cell import CellTrace
+
+
+@fault(
+    "gradients divided by the batch size",
+    sentence="The gradients of the parameters are means over the batch instead of sums:",
+    look="look for `.mean(axis=0)` or `/ B`: the mean belongs to the loss.",
+)
+class BatchMean(Changed):
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        return value / trace.dz.shape[2]
+
+
+class TimeMean(Changed):
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        return value / len(trace.dz)
+
+
+class TimesSteps(Changed):
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        return value * len(trace.dz)
+
+
+class TokenMean(Changed):
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        return value / (len(trace.dz) * trace.dz.shape[2])
+
+
+register(
+    "gradients scaled by the number of steps",
+    sentence="The gradients of the parameters are off by a factor of T (or of B * T):",
+    look="look for a mean over time: it belongs to the loss.",
+    layers=SEQUENCES,
+    loops=(TimeMean, TimesSteps, TokenMean),
+)
+
+
+@fault(
+    "gradient times a constant",
+    sentence="The gradients that are wrong are the right ones times {factor:g}:",
+    look="look for a learning rate or another factor in the backward.",
+)
+class Scaled(FaultyLoop):
+    """Tensors come multiplied by one factor, those of the families that are off."""
+
+    factor: float = 3.0
+    families: frozenset[str] = frozenset()
+    """None named: all gradients"""
+
+    def as_returned(self, call: Call, runs: Answer) -> Answer:
+        runs = super().as_returned(call, runs)
+        return {name: value * self.factor if self.takes(name) else value for name, value in runs.items()}
+
+    def takes(self, name: str) -> bool:
+        """Whether a tensor is one of them."""
+        return family(name) in self.families if self.families else name not in ("hs", "h_n")
+
+    @classmethod
+    def fits(cls, factor: float) -> bool:
+        """Whether it is a factor of this fault's."""
+        return factor not in (1.0, 2.0, -1.0, 0.0)
+
+    @classmethod
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
+        names = {family(name) for sample in samples for got in sample.got for name in got}
+        factors: dict[float, set[str]] = {}
+        for name in sorted(names - {"hs", "h_n"}):
+            factor = common_ratio(samples, lambda other, name=name: family(other) == name)  # type: ignore[misc]
+            if factor not in (None, 1.0):
+                factors.setdefault(factor, set()).add(name)
+        if len(factors) == 1:
+            (factor, families), *_ = factors.items()
+            if cls.fits(factor):
+                yield variant.with_constants(factor=factor, families=frozenset(families))
+
+
+@fault(
+    "gradient doubled",
+    sentence="The gradients that are wrong are twice as large as they should be:",
+    look="look for a term that is added twice (one bias's gradient for each of two), or the 2 of a squared loss.",
+)
+class Doubled(Scaled):
+    factor = 2.0
+
+    @classmethod
+    def fits(cls, factor: float) -> bool:
+        return factor == 2
+
+
+@fault(
+    "gradient with the wrong sign",
+    sentence="The gradients that are wrong have the wrong sign:",
+    look="look for a minus sign: the direction of descent is the optimizer's.",
+)
+class WrongSign(Scaled):
+    factor = -1.0
+
+    @classmethod
+    def fits(cls, factor: float) -> bool:
+        return factor == -1
+
+
+@fault(
+    "gradient left at zero",
+    sentence="The gradients that are wrong are all zero:",
+    look="look for an array of zeros that is never filled.",
+)
+class Zero(Scaled):
+    factor = 0.0
+    families = frozenset(("dh_0",))
+
+    @classmethod
+    def fits(cls, factor: float) -> bool:
+        return factor == 0
+
+
+class WeightDecay(Changed):
+    """Weights are added to their gradients."""
+
+    rate: float = 0.1
+    allowed_roles = PARAMETERS
+    roles = frozenset(("dWx", "dWh"))
+
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        weights = {"dWx": trace.weights.Wx, "dWh": trace.weights.Wh, "db": trace.weights.b}[name]
+        return value if weights is None else value + self.rate * self.penalty(np.asarray(weights, np.float64))
+
+    @staticmethod
+    def penalty(weights: Array) -> Array:
+        """What is added, but for its rate."""
+        return weights
+
+    @classmethod
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
+        chosen = prefer_float64(samples)
+        for roles in cls.choices(variant, samples)[:1]:
+            excess, weights = [np.zeros(0)], [np.zeros(0)]
+            value: Array | None
+            for wanted in roles:
+                for sample, call, got, truth, name in pairs(chosen, wanted):
+                    if sample.case.kind in ("time", "cell"):
+                        value = {"dWx": call.Wx, "dWh": call.Wh, "db": call.b}[wanted]
+                    elif name.endswith(("ih", "hh", "ih_l0", "hh_l0")):
+                        cell = call.cells[0]
+                        value = {"dWx": cell.Wx.T, "dWh": cell.Wh.T, "db": cell.b}[wanted]
+                    else:
+                        continue
+                    if value is not None:
+                        excess.append((got[name] - truth[name]).ravel())
+                        weights.append(cls.penalty(np.asarray(value, np.float64)).ravel())
+            x, y = np.concatenate(weights), np.concatenate(excess)
+            if not x.size or not (x @ x) or not np.isfinite(y).all():
+                continue
+            rate = float(x @ y / (x @ x))
+            if rate and np.abs(y - rate * x).max() < 1e-3 * np.abs(y).max():
+                yield variant.with_constants(
+                    rate=round_constant(rate, max(1e-7, constant_tolerance(chosen))), roles=roles
+                )
+
+
+class SignDecay(WeightDecay):
+    @staticmethod
+    def penalty(weights: Array) -> Array:
+        return np.sign(weights)
+
+
+register(
+    "weight decay in the gradient",
+    sentence="The weights times {rate:g} (or their signs) are added to their gradients:",
+    look="look for a penalty in the backward: it belongs to the optimizer.",
+    loops=(WeightDecay, SignDecay),
+)
+
+
+@fault(
+    "gradients accumulate over calls",
+    sentence="The gradients are added to those of the calls before:",
+    look="look for `grads += ...` where the gradients of this call alone are due, `grads[...] = ...`.",
+)
+class Accumulated(FaultyLoop):
+    """Gradients of the parameters are added to those of the calls before."""
+
+    families: frozenset[str] = frozenset()
+    old: float = 1.0
+    new: float = 1.0
+    first: float = 1.0
+    accumulated: Answer | None = None
+
+    def as_returned(self, call: Call, runs: Answer) -> Answer:
+        runs = super().as_returned(call, runs)
+        kept = self.accumulated or {}
+        self.accumulated = {
+            name: self.old * kept[name] + self.new * value if name in kept else self.first * value
+            for name, value in runs.items()
+            if is_parameter_gradient(name) and (not self.families or family(name) in self.families)
+        }
+        return runs | self.accumulated
+
+    @classmethod
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
+        families = cls.affected(samples)
+        if families:
+            yield variant.with_constants(families=families)
+
+    @staticmethod
+    def affected(samples: Sequence[Sample]) -> frozenset[str]:
+        """The families of parameter gradients wrong anywhere."""
+        return frozenset(
+            family(name) for sample in samples for name in sample.all_wrong if is_parameter_gradient(name)
+        )
+
+
+@fault(
+    "running mean of gradients",
+    sentence="The gradients are mixed with those of the calls before, {old:g} of these and {new:g} of the new:",
+    look="look for momentum in the backward: it belongs to the optimizer.",
+)
+class Momentum(Accumulated):
+    old, new, first = 0.9, 0.1, 1.0
+
+    @classmethod
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
+        families = cls.affected(samples)
+        rows, values, ratios = [], [], []
+        for sample in prefer_float64(samples):
+            for name in sample.truths[0]:
+                if family(name) in families and len(sample.got) > 1 and name in sample.got[1]:
+                    rows.append(
+                        np.stack([sample.got[0][name].ravel(), sample.truths[1][name].ravel()], axis=1)
+                    )
+                    values.append(sample.got[1][name].ravel())
+                    right = sample.truths[0][name].ravel()
+                    ratios.append(float(sample.got[0][name].ravel() @ right / (right @ right)))
+        if not rows:
+            return
+        matrix, value = np.concatenate(rows), np.concatenate(values)
+        if not np.isfinite(value).all() or not np.isfinite(matrix).all():
+            return
+        (old, new), *_ = np.linalg.lstsq(matrix, value, rcond=None)
+        if (
+            abs(old) > 1e-3
+            and (abs(old - 1) > 1e-3 or abs(new - 1) > 1e-3)
+            and np.allclose(matrix @ [old, new], value, rtol=1e-3, atol=1e-4)
+        ):
+            within = max(1e-7, constant_tolerance(prefer_float64(samples)))
+            yield variant.with_constants(
+                old=round_constant(float(old), within),
+                new=round_constant(float(new), within),
+                first=round_constant(ratios[0], within),
+                families=families,
+            )

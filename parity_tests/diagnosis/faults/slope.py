@@ -1,0 +1,280 @@
+"""Faults of the derivative of the nonlinearity."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from parity_tests.cases.arrays import Array
+from parity_tests.diagnosis.faults.faulty_loop import (
+    FaultyLoop,
+    Variant,
+    fault,
+    register,
+    round_constant,
+    solved,
+)
+from parity_tests.diagnosis.samples import Sample, prefer_float64
+from parity_tests.references.float64_cell import CellTrace
+
+
+@fault(
+    "upstream gradient dropped",
+    sentence="Gradients are independent of the upstream gradient. They equal those of a layer whose step derivative omits it:",
+    look="look for `1 - h**2` not multiplied by `dh_next`.",
+)
+class UpstreamDropped(FaultyLoop):
+    def delta(self, trace: CellTrace, t: int, d: Array, slope: Array, out: Array) -> None:
+        out[...] = slope
+
+
+class OtherSlope(FaultyLoop):
+    """With another derivative of tanh, of relu, or of both."""
+
+    replaces_relu_slope = False
+    replaces_tanh_slope = True
+
+    def slope(self, trace: CellTrace) -> Array:
+        if self.replaces_relu_slope if self.case.relu else self.replaces_tanh_slope:
+            slope = np.array(self.wrong_slope(trace.h[1:], trace))
+            self.noise.relative(slope[:, 1:])
+            return slope
+        return super().slope(trace)
+
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        """Of the state, where the right one is ``1 - h * h``."""
+        raise NotImplementedError
+
+    def delta(self, trace: CellTrace, t: int, d: Array, slope: Array, out: Array) -> None:
+        np.multiply(d, slope, out=out)
+        self.noise.relative(out[1:])
+
+
+class StateAsSlope(OtherSlope):
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        return h
+
+
+class TanhOfStateAsSlope(OtherSlope):
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        return np.tanh(h)
+
+
+class PreactivationAsSlope(OtherSlope):
+    keep_preactivations = True
+
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        return trace.z
+
+
+register(
+    "activation in place of its derivative",
+    sentence="The gradients are those of a layer that multiplies by the activation's value instead of its derivative:",
+    look="look for `d * h` or `d * tanh(h)` (a `derivative=True` that was forgotten) where `d * (1 - h**2)` is due.",
+    loops=(StateAsSlope, TanhOfStateAsSlope, PreactivationAsSlope),
+)
+
+
+@fault(
+    "slope 1 + h^2",
+    sentence="The gradients are those of a layer with the derivative of tan, `1 + h**2`:",
+    look="look for the sign in `1 - h**2`.",
+)
+class OnePlusSquare(OtherSlope):
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        return 1 + h * h
+
+
+@fault(
+    "slope h^2 - 1",
+    sentence="The gradients are those of a layer whose derivative of tanh has the opposite sign:",
+    look="look for `h**2 - 1` where `1 - h**2` is due.",
+)
+class SquareMinusOne(OtherSlope):
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        return h * h - 1
+
+
+@fault(
+    "slope h^2",
+    sentence="The gradients are those of a layer that multiplies by `h**2`:",
+    look="look for the `1 -` that is missing in `1 - h**2`.",
+)
+class SquareAlone(OtherSlope):
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        return h * h
+
+
+@fault(
+    "divided by the slope",
+    sentence="The gradients are those of a layer that divides by the derivative of tanh:",
+    look="look for `d / (1 - h**2)` where `d * (1 - h**2)` is due.",
+)
+class DividedBySlope(OtherSlope):
+    ill_conditioned = True
+
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        return 1 / (1 - h * h)
+
+
+@fault(
+    "slope of the logistic function",
+    sentence="The gradients are those of a layer with the logistic function's derivative under a tanh:",
+    look="look for `h * (1 - h)` where `1 - h**2` is due.",
+)
+class LogisticSlope(OtherSlope):
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        return h * (1 - h)
+
+
+@fault(
+    "slope at the pre-activation",
+    sentence="The gradients are those of a layer that puts the pre-activation z into the formula meant for h:",
+    look="look for `1 - z**2`: it is `1 - tanh(z)**2`.",
+)
+class SlopeAtPreactivation(OtherSlope):
+    keep_preactivations = True
+
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        return 1 - trace.z * trace.z
+
+
+@fault(
+    "tanh taken again in the slope",
+    sentence="The gradients are those of a layer that takes the tanh of the state once more in the derivative:",
+    look="look for `1 - np.tanh(h)**2` where h is a tanh already: it is `1 - h**2`.",
+)
+class SlopeAtTanhOfState(OtherSlope):
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        return 1 - np.tanh(h) ** 2
+
+
+class OneMinusState(OtherSlope):
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        return 1 - h
+
+
+class OneMinusTwiceState(OtherSlope):
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        return 1 - 2 * h
+
+
+class RootOfSlope(OtherSlope):
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        return np.sqrt(1 - h * h)
+
+
+register(
+    "slope without the square",
+    sentence="The gradients are those of a layer with the derivative `1 - h`:",
+    look="look for the square missing in `1 - h**2`.",
+    loops=(OneMinusState, OneMinusTwiceState, RootOfSlope),
+)
+
+
+@fault(
+    "slope applied twice",
+    sentence="The gradients are those of a layer that multiplies by the derivative of tanh twice:",
+    look="look for a second `1 - h**2` on the way from `dh_next` to the weights.",
+)
+class SlopeTwice(OtherSlope):
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        return (1 - h * h) ** 2
+
+
+class SlopeOfStepBefore(OtherSlope):
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        return 1 - trace.h[:-1] ** 2
+
+
+class SlopeOfLastStep(OtherSlope):
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        return np.broadcast_to(1 - h[-1:] ** 2, h.shape)
+
+
+register(
+    "slope of another step",
+    sentence="The gradients are those of a layer that takes the derivative at another step's state:",
+    look="look for `1 - h_prev**2`, or an `h` left over from the forward loop, where the step's own `h` is due.",
+    loops=(SlopeOfStepBefore, SlopeOfLastStep),
+)
+
+
+@fault(
+    "slope missing",
+    sentence="The gradients are those of a layer without any derivative of the nonlinearity, dz = d:",
+    look="look for `1 - h**2` that is never multiplied in.",
+)
+class NoSlope(OtherSlope):
+    replaces_relu_slope = True
+
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        return np.ones_like(h)
+
+
+@fault(
+    "slope with an epsilon",
+    sentence="The gradients are those of a layer with the derivative `1 - h**2 + {epsilon:g}`:",
+    look="look for a constant added for stability in the backward.",
+)
+class SlopePlusEpsilon(OtherSlope):
+    epsilon: float = 1e-3
+
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        return 1 - h * h + self.epsilon
+
+    @classmethod
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
+        for sample in prefer_float64(samples):
+            case, call = sample.case, sample.calls[0]
+            if (
+                case.T == 1
+                and case.cells == 1
+                and not case.relu
+                and call.dhs is not None
+                and case.D >= case.H
+                and np.isfinite(sample.got[0].get("dx", np.nan)).all()
+            ):
+                # One step: dx is dz Wx^T, and dz is d times the slope.
+                d = call.dhs[:, 0] + (0 if call.dh_n is None else call.dh_n[0])
+                dz = solved(sample)
+                h = sample.truths[0]["h_n"][0]
+                excess = dz - d * (1 - h * h)
+                value = float((excess * d).sum() / (d * d).sum())
+                if value and np.allclose(excess, value * d, rtol=1e-3, atol=1e-12):
+                    yield variant.with_constants(
+                        epsilon=round_constant(value, 1e-6 if case.dtype == "f64" else 1e-2)
+                    )
+                return
+
+
+@fault(
+    "relu mask true everywhere",
+    sentence="With relu the gradients also pass through the units that are off:",
+    look="look for `h >= 0`, which holds for every output of relu: it is `h > 0`.",
+    layers=("nn", "nncell"),
+)
+class NoSlopeOfRelu(NoSlope):
+    replaces_tanh_slope = False
+
+
+@fault(
+    "slope of tanh under relu",
+    sentence="With relu the gradients are those of a layer that takes the derivative of tanh:",
+    look="look for `1 - h**2` that does not ask for the nonlinearity.",
+    layers=("nn", "nncell"),
+)
+class TanhSlopeForRelu(OtherSlope):
+    replaces_relu_slope = True
+
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        return 1 - h * h
+
+
+@fault(
+    "slope of relu under tanh",
+    sentence="With tanh the gradients are those of a layer that takes the derivative of relu:",
+    look="look for `h > 0` where `1 - h**2` is due.",
+)
+class ReluSlopeForTanh(OtherSlope):
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        return np.asarray(h > 0, np.float64)

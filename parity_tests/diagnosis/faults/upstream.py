@@ -1,0 +1,168 @@
+"""Faults of the upstream gradients: how the backward reads them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from parity_tests.cases.arrays import Array, Call
+from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, STACKS, FaultyLoop, fault, register
+from parity_tests.references.float64_cell import CellTrace
+
+
+@fault(
+    "upstream gradients read one step off",
+    sentence="Each step is given the upstream gradient of its neighbour:",
+    look="look for `dhs[:, t - 1]` or `dhs[:, t + 1]` where `dhs[:, t]` is due.",
+    layers=SEQUENCES,
+    variants=tuple({"shift": by, "wraps": wraps} for by in (-1, 1) for wraps in (True, False)),
+)
+class UpstreamOneOff(FaultyLoop):
+    """Step t is given what belongs to step t + by."""
+
+    shift: int = -1
+    wraps = True
+
+    def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
+        moved = np.roll(dhs, -self.shift, axis=0)
+        if not self.wraps:
+            moved[0 if self.shift < 0 else -1] = 0
+        return moved
+
+
+@fault(
+    "only the last upstream gradient used",
+    sentence="Only the upstream gradient of the last step is used:",
+    look="look for a backward written for one output at the end: `dhs[:, t]` is due at every step.",
+    layers=SEQUENCES,
+)
+class OnlyLastUpstream(FaultyLoop):
+    def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
+        kept = np.zeros_like(dhs)
+        kept[-1] = dhs[-1]
+        return kept
+
+
+@fault(
+    "only the first upstream gradient used",
+    sentence="Only the upstream gradient of the first step is used:",
+    look="look for `dhs[:, 0]` where `dhs[:, t]` is due.",
+    layers=SEQUENCES,
+)
+class OnlyFirstUpstream(FaultyLoop):
+    def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
+        kept = np.zeros_like(dhs)
+        kept[0] = dhs[0]
+        return kept
+
+
+@fault(
+    "last upstream gradient not used",
+    sentence="The upstream gradient of the last step is not used:",
+    look="look for a backward that starts from a carry of zeros and adds `dhs[:, t - 1]`, or starts at T - 2.",
+    layers=SEQUENCES,
+)
+class LastUpstreamLost(FaultyLoop):
+    def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
+        kept = dhs.copy()
+        kept[-1] = 0
+        return kept
+
+
+@fault(
+    "upstream gradients not used",
+    sentence="The upstream gradients of the outputs have no effect:",
+    look="look for `dhs` that is never added.",
+    layers=("nn",),
+)
+class UpstreamIgnored(FaultyLoop):
+    def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
+        return np.zeros_like(dhs)
+
+
+@fault(
+    "upstream gradients summed into the last step",
+    sentence="The upstream gradients enter together at the last step:",
+    look="look for `dhs.sum(axis=1)`.",
+    layers=SEQUENCES,
+    variants=(
+        {},
+        {"mean": True},
+    ),
+)
+class UpstreamSummed(FaultyLoop):
+    mean = False
+
+    def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
+        late = np.zeros_like(dhs)
+        late[-1] = dhs.mean(axis=0) if self.mean else dhs.sum(axis=0)
+        return late
+
+
+@fault(
+    "upstream gradients cumulated",
+    sentence="Each step is given the upstream gradients of all later steps as they are:",
+    look="look for `dhs` that is added up over the steps beside the carry.",
+    layers=SEQUENCES,
+)
+class UpstreamCumulated(FaultyLoop):
+    def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
+        return np.cumsum(dhs[::-1], axis=0)[::-1]
+
+
+@fault(
+    "upstream gradients reversed in time",
+    sentence="The upstream gradients are read in reversed order of time:",
+    look="look for steps walked from the end and `dhs` from the front.",
+    layers=SEQUENCES,
+)
+class UpstreamReversed(FaultyLoop):
+    def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
+        return dhs[::-1]
+
+
+@fault(
+    "upstream gradient divided by the batch size",
+    sentence="All gradients are those of an upstream gradient divided by the batch size:",
+    look="look for a mean over the batch: it belongs to the loss.",
+)
+class UpstreamOverBatch(FaultyLoop):
+    """All upstream gradients are scaled first."""
+
+    def upstream_scale(self, dhs: Array) -> float:
+        """By what."""
+        return 1 / dhs.shape[2]
+
+    def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
+        return dhs * self.upstream_scale(dhs)
+
+
+class UpstreamOverTime(UpstreamOverBatch):
+    def upstream_scale(self, dhs: Array) -> float:
+        return 1 / len(dhs)
+
+
+class UpstreamOverTokens(UpstreamOverBatch):
+    def upstream_scale(self, dhs: Array) -> float:
+        return 1 / (len(dhs) * dhs.shape[2])
+
+
+register(
+    "upstream gradient divided by the number of steps",
+    sentence="All gradients are those of an upstream gradient divided by the number of steps (or of tokens):",
+    look="look for a mean over time: it belongs to the loss.",
+    layers=SEQUENCES,
+    loops=(UpstreamOverTime, UpstreamOverTokens),
+)
+
+
+@fault(
+    "absent output gradient is garbage",
+    sentence="Without a gradient of the output all gradients are NaN:",
+    look="look for `np.empty` where zeros stand for a gradient that is not given.",
+    layers=STACKS,
+)
+class AbsentGradientIsNaN(FaultyLoop):
+    """Where no gradient of the output is given, garbage stands for it."""
+
+    def upstream(self, call: Call, valid: Array | None, shape: Sequence[int]) -> Array:
+        return np.full(shape, np.nan) if call.dhs is None else super().upstream(call, valid, shape)
