@@ -6,6 +6,7 @@ drawn and scaled here, by operations that IEEE 754 rounds exactly.
 
 import itertools
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -84,9 +85,18 @@ class Call:
         return {name: value for name, value in named.items() if value is not None}
 
 
+@lru_cache(maxsize=4)
 def calls_of(case: Case) -> tuple[Call, ...]:
-    """Return the calls of a case, with fresh C-contiguous arrays of its dtype."""
-    return (_WholeMaker if case.whole else _Maker)(case).calls()
+    """Return the calls of a case, with C-contiguous arrays of its dtype that cannot be written to.
+
+    The reference, the loop and the subject ask for the same case one after another, so the last few
+    are kept.
+    """
+    calls = (_WholeMaker if case.whole else _Maker)(case).calls()
+    for call in calls:
+        for array in call.arrays().values():
+            array.setflags(write=False)
+    return calls
 
 
 class _Maker:
@@ -129,7 +139,7 @@ class _Maker:
         if case.bias == "nobias":
             return None, None
         b = self.uneven(H, scale=0.3)
-        return b, self.uneven(H, scale=0.3) if case.kind in ("nn", "nncell") else None
+        return b, self.uneven(H, scale=0.3) if case.has_torch_interface else None
 
     def state(self, B: int) -> Array:
         return self.uneven(self.case.cells, B, self.case.H, scale=0.5)

@@ -8,6 +8,7 @@ and varies what it drew before, so that cases would depend on the process and of
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -19,19 +20,8 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from parity_tests.cases.case import Case
 from parity_tests.cases.features import restricted
-from parity_tests.cases.fields import (
-    CALLS,
-    DROPOUTS,
-    FORMS,
-    GAINS,
-    GIVEN,
-    LENGTHS,
-    MOST_LAYERS,
-    PLANTS,
-    UPSTREAMS,
-)
-from parity_tests.cases.layers import KINDS
-from parity_tests.cases.memory_layouts import LAYOUTS
+from parity_tests.cases.fields import CALLS, FIELD, GAINS, PLANTS
+from parity_tests.cases.layers import KINDS, LAYERS
 
 MAX_STEPS = 300
 MAX_HIDDEN = 128
@@ -66,100 +56,87 @@ def _log_uniform(draw: DrawFn, most: int) -> int:
 @cache
 @st.composite
 def _cases(draw: DrawFn, kinds: tuple[str, ...], without: tuple[str, ...]) -> Case:
-    """What is drawn first is made simple first when a case is shrunk: one call before small sizes.
+    """Hypothesis simplifies earlier draws first, so the number of calls is drawn before the sizes.
 
     Everything is drawn, used or not: a case that grows simpler must not need more draws.
     """
     kind = draw(_one_of(tuple(kind for kind in kinds for _ in range(SHARES[kind]))))
-    notebook, is_cell, nn = kind in ("time", "cell"), kind in ("cell", "nncell"), kind == "nn"
     square, as_long = draw(_rarely(8)), draw(_rarely(8))
     planted, plant = draw(_rarely(16)), draw(_one_of(PLANTS))
-    calls = draw(_one_of(CALLS))
-    if calls not in CALLS[:2] and kind != "time":
-        calls = CALLS[CALLS.index(calls) % 2]
-    whole, layers = draw(_rarely(8)), draw(_one_of(tuple(range(1, MOST_LAYERS + 1))))
-    bidirectional, relu, batch_first, evaluating = (draw(_BOOLEANS) for _ in range(4))
-    dropout, given = draw(_one_of(DROPOUTS)), draw(_one_of(GIVEN))
-    form, lengths = draw(_one_of(FORMS)), draw(_one_of(LENGTHS))
-    layout = draw(_one_of(LAYOUTS))
-    upstream = draw(_one_of(UPSTREAMS))
-    dtype = draw(_one_of(("f64", "f32")))
-    bias = draw(_one_of(("flat", "row") if notebook else ("flat", "flat", "flat", "nobias")))
-    gain = draw(_one_of(GAINS))
-    h0 = draw(_BOOLEANS) or kind == "cell"
+    case = _repaired(kind, _drawn_options(draw, kind))
+    if planted:
+        case = _with_plant(case, plant)
+    sizes = _drawn_sizes(draw, case, square, as_long)
+    return restricted(replace(case, **sizes, seed=draw(_whole(0, 2**20 - 1))), without)
 
-    options: dict[str, Any] = {}
-    cells = 1
-    if not notebook:
-        whole = whole and relu and bias == "flat"
-        gain = 1.0 if whole else min(gain, MAX_RELU_GAIN) if relu else gain
-        form = "batched" if form == "packed" and is_cell else form
-        options |= {"relu": relu, "form": form, "whole": whole}
-    if nn:
-        lengths = "full" if form == "unbatched" else lengths
-        upstream = "dense" if given == "final" else upstream
-        dropout = 0.0 if layers == 1 or (whole and dropout != 0.5) else dropout
-        options |= {"layers": layers, "bidirectional": bidirectional, "batch_first": batch_first}
-        options |= {
-            "lengths": lengths,
-            "given": given,
-            "dropout": dropout,
-            "eval": evaluating and dropout > 0,
-        }
-        cells = layers * (1 + bidirectional)
-    plant = plant if planted and calls == "once" else "none"
-    if plant != "none" and not _may_be_planted(plant, options):
-        plant = f"{plant[:4]}pad"
-    if not _may_be_planted(plant, options):
-        plant = "none"
-    h0 = h0 or plant.endswith("h0")
 
-    hidden, steps, rows = (
-        MAX_HIDDEN,
-        MAX_STEPS // cells,
-        1 if form == "unbatched" and not notebook else MAX_BATCH,
-    )
-    if options.get("whole"):
+def _drawn_options(draw: DrawFn, kind: str) -> dict[str, Any]:
+    """Every option, whether the layer has it or not."""
+    options: dict[str, Any] = {"calls": draw(_one_of(CALLS)), "whole": draw(_rarely(8))}
+    options["layers"] = draw(_one_of(FIELD["layers"].values))
+    for name in ("bidirectional", "relu", "batch_first", "eval"):
+        options[name] = draw(_BOOLEANS)
+    for name in ("dropout", "given", "form", "lengths", "layout", "upstream", "dtype"):
+        options[name] = draw(_one_of(FIELD[name].values))
+    biases = ("flat", "flat", "flat", "nobias") if LAYERS[kind].has_torch_interface else ("flat", "row")
+    options |= {"bias": draw(_one_of(biases)), "gain": draw(_one_of(GAINS)), "h0": draw(_BOOLEANS)}
+    return options
+
+
+def _repaired(kind: str, options: dict[str, Any]) -> Case:
+    """The nearest case that there is, of the smallest sizes that suit any option."""
+    if options["calls"] not in FIELD["calls"].allowed(kind):
+        options["calls"] = CALLS[CALLS.index(options["calls"]) % 2]
+    options = {name: FIELD[name].fitted(value, kind) for name, value in options.items()}
+    if not options["relu"] or options["bias"] != "flat":
+        options["whole"] = False
+    if options["whole"]:
+        options["gain"] = 1.0
+        options["dropout"] = options["dropout"] if options["dropout"] == 0.5 else 0.0
+    elif options["relu"]:
+        options["gain"] = min(options["gain"], MAX_RELU_GAIN)
+    if options["form"] == "unbatched":
+        options["lengths"] = "full"
+    if options["given"] == "final":
+        options["upstream"] = "dense"
+    if options["layers"] == 1:
+        options["dropout"] = 0.0
+    if options["dropout"] == 0:
+        options["eval"] = False
+    return Case(kind=kind, B=1, T=FIELD["T"].fitted(3, kind), D=2, H=2, **options)
+
+
+def _with_plant(case: Case, plant: str) -> Case:
+    """With the value planted there, or else in the padding, or else nowhere."""
+    for place in (plant, f"{plant[:4]}pad"):
+        with contextlib.suppress(ValueError):
+            return replace(case, plant=place, h0=case.h0 or place.endswith("h0"))
+    return case
+
+
+def _drawn_sizes(draw: DrawFn, case: Case, square: bool, as_long: bool) -> dict[str, Any]:
+    """B, T, D and H.
+
+    Args:
+        draw: draws from a strategy.
+        case: with all other fields.
+        square: whether D = H.
+        as_long: whether B = T, if B may be as large.
+    """
+    hidden, steps, rows = MAX_HIDDEN, MAX_STEPS // case.cells, MAX_BATCH
+    if case.form == "unbatched":
+        rows = 1
+    if case.whole:
         hidden, steps, rows = (min(most, MAX_WHOLE) for most in (hidden, steps, rows))
     H, D = draw(_log_uniform(hidden)), draw(_log_uniform(hidden))
     D = H if square else D
-    if plant != "none" and not plant.endswith("pad"):
+    if case.plant != "none" and not case.plant.endswith("pad"):
         D, H = max(D, 2), max(H, 2)
-    area = max(1, MAX_AREA // (cells * max(D, H)))
-    T = draw(_log_uniform(min(steps, area)))
-    T = 1 if is_cell else max(T, int(calls[-1])) if calls.startswith("chunks") else T
+    area = max(1, MAX_AREA // (case.cells * max(D, H)))
+    T = FIELD["T"].fitted(max(draw(_log_uniform(min(steps, area))), case.chunks), case.kind)
     rows = min(rows, area // T)
     B = draw(_log_uniform(rows))
-    B = T if as_long and rows >= T else B
-    case = Case(
-        kind=kind,
-        B=B,
-        T=T,
-        D=D,
-        H=H,
-        dtype=dtype,
-        gain=gain,
-        h0=h0,
-        upstream="dense" if is_cell else upstream,
-        layout=layout,
-        calls=calls,
-        bias=bias,
-        plant=plant,
-        seed=draw(_whole(0, 2**20 - 1)),
-        **options,
-    )
-    return restricted(case, without)
-
-
-def _may_be_planted(plant: str, options: dict[str, Any]) -> bool:
-    if options.get("whole"):
-        return False
-    if plant.endswith("pad"):
-        return options.get("lengths", "full") != "full" and options["form"] == "batched"
-    if plant.endswith("dhs") and options.get("given") == "final":
-        return False
-    masked = options.get("dropout", 0) > 0 and not options["eval"]
-    return not (options.get("relu") or masked)
+    return {"B": T if as_long and rows >= T else B, "T": T, "D": D, "H": H}
 
 
 @cache
@@ -173,10 +150,7 @@ def draw_case(
 ) -> Case:
     """Return case ``number`` of the run with this seed over these kinds, without these features; it
     depends on nothing else."""
-    _drawn.clear()
-    _drawing(kinds, without).hypothesis.fuzz_one_input(_bytes(run_seed, number))
-    (case,) = _drawn
-    return case
+    return _case_of_bytes(kinds, without)(_bytes(run_seed, number))
 
 
 def shrink(
@@ -236,9 +210,15 @@ def _bytes(run_seed: int, number: int) -> bytes:
     return np.random.PCG64([run_seed, number]).random_raw(64).astype("<u8").tobytes()
 
 
-_drawn: list[Case] = []
-
-
 @cache
-def _drawing(kinds: tuple[str, ...], without: tuple[str, ...]) -> Any:
-    return _test(_drawn.append, kinds, without)
+def _case_of_bytes(kinds: tuple[str, ...], without: tuple[str, ...]) -> Callable[[bytes], Case]:
+    drawn: list[Case] = []
+    test = _test(drawn.append, kinds, without)
+
+    def draw(buffer: bytes) -> Case:
+        drawn.clear()
+        test.hypothesis.fuzz_one_input(buffer)
+        (case,) = drawn
+        return case
+
+    return draw

@@ -44,7 +44,7 @@ FEATURES: dict[str, tuple[str, Callable[[Case], dict[str, Any]]]] = {
     "row-bias": ("a bias [1, H]", lambda case: {"bias": "flat"} if case.bias == "row" else {}),
     "flat-bias": (
         "a bias [H]",
-        lambda case: {"bias": "row"} if case.kind in ("time", "cell") else {},
+        lambda case: {} if case.has_torch_interface else {"bias": "row"},
     ),
     "non-finite": ("NaN and infinity", lambda case: {"plant": "none"}),
     "relu": ("relu", lambda case: {"relu": False, "whole": False}),

@@ -125,9 +125,8 @@ def parameters(case: Case, cells: tuple[Weights, ...]) -> dict[str, Array]:
 
 def tensor_names(case: Case) -> tuple[str, ...]:
     """The tensors that a layer must answer with, in the order of the table."""
-    if case.kind in ("time", "cell"):
-        of_parameters = ["dWx", "dWh", "db"]
-    else:
+    of_parameters = ["dWx", "dWh", "db"]
+    if case.has_torch_interface:
         parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 2 if case.bias == "nobias" else 4]
         of_parameters = [f"d{part}{suffix}" for suffix in suffixes(case) for part in parts]
     return (*(() if case.is_cell else ("hs",)), "h_n", "dx", "dh_0", *of_parameters)

@@ -181,3 +181,12 @@ def test_the_draw_reaches_every_kind() -> None:
     assert max(case.H for case in cases) > 100
     assert any(case.D == case.H > 4 for case in cases)
     assert any(case.B == case.T > 4 for case in cases)
+
+
+def test_the_arrays_of_a_case_are_made_once_and_cannot_be_changed() -> None:
+    case = Case(**USUAL, h0=True, calls="chunks2")
+    assert calls_of(case) is calls_of(Case.parse(str(case)))
+    for call in calls_of(case):
+        for array in call.arrays().values():
+            with pytest.raises(ValueError, match="read-only"):
+                array[...] = 0

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 
@@ -193,7 +194,7 @@ def test_a_token_that_no_array_belongs_to_is_an_error(tmp_path: Path) -> None:
 
 def test_other_inputs_than_the_recorded_ones_are_an_error() -> None:
     case = RECORDED.cases[0]
-    (call,) = calls_of(case)
+    (call,) = deepcopy(calls_of(case))
     assert RECORDED(case, [call])
     call.xs[0, 0, 0] += 1e-9
     with pytest.raises(RecordedError, match="the inputs made here are not those recorded"):
