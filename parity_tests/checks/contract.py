@@ -17,7 +17,7 @@ from parity_tests.cases.case import Case
 from parity_tests.cases.features import restricted
 from parity_tests.cases.memory_layouts import LAYOUTS, laid_out
 from parity_tests.cases.tensors import Answer
-from parity_tests.report import Finding
+from parity_tests.report import Finding, Severity
 from parity_tests.subjects.drivers import PERFORMERS, Performer
 from parity_tests.subjects.user_frames import told
 
@@ -481,7 +481,7 @@ def checks_of(kinds: Iterable[str], without: Iterable[str]) -> list[tuple[str, s
 def contract(layers: Any, kind: str, name: str, without: tuple[str, ...]) -> tuple[list[Finding], str]:
     """Run one check in both precisions; return what it found, and why it could not be run, if so."""
     findings: list[Finding] = []
-    severity = "unusual" if name in TOLD else "fault"
+    severity = Severity.ADVISORY if name in TOLD else Severity.FAULT
     cases = {restricted(replace(TEMPLATES[kind], dtype=dtype), without) for dtype in ("f64", "f32")}
     for case in sorted(cases, key=str):
         trial = Trial(case, layers)

@@ -10,7 +10,7 @@ from rich.table import Table
 from parity_tests.cases.layers import CLASSES
 from parity_tests.cases.tensors import TENSORS
 from parity_tests.checks.contract import CHECKS
-from parity_tests.report import Finding, Report
+from parity_tests.report import Finding, Report, Severity
 from parity_tests.run.plan import Plan
 from parity_tests.run.runner import Run
 from parity_tests.run.threads import blas_name
@@ -54,7 +54,7 @@ def verdict(report: Report, plan: Plan) -> str:
     parts += [
         f"known to fail: {finding.what}: {plan.known[finding.what]}\n"
         for finding in report.findings
-        if finding.severity == "known"
+        if finding.severity == Severity.KNOWN
     ]
     parts += [f"skipped (declared missing): {plain}\n" for plain in plan.skipped]
     parts += [f"not judged: {reason}\n" for reason in report.not_judged[:SHOWN]]
@@ -111,11 +111,11 @@ def to_json(run: Run) -> dict[str, Any]:
         "not_judged": report.not_judged,
         "versions": versions_of(plan),
         "tensors": report.to_json()["tensors"],
-        "findings": [finding.to_json() for finding in report.findings if finding.severity != "known"],
+        "findings": [finding.to_json() for finding in report.findings if finding.severity != Severity.KNOWN],
         "known": [
             {**finding.to_json(), "reason": plan.known[finding.what]}
             for finding in report.findings
-            if finding.severity == "known"
+            if finding.severity == Severity.KNOWN
         ],
     }
 
@@ -123,9 +123,9 @@ def to_json(run: Run) -> dict[str, Any]:
 def _groups(findings: Iterable[Finding]) -> list[list[Finding]]:
     """Faults first; those of one check with one explanation together."""
     groups: dict[object, list[Finding]] = {}
-    for finding in sorted(findings, key=lambda f: f.severity != "fault"):
+    for finding in sorted(findings, key=lambda f: f.severity != Severity.FAULT):
         why = finding.fault or finding.clue or finding.tensor
-        if finding.severity != "known":
+        if finding.severity != Severity.KNOWN:
             groups.setdefault((finding.severity, finding.check, why), []).append(finding)
     return list(groups.values())
 

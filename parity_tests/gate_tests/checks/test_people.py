@@ -17,7 +17,7 @@ from parity_tests.checks.contract import checks_of, contract
 from parity_tests.checks.values import judge
 from parity_tests.gate_tests.people import CELLS, LAYERS, MODULES, RIGHT_LAYERS, RIGHT_MODULES
 from parity_tests.references.live_torch import torch_answers
-from parity_tests.report import Report
+from parity_tests.report import Report, Severity
 from parity_tests.subjects.drivers import run_case
 from rnn_np import nn
 
@@ -103,7 +103,7 @@ def test_the_contract_shows_what_values_do_not(name: str) -> None:
     findings, reason = contract(layers(kind, cls), kind, BY_CONTRACT[name], ())
     assert findings, reason
     told = list(BY_CONTRACT).index(name) >= list(BY_CONTRACT).index("CachePopped")
-    assert {finding.severity for finding in findings} == {"unusual" if told else "fault"}
+    assert {finding.severity for finding in findings} == {Severity.ADVISORY if told else Severity.FAULT}
 
 
 @pytest.mark.parametrize(
@@ -122,4 +122,4 @@ def test_a_right_layer_is_not_accused(kind: str, cls: Any) -> None:
     for check in checks_of((kind,), ()):
         findings, reason = contract(layers(kind, cls), *check, ())
         assert not reason
-        assert "fault" not in {finding.severity for finding in findings}, findings
+        assert Severity.FAULT not in {finding.severity for finding in findings}, findings
