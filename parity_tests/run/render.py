@@ -9,7 +9,7 @@ from rich.table import Table
 
 from parity_tests.cases.layers import CLASSES
 from parity_tests.cases.tensors import TENSORS
-from parity_tests.checks.contract import CHECKS
+from parity_tests.checks.registry import CONTRACT_CHECKS
 from parity_tests.report import Finding, Report, Severity
 from parity_tests.run.plan import Plan
 from parity_tests.run.runner import Run
@@ -17,7 +17,6 @@ from parity_tests.run.threads import blas_name
 from parity_tests.run.versions import versions_of
 from parity_tests.subjects.session import DEFAULT_TARGET
 
-EVERY_CHECK = {name for checks in CHECKS.values() for name in checks}
 SHOWN = 12
 """Findings printed; the JSON report has all."""
 
@@ -28,12 +27,14 @@ def command(plan: Plan, finding: Finding) -> str:
     if target.obj is not None:
         name = target.spec.rpartition(".")[2]
         return (
-            f'parity_tests.check({name}, case="{finding.case}")' if finding.check not in EVERY_CHECK else ""
+            f'parity_tests.check({name}, case="{finding.case}")'
+            if finding.check not in CONTRACT_CHECKS
+            else ""
         )
     options = {"--as": target.interface, "--without": ",".join(plan.declared)}
     pointed = "" if target.spec == DEFAULT_TARGET else f" {target.spec}"
     pointed += "".join(f" {name} {value}" for name, value in options.items() if value)
-    if finding.check in EVERY_CHECK:
+    if finding.check in CONTRACT_CHECKS:
         return f"rnn-parity{pointed} -- -k '{' and '.join(finding.check.split())}'"
     return f"rnn-parity{pointed} --case {finding.case}"
 

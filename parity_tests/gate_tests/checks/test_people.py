@@ -13,7 +13,7 @@ pytest.importorskip("torch", reason="fresh cases need torch")
 
 from parity_tests.cases.case import Case
 from parity_tests.cases.draw import draw_case
-from parity_tests.checks.contract import checks_of, contract
+from parity_tests.checks.registry import checks_for, run_contract_check
 from parity_tests.checks.values import judge
 from parity_tests.gate_tests.people import CELLS, LAYERS, MODULES, RIGHT_LAYERS, RIGHT_MODULES
 from parity_tests.references.live_torch import torch_answers
@@ -100,7 +100,7 @@ def test_the_contract_shows_what_values_do_not(name: str) -> None:
     ((kind, cls),) = [
         (kind, cls) for kind, entries in everything for _, _, cls in entries if cls.__name__ == name
     ]
-    findings, reason = contract(layers(kind, cls), kind, BY_CONTRACT[name], ())
+    findings, reason = run_contract_check(layers(kind, cls), kind, BY_CONTRACT[name], ())
     assert findings, reason
     told = list(BY_CONTRACT).index(name) >= list(BY_CONTRACT).index("CachePopped")
     assert {finding.severity for finding in findings} == {Severity.ADVISORY if told else Severity.FAULT}
@@ -119,7 +119,7 @@ def test_a_right_layer_is_not_accused(kind: str, cls: Any) -> None:
     for case in islice(cases(kind), 120):
         report.add(judge(case, torch_answers, partial(run_case, layers(kind, cls))))
     assert report.ok, report.findings
-    for check in checks_of((kind,), ()):
-        findings, reason = contract(layers(kind, cls), *check, ())
+    for check in checks_for((kind,), ()):
+        findings, reason = run_contract_check(layers(kind, cls), *check, ())
         assert not reason
         assert Severity.FAULT not in {finding.severity for finding in findings}, findings
