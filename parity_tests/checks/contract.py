@@ -1,7 +1,7 @@
 """The contract of a drop-in layer: what must hold between calls, whatever the values are.
 
-Each check holds the layer against itself, in one ordinary case of one precision: a layer with wrong
-values may keep all of it, and a right one break it.
+Each check compares the layer with itself in one ordinary case; it says nothing about whether the values
+are right.
 """
 
 import time
@@ -11,17 +11,17 @@ import numpy as np
 
 from parity_tests.cases.memory_layouts import LAYOUTS
 from parity_tests.check_facts import GRADIENTS_IN_PLACE, INPUTS_UNTOUCHED, RESULTS_OWNED
-from parity_tests.checks.trial import Broken, Trial, contract_check, contract_form_of, copied
+from parity_tests.checks.trial import ContractBroken, Trial, contract_check, contract_form_of, copied
 from parity_tests.report import Severity
 from parity_tests.subjects.user_frames import told
 
 SLOW = 100.0
-"""Times our own layer's step; more is unusual."""
+"""A layer is slow if its step takes more than this many times as long as the step of rnn_np."""
 
 
 @contract_form_of(INPUTS_UNTOUCHED)
 def inputs_untouched(trial: Trial) -> None:
-    """What is handed over is not written to."""
+    """No call writes into its inputs."""
     performer, layer = trial.made(trial.first)
     given = performer.given(trial.first)
     before = copied(given)
@@ -29,12 +29,12 @@ def inputs_untouched(trial: Trial) -> None:
     performer.backward(layer, trial.first, given)
     for name, value in given.items():
         if value.tobytes() != before[name].tobytes():
-            raise Broken(f"{name} was changed by the layer", name)
+            raise ContractBroken(f"{name} was changed by the layer", name)
 
 
 @contract_form_of(RESULTS_OWNED)
 def results_owned(trial: Trial) -> None:
-    """What is returned stays as it is through later calls."""
+    """Returned arrays keep their values through later calls."""
     performer, layer = trial.made(trial.first)
     given = performer.given(trial.first)
     results = performer.forward(layer, trial.first, given)
@@ -43,7 +43,7 @@ def results_owned(trial: Trial) -> None:
     trial.run(performer, layer, replace(trial.first, xs=trial.first.xs[::-1].copy()))
     for name, value in results.items():
         if value.tobytes() != before[name].tobytes():
-            raise Broken(f"{name} was changed by a later call", name)
+            raise ContractBroken(f"{name} was changed by a later call", name)
 
 
 @contract_check(
@@ -53,7 +53,7 @@ def results_owned(trial: Trial) -> None:
     advice="look for caches that backward pops, adds to or writes over",
 )
 def repeatable_backward(trial: Trial) -> None:
-    """A second backward of one forward gives the same."""
+    """A second backward of the same forward gives the same gradients."""
     performer, layer = trial.made(trial.first)
     given = performer.given(trial.first)
     performer.forward(layer, trial.first, given)
@@ -61,8 +61,8 @@ def repeatable_backward(trial: Trial) -> None:
     try:
         again = trial.back(performer, layer, trial.first, performer.given(trial.first))
     except Exception as error:
-        raise Broken(f"a second backward of one forward raises {told(error)}") from error
-    # torch too has one backward for a forward, unless it is told otherwise.
+        raise ContractBroken(f"a second backward of one forward raises {told(error)}") from error
+    # torch too allows one backward a forward, unless retain_graph is set.
     trial.expect(again, once, "at a second backward of one forward")
 
 
@@ -70,10 +70,10 @@ def repeatable_backward(trial: Trial) -> None:
     "second call",
     needs="second-call",
     fault="left over from the call before",
-    advice="look for what is made once and kept: buffers, packed weights, carries, lengths",
+    advice="look for what is made once and reused: buffers, packed weights, carries, lengths",
 )
 def second_call(trial: Trial) -> None:
-    """A call of other sizes, with other weights, leaves nothing behind."""
+    """A call of other sizes with other weights has no effect on the next call."""
     performer, layer = trial.made(trial.other)
     trial.run(performer, layer, trial.other)
     performer.update(layer, trial.second)
@@ -87,7 +87,7 @@ def second_call(trial: Trial) -> None:
     advice="look for `grads +=` without setting them to zero at the start of backward",
 )
 def gradients_overwritten(trial: Trial) -> None:
-    """A backward overwrites the gradients of the one before."""
+    """Each backward overwrites the gradients of the one before."""
     performer, layer = trial.made(trial.first)
     once = trial.run(performer, layer, trial.first)
     again = trial.run(performer, layer, trial.first)
@@ -95,19 +95,19 @@ def gradients_overwritten(trial: Trial) -> None:
     trial.expect(
         {name: again[name] for name in gradients},
         {name: once[name] for name in gradients},
-        "when the same call is made again: it is added up, or kept",
+        "when the same call is made again: it is accumulated, or not written",
     )
 
 
 @contract_form_of(GRADIENTS_IN_PLACE)
 def gradients_in_place(trial: Trial) -> None:
-    """The arrays that an optimizer holds are filled."""
+    """``backward`` fills the gradient arrays that an optimizer holds."""
     performer, layer = trial.made(trial.first)
     held = performer.gradients(layer)
     trial.run(performer, layer, trial.first)
     for name, now in performer.gradients(layer).items():
         if now is not held[name]:
-            raise Broken(f"grads holds another array for {name[1:]} after backward", name)
+            raise ContractBroken(f"grads holds another array for {name[1:]} after backward", name)
 
 
 @contract_check(
@@ -116,7 +116,7 @@ def gradients_in_place(trial: Trial) -> None:
     advice="look for a copy, a cast or a concatenation of the weights in the constructor",
 )
 def parameters_by_reference(trial: Trial) -> None:
-    """An update of the parameters in place is seen."""
+    """The next forward uses parameters that were updated in place."""
     performer, layer = trial.made(trial.other)
     performer.update(layer, trial.first)
     trial.expect(
@@ -132,7 +132,7 @@ def parameters_by_reference(trial: Trial) -> None:
     advice="look for a list or dict that belongs to the class, or for a mutable default argument",
 )
 def two_layers(trial: Trial) -> None:
-    """Two layers in turn do not meet."""
+    """Two layers called in turn do not affect each other."""
     (performer, layer), (others, other) = trial.made(trial.first), trial.made(trial.second)
     given = performer.given(trial.first)
     answer = copied(performer.forward(layer, trial.first, given))
@@ -147,7 +147,7 @@ def two_layers(trial: Trial) -> None:
     advice="look for a cache that forward appends to and never clears",
 )
 def two_forwards(trial: Trial) -> None:
-    """A backward belongs to the last forward."""
+    """After two forwards, ``backward`` belongs to the last one."""
     performer, layer = trial.made(trial.first)
     earlier = replace(trial.first, xs=trial.first.xs[::-1].copy())
     performer.forward(layer, earlier, performer.given(earlier))
@@ -162,11 +162,11 @@ def two_forwards(trial: Trial) -> None:
     advice="look for `reshape`, `ravel(order='K')`, `.data`, strides, and writes into inputs",
 )
 def memory_layouts(trial: Trial) -> None:
-    """Arrays in any memory layout, read-only ones too, mean the same."""
+    """Arrays in any memory layout, read-only ones too, give the same results."""
     want = trial.alone(trial.first)
     for layout in LAYOUTS[1:]:
         laid = Trial(replace(trial.case, layout=layout), trial.layers)
-        trial.expect(laid.alone(trial.first), want, f"where arrays are {layout}")
+        trial.expect(laid.alone(trial.first), want, f"when arrays are {layout}")
 
 
 @contract_check(
@@ -175,13 +175,13 @@ def memory_layouts(trial: Trial) -> None:
     advice="look for a tanh made of `exp`; use `numpy.tanh`",
 )
 def large_inputs(trial: Trial) -> None:
-    """Where tanh saturates the states are 1 in magnitude, and not lost."""
+    """Where tanh saturates, the states are numbers of at most 1 in magnitude."""
     performer, layer = trial.made(trial.first)
     large = replace(trial.first, xs=trial.first.xs * trial.first.xs.dtype.type(1e4))
     for name, value in performer.forward(layer, large, performer.given(large)).items():
         if not (np.abs(value) <= 1).all():
-            raise Broken(
-                f"{name} is {float(np.abs(value).max())} where inputs are large, not at most 1", name
+            raise ContractBroken(
+                f"{name} reaches {float(np.abs(value).max())} with large inputs, expected at most 1", name
             )
 
 
@@ -192,7 +192,7 @@ def large_inputs(trial: Trial) -> None:
     advice="forward keeps `x` itself; a copy is safe",
 )
 def inputs_copied(trial: Trial) -> None:
-    """An input may be changed between forward and backward."""
+    """The caller may change its inputs between forward and backward."""
     performer, layer = trial.made(trial.first)
     given = performer.given(trial.first)
     answer = copied(performer.forward(layer, trial.first, given))
@@ -211,7 +211,7 @@ def inputs_copied(trial: Trial) -> None:
     advice="forward returns the array that backward reads; a copy is safe",
 )
 def results_copied(trial: Trial) -> None:
-    """A result may be changed between forward and backward."""
+    """The caller may change the results between forward and backward."""
     performer, layer = trial.made(trial.first)
     given = performer.given(trial.first)
     results = performer.forward(layer, trial.first, given)
@@ -220,7 +220,7 @@ def results_copied(trial: Trial) -> None:
         if value.flags.writeable:
             value[...] = 0
     answer |= trial.back(performer, layer, trial.first, given)
-    why = "when the caller changes the results between forward and backward: they are the layer's own"
+    why = "when the caller changes the results between forward and backward: they are the layer's own arrays"
     trial.expect(answer, trial.alone(trial.first), why)
 
 
@@ -228,10 +228,10 @@ def results_copied(trial: Trial) -> None:
     "weights copied",
     severity=Severity.ADVISORY,
     fault="backward reads the current weights",
-    advice="backward uses the weights as they are then; right as long as nobody updates them in between",
+    advice="backward reads the weights when it is called; correct if they are never updated in between",
 )
 def weights_copied(trial: Trial) -> None:
-    """A backward uses the weights of its forward, whatever an optimizer did since."""
+    """``backward`` uses the weights of its forward, even if they have been updated since."""
     performer, layer = trial.made(trial.first)
     given = performer.given(trial.first)
     answer = copied(performer.forward(layer, trial.first, given))
@@ -249,7 +249,7 @@ def weights_copied(trial: Trial) -> None:
     advice="look for gradients that are set to zero in forward",
 )
 def gradients_kept(trial: Trial) -> None:
-    """A forward leaves the gradients of the last backward alone."""
+    """A forward leaves the gradients of the last backward unchanged."""
     performer, layer = trial.made(trial.first)
     before = trial.run(performer, layer, trial.first)
     performer.forward(layer, trial.first, performer.given(trial.first))
@@ -264,7 +264,7 @@ def gradients_kept(trial: Trial) -> None:
     advice="look for Python loops over batch rows or units",
 )
 def speed(trial: Trial) -> None:
-    """A step takes about as long as others take."""
+    """A forward and backward takes at most 100 times as long as that of rnn_np."""
     import rnn_np
 
     case = replace(trial.case, T=1 if trial.case.is_cell else 32, D=16, H=32)
@@ -277,4 +277,4 @@ def speed(trial: Trial) -> None:
         one.run(performer, layer, one.first)
         times.append(time.perf_counter() - start)
     if times[0] > SLOW * times[1]:
-        raise Broken(f"a step takes {times[0] / times[1]:.0f} times as long as that of rnn_np")
+        raise ContractBroken(f"a step takes {times[0] / times[1]:.0f} times as long as that of rnn_np")

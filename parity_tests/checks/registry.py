@@ -1,8 +1,8 @@
-"""The one list of checks: those that compare a layer with itself, and those made in every case.
+"""The one list of checks: the contract checks, and those made in every case.
 
-A check of the contract is a function with a decorator, in a module that ``CONTRACT_CHECKS`` lists; its
-name, severity, meaning, fault and advice are said there and nowhere else. Those of the other checks are in
-``parity_tests.check_facts``.
+A contract check is a function with a decorator, which gives its name, severity, fault and advice. The other
+checks are made by the drivers, by comparing values and by the process of a target; their names and meanings
+are in ``parity_tests.check_facts``.
 """
 
 import warnings
@@ -15,7 +15,7 @@ from parity_tests.cases.case import Case
 from parity_tests.cases.features import restricted
 from parity_tests.check_facts import CASE_CHECKS, Check
 from parity_tests.checks import contract, state
-from parity_tests.checks.trial import Broken, ContractCheck, Trial
+from parity_tests.checks.trial import ContractBroken, ContractCheck, Trial
 from parity_tests.report import Finding
 from parity_tests.subjects.user_frames import told
 
@@ -92,7 +92,7 @@ def run_contract_check(
                 return findings, f"{name}: an ordinary call raises {told(error)}"
             try:
                 check.run(trial)
-            except Broken as broken:
+            except ContractBroken as broken:
                 findings.append(check.facts.finding(broken.tensor, case, str(broken)))
             except (Exception, SystemExit) as error:
                 message = f"raises {told(error)}"

@@ -1,11 +1,11 @@
-"""The contract of layers with a state: what is carried from call to call, checkpoints, lengths."""
+"""The contract of single kinds of layers: state carried from call to call, checkpoints, lengths."""
 
 from dataclasses import replace
 
 import numpy as np
 
 from parity_tests.cases.memory_layouts import laid_out
-from parity_tests.checks.trial import Broken, Trial, contract_check
+from parity_tests.checks.trial import ContractBroken, Trial, contract_check
 from parity_tests.report import Severity
 
 
@@ -17,7 +17,7 @@ from parity_tests.report import Severity
     advice="look for `self.h = h`; write `self.h = h.copy()`",
 )
 def state_copied(trial: Trial) -> None:
-    """A state that is given is the caller's own afterwards."""
+    """``set_state`` copies: the caller may change its array afterwards."""
     performer, layer = trial.made(trial.first)
     given = performer.given(trial.first)
     state = given["h_0"]
@@ -36,7 +36,7 @@ def state_copied(trial: Trial) -> None:
     advice="look for where a stateful forward starts from, and what it leaves in `self.h`",
 )
 def state_kept(trial: Trial) -> None:
-    """A stateful layer goes on where the last call ended; a given state is used once."""
+    """A stateful layer starts from the final state of the last call, and uses a state that was set only once."""
     performer, layer = trial.made(trial.first)
     given = performer.given(trial.first)
     layer.set_state(given["h_0"])
@@ -56,7 +56,7 @@ def state_kept(trial: Trial) -> None:
     advice="look for a state kept under another name than `self.h`",
 )
 def state_reset(trial: Trial) -> None:
-    """After ``reset_state`` a stateful layer starts from zeros, and without ``stateful`` always."""
+    """After ``reset_state`` a stateful layer starts from zeros; one that is not stateful always does."""
     first = replace(trial.first, h_0=None)
     performer, layer = trial.made(first)
     given = performer.given(first)
@@ -70,7 +70,7 @@ def state_reset(trial: Trial) -> None:
     trial.expect(
         {"hs": np.array(layer.forward(given["xs"]))},
         {"hs": once},
-        "at the second call of a layer not stateful",
+        "at the second call of a layer that is not stateful",
     )
 
 
@@ -81,13 +81,15 @@ def state_reset(trial: Trial) -> None:
     advice="look for `state_dict` or `load_state_dict` without a copy",
 )
 def checkpoints_copied(trial: Trial) -> None:
-    """A state dict shares no memory with the layer, neither one given nor one taken."""
+    """A state dict shares no memory with the layer, whether it was taken from it or loaded."""
     performer, layer = trial.made(trial.first)
     want = trial.alone(trial.first)
     taken = layer.state_dict()
     for value in taken.values():
         value[...] = 0
-    trial.expect(trial.run(performer, layer, trial.first), want, "when a state dict taken from it is changed")
+    trial.expect(
+        trial.run(performer, layer, trial.first), want, "when a state dict that was taken from it is changed"
+    )
     loaded = {name: laid_out(value, "contiguous") for name, value in performer.parameters(layer).items()}
     layer.load_state_dict(loaded)
     for value in loaded.values():
@@ -106,10 +108,11 @@ def checkpoints_copied(trial: Trial) -> None:
     advice="check that lengths are whole numbers in 1 to T",
 )
 def bad_lengths(trial: Trial) -> None:
-    """A length of 0, or above T, is refused: there is no state to give, or a neighbour's data."""
+    """A length of 0 or above T is refused."""
     performer, layer = trial.made(trial.first)
     given = performer.given(trial.first)
     B, T, _ = trial.first.xs.shape
+    # A row of length 0 has no final state; beyond T lies the data of another row.
     for length in (0, T + 1):
         lengths = np.full(B, T)
         lengths[-1] = length
@@ -117,4 +120,4 @@ def bad_lengths(trial: Trial) -> None:
             layer(given["input"], lengths=lengths)
         except (ValueError, TypeError, IndexError, RuntimeError):
             continue
-        raise Broken(f"lengths: a length of {length} is taken, where T is {T}")
+        raise ContractBroken(f"lengths: a length of {length} is accepted, where T is {T}")

@@ -1,4 +1,4 @@
-"""What a check of the contract is written with: the layers it tries, and how it is registered."""
+"""What a contract check is written with: the layers that it calls, and the decorator that registers it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,14 +15,15 @@ from parity_tests.report import Severity
 from parity_tests.subjects.drivers import PERFORMERS, Performer
 
 CLOSE = {"f64": 1e-9, "f32": 1e-3}
-"""How far the layer may be from itself where the order of its operations may differ."""
+"""How far two results of one layer may differ, relative to the largest element: its operations may run in
+another order."""
 
 
-class Broken(Exception):
-    """The layer breaks the contract.
+class ContractBroken(Exception):
+    """The layer does not pass the check.
 
     Attributes:
-        tensor: what it concerns, or ``""``.
+        tensor: the tensor concerned, or ``""``.
     """
 
     def __init__(self, message: str, tensor: str = "") -> None:
@@ -31,7 +32,15 @@ class Broken(Exception):
 
 
 class Trial:
-    """Layers of the subject's, to be called in any order."""
+    """One case, its calls, and as many layers of the subject as a check needs, to be called in any order.
+
+    Attributes:
+        case: the case that the layers are made for.
+        layers: the package that has the layer.
+        first: a call of the case's sizes.
+        other: a call of another batch size and length, with weights of its own.
+        second: a call of the case's sizes, with weights of its own.
+    """
 
     def __init__(self, case: Case, layers: Any) -> None:
         self.case = case
@@ -40,7 +49,7 @@ class Trial:
         self.other, self.second = calls_of(replace(case, calls="again", seed=7))
 
     def made(self, call: Call) -> tuple[Performer, Any]:
-        """A new layer with a call's weights."""
+        """A new layer with a call's weights, and its driver."""
         performer = PERFORMERS[self.case.kind](self.case, self.layers)
         return performer, performer.make(call)
 
@@ -51,27 +60,27 @@ class Trial:
         return answer | self.back(performer, layer, call, given)
 
     def back(self, performer: Performer, layer: Any, call: Call, given: dict[str, Array]) -> Answer:
-        """The backward of the last forward, gradients of parameters included."""
+        """The backward of the last forward, with the gradients of the parameters."""
         answer = performer.backward(layer, call, given)
         return copied(answer | performer.gradients(layer))
 
     def alone(self, call: Call) -> Answer:
-        """What a new layer answers to a call."""
+        """The results of a call of a new layer."""
         return self.run(*self.made(call), call)
 
     def expect(self, got: Answer, want: Answer, why: str) -> None:
-        """Raise ``Broken`` unless two answers are as good as equal."""
+        """Raise ``ContractBroken`` unless two results are equal within ``CLOSE``."""
         for name, value in want.items():
             other = got[name]
             scale = float(np.abs(value).max(initial=0.0))
             if other.shape != value.shape or not np.allclose(
                 other, value, rtol=0, atol=CLOSE[self.case.dtype] * scale, equal_nan=True
             ):
-                raise Broken(f"{name} differs {why}", name)
+                raise ContractBroken(f"{name} differs {why}", name)
 
 
 def copied(answer: Answer) -> Answer:
-    """The answer in arrays of its own."""
+    """The same results in new arrays."""
     return {name: np.array(value) for name, value in answer.items()}
 
 
@@ -83,7 +92,7 @@ class ContractCheck:
         facts: its name, meaning, severity and fault.
         kinds: the kinds of layers that it applies to.
         needs: the feature that it is about; without it the check is left out.
-        run: raises ``Broken`` where a layer does not pass.
+        run: raises ``ContractBroken`` where a layer does not pass.
     """
 
     facts: Check
