@@ -2,10 +2,22 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
 from typing import Any
 
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import TENSORS, family
+
+
+class Severity(StrEnum):
+    """What a finding means for the verdict; its value is what the JSON report shows."""
+
+    FAULT = "fault"
+    """The layer is wrong, and the run fails."""
+    ADVISORY = "unusual"
+    """Correct layers may do so too; the run does not fail."""
+    KNOWN = "known"
+    """A fault that is declared in the file of known failures; the run does not fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +29,7 @@ class Finding:
         tensor: the tensor concerned, or ``""`` where it is not about one.
         case: the case in which it was seen.
         message: all of it in words and numbers.
-        severity: ``fault``; ``unusual`` where it is no ground for a red build; ``known`` where it was
-            declared before.
+        severity: what it means for the verdict.
         fault: the name of the fault, if known.
         clue: what the numbers say about it, if anything.
     """
@@ -27,7 +38,7 @@ class Finding:
     tensor: str
     case: Case
     message: str
-    severity: str = "fault"
+    severity: Severity = Severity.FAULT
     fault: str | None = None
     clue: str | None = None
 
@@ -38,12 +49,15 @@ class Finding:
 
     def to_json(self) -> dict[str, Any]:
         """All of it in JSON's types; the case is its token."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"case": str(self.case)}
+        # pytest-xdist sends plain strings between processes, and no subclass of str.
+        texts = {"case": str(self.case), "severity": self.severity.value}
+        return {name: getattr(self, name) for name in self.__slots__} | texts
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Finding":
         """The finding that ``to_json`` came from."""
-        return cls(**{**data, "case": Case.parse(data["case"])})
+        values = {"case": Case.parse(data["case"]), "severity": Severity(data["severity"])}
+        return cls(**{**data, **values})
 
 
 @dataclass(slots=True)
@@ -124,7 +138,7 @@ class Report:
     @property
     def faults(self) -> list[Finding]:
         """The findings that make the layer wrong."""
-        return [finding for finding in self.findings if finding.severity == "fault"]
+        return [finding for finding in self.findings if finding.severity == Severity.FAULT]
 
     @property
     def not_judged(self) -> list[str]:
@@ -152,8 +166,8 @@ class Report:
 
     def excused(self, known: Mapping[str, str]) -> "Report":
         """The same, where what is ``known`` to fail counts as no fault."""
-        findings = [replace(f, severity="known") if f.what in known else f for f in self.findings]
-        failed = self.failed if any(finding.severity == "fault" for finding in findings) else []
+        findings = [replace(f, severity=Severity.KNOWN) if f.what in known else f for f in self.findings]
+        failed = self.failed if any(finding.severity == Severity.FAULT for finding in findings) else []
         return replace(self, findings=findings, failed=failed)
 
     def __str__(self) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from parity_tests.cases.case import Case
 from parity_tests.checks.values import RunCase
 from parity_tests.diagnosis.diagnose import diagnose
-from parity_tests.report import Finding
+from parity_tests.report import Finding, Severity
 from parity_tests.subjects.session import DID_NOT_RETURN
 
 
@@ -31,7 +31,7 @@ def explained(
         own = [
             finding
             for finding in findings
-            if finding.severity == "fault" and not finding.fault and finding.case.kind == kind
+            if finding.severity == Severity.FAULT and not finding.fault and finding.case.kind == kind
         ]
         if not own:
             continue

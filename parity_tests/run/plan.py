@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from parity_tests.cases.case import Case
 from parity_tests.cases.features import described, parse, restricted
-from parity_tests.checks.contract import CHECKS, checks_of
 from parity_tests.checks.known_failures import read_known
+from parity_tests.checks.registry import CONTRACT_CHECKS, checks_for
 from parity_tests.references.recorded import default_recorded
 from parity_tests.run.options import DEFAULT_CASES, DEFAULT_SEED, DEFAULT_TIMEOUT, OptionError, Options
 from parity_tests.subjects.loading import Target
@@ -100,7 +100,7 @@ class Plan:
         """Kind and name of every check of the contract; none where one case alone is judged."""
         if self.case is not None or self.interface == "adapter":
             return []
-        return checks_of(self.kinds, self.without)
+        return checks_for(self.kinds, self.without)
 
     @property
     def declared(self) -> list[str]:
@@ -125,9 +125,8 @@ def make_plan(options: Options, session: Session) -> Plan:
         raise OptionError("reference: torch is not installed; install rnn-np[parity]")
     if not session.kinds:
         raise OptionError(f"{options.target.spec}: there is nothing to judge in it")
-    every = {name for checks in CHECKS.values() for name in checks}
     try:
-        without = parse(",".join(options.without), every)
+        without = parse(",".join(options.without), CONTRACT_CHECKS)
         known = read_known(options.known) if options.known else {}
     except ValueError as error:
         raise OptionError(str(error)) from error

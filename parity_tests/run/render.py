@@ -9,15 +9,14 @@ from rich.table import Table
 
 from parity_tests.cases.layers import CLASSES
 from parity_tests.cases.tensors import TENSORS
-from parity_tests.checks.contract import CHECKS
-from parity_tests.report import Finding, Report
+from parity_tests.checks.registry import CONTRACT_CHECKS
+from parity_tests.report import Finding, Report, Severity
 from parity_tests.run.plan import Plan
 from parity_tests.run.runner import Run
 from parity_tests.run.threads import blas_name
 from parity_tests.run.versions import versions_of
 from parity_tests.subjects.session import DEFAULT_TARGET
 
-EVERY_CHECK = {name for checks in CHECKS.values() for name in checks}
 SHOWN = 12
 """Findings printed; the JSON report has all."""
 
@@ -28,12 +27,14 @@ def command(plan: Plan, finding: Finding) -> str:
     if target.obj is not None:
         name = target.spec.rpartition(".")[2]
         return (
-            f'parity_tests.check({name}, case="{finding.case}")' if finding.check not in EVERY_CHECK else ""
+            f'parity_tests.check({name}, case="{finding.case}")'
+            if finding.check not in CONTRACT_CHECKS
+            else ""
         )
     options = {"--as": target.interface, "--without": ",".join(plan.declared)}
     pointed = "" if target.spec == DEFAULT_TARGET else f" {target.spec}"
     pointed += "".join(f" {name} {value}" for name, value in options.items() if value)
-    if finding.check in EVERY_CHECK:
+    if finding.check in CONTRACT_CHECKS:
         return f"rnn-parity{pointed} -- -k '{' and '.join(finding.check.split())}'"
     return f"rnn-parity{pointed} --case {finding.case}"
 
@@ -54,7 +55,7 @@ def verdict(report: Report, plan: Plan) -> str:
     parts += [
         f"known to fail: {finding.what}: {plan.known[finding.what]}\n"
         for finding in report.findings
-        if finding.severity == "known"
+        if finding.severity == Severity.KNOWN
     ]
     parts += [f"skipped (declared missing): {plain}\n" for plain in plan.skipped]
     parts += [f"not judged: {reason}\n" for reason in report.not_judged[:SHOWN]]
@@ -111,11 +112,11 @@ def to_json(run: Run) -> dict[str, Any]:
         "not_judged": report.not_judged,
         "versions": versions_of(plan),
         "tensors": report.to_json()["tensors"],
-        "findings": [finding.to_json() for finding in report.findings if finding.severity != "known"],
+        "findings": [finding.to_json() for finding in report.findings if finding.severity != Severity.KNOWN],
         "known": [
             {**finding.to_json(), "reason": plan.known[finding.what]}
             for finding in report.findings
-            if finding.severity == "known"
+            if finding.severity == Severity.KNOWN
         ],
     }
 
@@ -123,9 +124,9 @@ def to_json(run: Run) -> dict[str, Any]:
 def _groups(findings: Iterable[Finding]) -> list[list[Finding]]:
     """Faults first; those of one check with one explanation together."""
     groups: dict[object, list[Finding]] = {}
-    for finding in sorted(findings, key=lambda f: f.severity != "fault"):
+    for finding in sorted(findings, key=lambda f: f.severity != Severity.FAULT):
         why = finding.fault or finding.clue or finding.tensor
-        if finding.severity != "known":
+        if finding.severity != Severity.KNOWN:
             groups.setdefault((finding.severity, finding.check, why), []).append(finding)
     return list(groups.values())
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from parity_tests.cases.case import Case
-from parity_tests.checks.contract import contract
+from parity_tests.checks.registry import run_contract_check
 from parity_tests.checks.values import Reference, ReferenceFault, judge
 from parity_tests.diagnosis.explain import explained
 from parity_tests.references.recorded import RecordedError, default_recorded
@@ -44,7 +44,7 @@ class Run:
 
     def __init__(self, plan: Plan, session: Session | None = None) -> None:
         self.plan = plan
-        self.session = session or open_session(plan.target, plan.timeout, (contract,))
+        self.session = session or open_session(plan.target, plan.timeout, (run_contract_check,))
         self.report = Report(planned=0)
         self._started = time.monotonic()
         self._expected_checks = 0
@@ -60,7 +60,7 @@ class Run:
             TargetError: the target cannot be loaded.
             RecordedError: the recorded answers cannot be read.
         """
-        session = open_session(options.target, options.timeout, (contract,))
+        session = open_session(options.target, options.timeout, (run_contract_check,))
         try:
             return cls(make_plan(options, session), session)
         except BaseException:
@@ -107,7 +107,7 @@ class Run:
         """Run a check of the contract."""
         report = Report(planned=0, checks=1)
         try:
-            findings, reason = self.session.call(contract, kind, name, self.plan.without)
+            findings, reason = self.session.call(run_contract_check, kind, name, self.plan.without)
         except (TargetError, CallFailed) as error:
             findings, reason = [], f"{name}: {error}"
         report.find([finding for finding in findings if finding.tensor not in self.plan.without])

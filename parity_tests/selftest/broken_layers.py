@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from parity_tests.cases.arrays import Array
+from parity_tests.checks import contract, state
 from rnn_np import TimeRNN, nn
 
 
@@ -156,21 +157,21 @@ class _AnyLength(nn.RNN):
 
 
 BROKEN: dict[str, tuple[str, type]] = {
-    "inputs untouched": ("time", _Overwrites),
-    "results owned by the caller": ("time", _OneBuffer),
-    "repeatable backward": ("time", _BackwardAdds),
-    "second call": ("time", _FirstWeights),
-    "gradients overwritten": ("time", _Accumulates),
-    "gradients in place": ("time", _NewGradients),
-    "parameters by reference": ("time", _CopiesWeights),
-    "two layers in turn": ("time", _SharedTape),
-    "two forwards": ("time", _FirstTape),
-    "memory layouts": ("time", _InMemoryOrder),
-    "large inputs": ("time", _Exponentials),
-    "state copied": ("time", _KeepsState),
-    "state kept": ("time", _ForgetsState),
-    "state reset": ("time", _ResetsNothing),
-    "checkpoints copied": ("nn", _LiveCheckpoint),
-    "bad lengths": ("nn", _AnyLength),
+    contract.inputs_untouched.name: ("time", _Overwrites),
+    contract.results_owned.name: ("time", _OneBuffer),
+    contract.repeatable_backward.name: ("time", _BackwardAdds),
+    contract.second_call.name: ("time", _FirstWeights),
+    contract.gradients_overwritten.name: ("time", _Accumulates),
+    contract.gradients_in_place.name: ("time", _NewGradients),
+    contract.parameters_by_reference.name: ("time", _CopiesWeights),
+    contract.two_layers.name: ("time", _SharedTape),
+    contract.two_forwards.name: ("time", _FirstTape),
+    contract.memory_layouts.name: ("time", _InMemoryOrder),
+    contract.large_inputs.name: ("time", _Exponentials),
+    state.state_copied.name: ("time", _KeepsState),
+    state.state_kept.name: ("time", _ForgetsState),
+    state.state_reset.name: ("time", _ResetsNothing),
+    state.checkpoints_copied.name: ("nn", _LiveCheckpoint),
+    state.bad_lengths.name: ("nn", _AnyLength),
 }
 """The check of the contract that each must fail, its kind, and the class."""

@@ -13,8 +13,7 @@ from parity_tests.cases.case import Case
 from parity_tests.cases.draw import draw_case, shrink
 from parity_tests.cases.layers import CLASSES
 from parity_tests.cases.tensors import SECOND_BIAS, Answer
-from parity_tests.checks.contract import FAULTS as CONTRACT
-from parity_tests.checks.contract import contract
+from parity_tests.checks.registry import CONTRACT_CHECKS, run_contract_check
 from parity_tests.checks.values import RunCase, judge
 from parity_tests.diagnosis.diagnose import diagnose
 from parity_tests.diagnosis.faults.catalogue import CATALOGUE
@@ -55,7 +54,7 @@ class Tried:
 def every_fault() -> list[tuple[str, str]]:
     """Name of each fault in the catalogue, and the check of the contract that names it, or ``""``
     where the numbers do."""
-    by_contract = {CONTRACT[check][0]: check for check in BROKEN}
+    by_contract = {str(CONTRACT_CHECKS[check].facts.fault): check for check in BROKEN}
     numbers = [(fault.name, "") for fault in CATALOGUE if fault.name not in by_contract]
     return [*numbers, *by_contract.items()]
 
@@ -130,6 +129,6 @@ def _rounded(value: Array, variant: Variant) -> Array:
 def _by_contract(name: str, check: str, start: float) -> Tried:
     kind, cls = BROKEN[check]
     package = subject_of(cls, {"time": "layer", "nn": "module"}[kind])
-    findings, _ = contract(package, kind, check, ())
+    findings, _ = run_contract_check(package, kind, check, ())
     case, named = (str(findings[0].case), findings[0].fault) if findings else ("", None)
     return Tried(name, kind, int(bool(findings)), named, case, time.monotonic() - start)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from parity_tests.cases.case import Case
-from parity_tests.report import Finding
+from parity_tests.report import Finding, Severity
 from parity_tests.subjects.drivers import kinds_of, run_case
 from parity_tests.subjects.interfaces import subject_of
 from parity_tests.subjects.loading import Target
@@ -118,7 +118,7 @@ class InChild:
         if not self.child.printed:
             return []
         last = self.child.printed.strip().splitlines()[-1:] or [""]
-        return [Finding("prints", "", case, f"it prints, last: {last[0][:120]!r}", "unusual")]
+        return [Finding("prints", "", case, f"it prints, last: {last[0][:120]!r}", Severity.ADVISORY)]
 
     def close(self) -> None:
         """End the child process."""

@@ -13,31 +13,33 @@ pytest.importorskip("torch", reason="fresh cases need torch")
 
 from parity_tests.cases.case import Case
 from parity_tests.cases.draw import draw_case
-from parity_tests.checks.contract import checks_of, contract
+from parity_tests.checks.registry import checks_for, run_contract_check
 from parity_tests.checks.values import judge
 from parity_tests.gate_tests.people import CELLS, LAYERS, MODULES, RIGHT_LAYERS, RIGHT_MODULES
 from parity_tests.references.live_torch import torch_answers
-from parity_tests.report import Report
+from parity_tests.report import Report, Severity
 from parity_tests.subjects.drivers import run_case
 from rnn_np import nn
 
 MOST = 700
 """Cases tried; a default run has 2000."""
-BY_CONTRACT = {
+FAULTS_BY_CONTRACT = {
     "OneTapeForAll": "two layers in turn",
     "ClassCache": "two layers in turn",
     "ClassCacheCell": "two layers in turn",
     "LiveStateDict": "checkpoints copied",
     "KeepsGivenState": "state copied",
     "OverflowingTanh": "large inputs",
-    # Right layers do so too: told, and no fault.
+}
+"""Whose faults no values of a drawn case show, and the check that does."""
+ADVICE_BY_CONTRACT = {
     "CachePopped": "repeatable backward",
     "KeepsInputView": "inputs copied",
     "OutputIsTheCache": "results copied",
     "LiveWeightsInBackward": "weights copied",
     "ForwardZeroesGrads": "gradients kept",
 }
-"""Whose faults no values of a drawn case show, and the check that does."""
+"""What correct layers do too, and the check that says so."""
 
 
 def cases(kind: str) -> Iterator[Case]:
@@ -82,7 +84,7 @@ def faulty() -> list[Any]:
         pytest.param(kind, cls, id=f"{tag}-{cls.__name__}")
         for kind, entries in (("time", LAYERS), ("cell", CELLS), ("nn", MODULES))
         for tag, _, cls in entries
-        if cls.__name__ not in BY_CONTRACT
+        if cls.__name__ not in {**FAULTS_BY_CONTRACT, **ADVICE_BY_CONTRACT}
     ]
 
 
@@ -94,16 +96,19 @@ def test_a_fault_is_caught(kind: str, cls: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("name", BY_CONTRACT)
-def test_the_contract_shows_what_values_do_not(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "check", "severity"),
+    [(*row, Severity.FAULT) for row in FAULTS_BY_CONTRACT.items()]
+    + [(*row, Severity.ADVISORY) for row in ADVICE_BY_CONTRACT.items()],
+)
+def test_the_contract_shows_what_values_do_not(name: str, check: str, severity: Severity) -> None:
     everything = (("time", LAYERS), ("cell", CELLS), ("nn", MODULES))
     ((kind, cls),) = [
         (kind, cls) for kind, entries in everything for _, _, cls in entries if cls.__name__ == name
     ]
-    findings, reason = contract(layers(kind, cls), kind, BY_CONTRACT[name], ())
+    findings, reason = run_contract_check(layers(kind, cls), kind, check, ())
     assert findings, reason
-    told = list(BY_CONTRACT).index(name) >= list(BY_CONTRACT).index("CachePopped")
-    assert {finding.severity for finding in findings} == {"unusual" if told else "fault"}
+    assert {finding.severity for finding in findings} == {severity}
 
 
 @pytest.mark.parametrize(
@@ -119,7 +124,7 @@ def test_a_right_layer_is_not_accused(kind: str, cls: Any) -> None:
     for case in islice(cases(kind), 120):
         report.add(judge(case, torch_answers, partial(run_case, layers(kind, cls))))
     assert report.ok, report.findings
-    for check in checks_of((kind,), ()):
-        findings, reason = contract(layers(kind, cls), *check, ())
+    for check in checks_for((kind,), ()):
+        findings, reason = run_contract_check(layers(kind, cls), *check, ())
         assert not reason
-        assert "fault" not in {finding.severity for finding in findings}, findings
+        assert Severity.FAULT not in {finding.severity for finding in findings}, findings

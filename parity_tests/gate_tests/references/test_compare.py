@@ -12,7 +12,7 @@ from parity_tests.checks.values import allowances_of
 from parity_tests.references.float64_loop import Loop, Spread
 from parity_tests.references.rounding import PERTURBED, RUNS, RoundingNoise, SumBounds, unit_roundoff
 from parity_tests.references.tolerance import BLIND, Allowance, K, allowance, compare
-from parity_tests.report import Finding, Report, Tally
+from parity_tests.report import Finding, Report, Severity, Tally
 
 U = 2.0**-53
 SURE = np.asarray(False)
@@ -187,11 +187,20 @@ def test_a_report_keeps_the_smallest_case_of_each_finding() -> None:
     assert report.exit_code == 1
 
 
+def test_a_severity_is_plain_text_in_json_and_itself_again_when_read() -> None:
+    found = Finding("values", "hs", Case.parse("B1T1D1H1-f64-s0"), "odd", severity=Severity.ADVISORY)
+    data = Report(1, 1, findings=[found]).to_json()
+    assert data["findings"][0]["severity"] == "unusual"
+    # pytest-xdist refuses subclasses of str.
+    assert type(data["findings"][0]["severity"]) is str
+    assert Report.from_json(data).findings[0].severity is Severity.ADVISORY
+
+
 def test_what_was_not_obtained_is_no_pass() -> None:
     good = {"hs": Tally(1, 4, 0, 0.1, "B1T1D1H1-f64-s0")}
     assert Report(1, 1, good).ok
     assert Report(2, 1, good).not_judged == ["1 of 2 cases were not run"]
     assert Report(1, 1, {}).not_judged == ["no tensor was compared"]
     assert Report(1, 1, good, unjudged=["the references differ"]).exit_code == 2
-    unusual = Finding("values", "hs", Case.parse("B1T1D1H1-f64-s0"), "odd", severity="unusual")
+    unusual = Finding("values", "hs", Case.parse("B1T1D1H1-f64-s0"), "odd", severity=Severity.ADVISORY)
     assert Report(1, 1, good, [unusual]).ok

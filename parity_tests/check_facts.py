@@ -1,0 +1,107 @@
+"""What is known of a check: its name, severity and meaning, and the checks made in every case.
+
+The drivers of ``subjects`` make findings of these checks, so they are defined below that room; the checks
+that only ``checks`` makes are defined there, each at its function. ``checks.registry`` lists all of them.
+"""
+
+from dataclasses import dataclass, replace
+
+from parity_tests.cases.case import Case
+from parity_tests.report import Finding, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Something that must hold of a layer.
+
+    Attributes:
+        name: as reports, ``--without`` and the file of known failures have it.
+        meaning: what must hold, in a sentence.
+        applies_to: where the check is made, in words.
+        severity: of its findings.
+        fault: the name of the fault in a layer that does not pass, if there is but one.
+        advice: where to look for the fault in one's own code, or ``""``.
+    """
+
+    name: str
+    meaning: str
+    applies_to: str = "every case"
+    severity: Severity = Severity.FAULT
+    fault: str | None = None
+    advice: str = ""
+
+    def finding(self, tensor: str, case: Case, observed: str) -> Finding:
+        """Return the finding that a layer does not pass.
+
+        Args:
+            tensor: the tensor concerned, or ``""``.
+            case: where it was seen.
+            observed: what was seen; the advice is added.
+        """
+        message = f"{observed}; {self.advice}" if self.advice else observed
+        return Finding(self.name, tensor, case, message, self.severity, self.fault)
+
+
+IN_A_CHILD = "every case in a child process"
+
+VALUES = Check("values", "Every element equals the reference's within the measured tolerance.")
+NON_FINITE_VALUES = Check(
+    "non-finite values", "NaN and infinity are in the same elements as in the reference."
+)
+TYPE = Check("type", "Every result is there, and is a `numpy.ndarray` of numbers.")
+SHAPE = Check("shape", "Every result has the shape that torch gives it.")
+DTYPE = Check("dtype", "Every result has the dtype of the parameters.")
+INPUTS_UNTOUCHED = Check(
+    "inputs untouched",
+    "No call writes into the arrays that it is given, nor into the parameters.",
+    fault="input overwritten",
+    advice="look for `+=`, `*=` or `[...] =` on what was handed over",
+)
+RESULTS_OWNED = Check(
+    "results owned by the caller",
+    "A returned array keeps its values through all later calls.",
+    fault="output buffer reused",
+    advice="look for a buffer that every call fills and returns; return a copy",
+)
+GRADIENTS_IN_PLACE = Check(
+    "gradients in place",
+    "`backward` writes the gradients into the arrays that `grads` held from the start.",
+    fault="gradients in new arrays",
+    advice="look for `self.grads = [...]` in backward; write `self.grads[i][...] = ...`",
+)
+DROPOUT_MASKS = Check(
+    "dropout masks",
+    "The layer's own `dropout_masks`, given back to it, give the same output.",
+    "every case with dropout",
+)
+RAISES = Check("raises", "No call raises an exception.")
+RETURNS_IN_TIME = Check("returns in time", "All calls of a case return before the timeout.", IN_A_CHILD)
+PROCESS_GOES_ON = Check("process goes on", "No call ends the process.", IN_A_CHILD)
+PRINTS = Check("prints", "No call prints.", IN_A_CHILD, Severity.ADVISORY)
+KNOWN_FAILURE = Check(
+    "known failure", "What is declared as a known failure still fails.", "a run with known failures"
+)
+"""Its findings are of ``known_failure``."""
+
+CASE_CHECKS = (
+    VALUES,
+    NON_FINITE_VALUES,
+    TYPE,
+    SHAPE,
+    DTYPE,
+    INPUTS_UNTOUCHED,
+    RESULTS_OWNED,
+    GRADIENTS_IN_PLACE,
+    DROPOUT_MASKS,
+    RAISES,
+    RETURNS_IN_TIME,
+    PROCESS_GOES_ON,
+    PRINTS,
+    KNOWN_FAILURE,
+)
+"""The checks that are made in every case of a run, and of the run itself."""
+
+
+def known_failure(what: str) -> Check:
+    """Return the check that a known failure, such as ``values of dx``, still fails."""
+    return replace(KNOWN_FAILURE, name=f"{KNOWN_FAILURE.name} of {what}")

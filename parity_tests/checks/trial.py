@@ -1,0 +1,146 @@
+"""What a contract check is written with: the layers that it calls, and the decorator that registers it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from parity_tests.cases.arrays import Array, Call, calls_of
+from parity_tests.cases.case import Case
+from parity_tests.cases.layers import CLASSES, KINDS
+from parity_tests.cases.tensors import Answer
+from parity_tests.check_facts import Check
+from parity_tests.report import Severity
+from parity_tests.subjects.drivers import PERFORMERS, Performer
+
+CLOSE = {"f64": 1e-9, "f32": 1e-3}
+"""How far two results of one layer may differ, relative to the largest element: its operations may run in
+another order."""
+
+
+class ContractBroken(Exception):
+    """The layer does not pass the check.
+
+    Attributes:
+        tensor: the tensor concerned, or ``""``.
+    """
+
+    def __init__(self, message: str, tensor: str = "") -> None:
+        super().__init__(message)
+        self.tensor = tensor
+
+
+class Trial:
+    """One case, its calls, and as many layers of the subject as a check needs, to be called in any order.
+
+    Attributes:
+        case: the case that the layers are made for.
+        layers: the package that has the layer.
+        first: a call of the case's sizes.
+        other: a call of another batch size and length, with weights of its own.
+        second: a call of the case's sizes, with weights of its own.
+    """
+
+    def __init__(self, case: Case, layers: Any) -> None:
+        self.case = case
+        self.layers = layers
+        (self.first,) = calls_of(replace(case, calls="once"))
+        self.other, self.second = calls_of(replace(case, calls="again", seed=7))
+
+    def made(self, call: Call) -> tuple[Performer, Any]:
+        """A new layer with a call's weights, and its driver."""
+        performer = PERFORMERS[self.case.kind](self.case, self.layers)
+        return performer, performer.make(call)
+
+    def run(self, performer: Performer, layer: Any, call: Call) -> Answer:
+        """One forward and backward."""
+        given = performer.given(call)
+        answer = copied(performer.forward(layer, call, given))
+        return answer | self.back(performer, layer, call, given)
+
+    def back(self, performer: Performer, layer: Any, call: Call, given: dict[str, Array]) -> Answer:
+        """The backward of the last forward, with the gradients of the parameters."""
+        answer = performer.backward(layer, call, given)
+        return copied(answer | performer.gradients(layer))
+
+    def alone(self, call: Call) -> Answer:
+        """The results of a call of a new layer."""
+        return self.run(*self.made(call), call)
+
+    def expect(self, got: Answer, want: Answer, why: str) -> None:
+        """Raise ``ContractBroken`` unless two results are equal within ``CLOSE``."""
+        for name, value in want.items():
+            other = got[name]
+            scale = float(np.abs(value).max(initial=0.0))
+            if other.shape != value.shape or not np.allclose(
+                other, value, rtol=0, atol=CLOSE[self.case.dtype] * scale, equal_nan=True
+            ):
+                raise ContractBroken(f"{name} differs {why}", name)
+
+
+def copied(answer: Answer) -> Answer:
+    """The same results in new arrays."""
+    return {name: np.array(value) for name, value in answer.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class ContractCheck:
+    """A check that compares a layer with itself.
+
+    Attributes:
+        facts: its name, meaning, severity and fault.
+        kinds: the kinds of layers that it applies to.
+        needs: the feature that it is about; without it the check is left out.
+        run: raises ``ContractBroken`` where a layer does not pass.
+    """
+
+    facts: Check
+    kinds: tuple[str, ...]
+    needs: str | None
+    run: Callable[[Trial], None]
+
+    @property
+    def name(self) -> str:
+        """The check's name."""
+        return self.facts.name
+
+
+Registers = Callable[[Callable[[Trial], None]], ContractCheck]
+
+
+def contract_check(
+    name: str,
+    *,
+    fault: str,
+    advice: str,
+    kinds: tuple[str, ...] = KINDS,
+    needs: str | None = None,
+    severity: Severity = Severity.FAULT,
+) -> Registers:
+    """Make a function a check of the contract; the first line of its docstring is the check's meaning.
+
+    Args:
+        name: of the check, as ``--without`` and the reports have it.
+        fault: the name of the fault in a layer that does not pass.
+        advice: where to look for the fault in one's own code.
+        kinds: the kinds of layers that the check applies to.
+        needs: a name of ``FEATURES``; the check is left out for a target without this feature.
+        severity: ``Severity.ADVISORY`` where correct layers may fail.
+    """
+
+    def register(run: Callable[[Trial], None]) -> ContractCheck:
+        meaning = (run.__doc__ or "").partition("\n")[0]
+        facts = Check(name, meaning, _applies_to(kinds), severity, fault, advice)
+        return ContractCheck(facts, kinds, needs, run)
+
+    return register
+
+
+def contract_form_of(facts: Check) -> Registers:
+    """Make a function the contract's form of a check that is made in every case too."""
+    return lambda run: ContractCheck(facts, KINDS, None, run)
+
+
+def _applies_to(kinds: tuple[str, ...]) -> str:
+    return "all layers" if kinds == KINDS else ", ".join(f"`{CLASSES[kind]}`" for kind in kinds)
