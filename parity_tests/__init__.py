@@ -1,37 +1,28 @@
 """The gate: NumPy layers judged against ``torch.nn.RNN``.
 
-Public names: ``check``, ``assert_parity`` and ``parametrize`` judge a layer from Python; ``Report``,
-``Finding``, ``Case``, ``Question``, ``Answer`` and ``TENSORS`` are what they speak of. The gate itself is
-a pytest plugin, ``parity_tests.run.plugin``, with ``rnn-parity`` as its command line.
+``check``, ``assert_parity`` and ``parametrize`` judge a layer from Python. ``Report`` and ``Finding`` are
+what they return, ``Case`` is one comparison, ``Problem`` is what an adapter is given, and ``TENSORS`` lists
+the tensors that are compared. The command is ``rnn-parity``; pytest's plugin is
+``parity_tests.run.plugin``.
+
+The folders, in the order of the data: ``cases`` (what is asked), ``references`` (what is true, and how
+closely), ``subjects`` (what is judged), ``checks`` (is it right?), ``diagnosis`` (which fault is it?),
+``run`` (a run, from options to exit status). Only the names listed here are public.
 """
 
-from typing import TYPE_CHECKING, Any
-
+from parity_tests.api import assert_parity, check, parametrize
 from parity_tests.cases.case import Case
-from parity_tests.cases.tensors import TENSORS, Answer
+from parity_tests.cases.tensors import TENSORS
 from parity_tests.report import Finding, Report
-from parity_tests.subjects.drivers import Question
-
-if TYPE_CHECKING:
-    from parity_tests.api import assert_parity, check, parametrize
+from parity_tests.subjects.drivers import Question as Problem
 
 __all__ = [
     "TENSORS",
-    "Answer",
     "Case",
     "Finding",
-    "Question",
+    "Problem",
     "Report",
     "assert_parity",
     "check",
     "parametrize",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    # The doors need pytest, which the process that a target runs in does without.
-    if name in ("assert_parity", "check", "parametrize"):
-        from parity_tests import api
-
-        return getattr(api, name)
-    raise AttributeError(f"module 'parity_tests' has no attribute {name!r}")

@@ -1,21 +1,20 @@
-"""The gate for Python code: a call, an assertion, and tests of one's own."""
+"""The gate for Python code: a call, an assertion, and tests of one's own.
+
+What a run needs is imported when it is opened: a child process imports this package too, and starts
+without it.
+"""
 
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parity_tests.references.recorded import RecordedError
 from parity_tests.report import Report
-from parity_tests.run.options import checked_options
-from parity_tests.run.render import verdict
-from parity_tests.run.runner import Run
-from parity_tests.run.runner import run as run_plan
-from parity_tests.run.threads import one_thread
-from parity_tests.subjects.interfaces import TargetError
 
 if TYPE_CHECKING:
     import pytest
+
+    from parity_tests.run.runner import Run
 
 CASES_OF_TESTS = 400
 """Cases of ``parametrize``, in tests of 50."""
@@ -59,8 +58,10 @@ def check(
         >>> parity_tests.check(rnn_np.TimeRNN, case="B2T3D4H5-f64-s0").ok
         True
     """
-    run = _open(target, kind, without, known, cases, seed, case, reference, timeout)
-    with run:
+    from parity_tests.run.render import verdict
+    from parity_tests.run.runner import run as run_plan
+
+    with _open(target, kind, without, known, cases, seed, case, reference, timeout) as run:
         report = run_plan(run.plan, run.session)
         report.text = verdict(report, run.plan)
     return report
@@ -129,7 +130,10 @@ def parametrize(
     return pytest.mark.parametrize("check", checks.values(), ids=checks.keys())
 
 
-def _assert(run: Run, judge: Callable[..., Report], *arguments: Any) -> None:
+def _assert(run: "Run", judge: Callable[..., Report], *arguments: Any) -> None:
+    from parity_tests.run.render import verdict
+    from parity_tests.run.threads import one_thread
+
     with one_thread(run.plan.reference == "torch"):
         report = judge(*arguments)
     if report.faults or report.unjudged or report.cases < report.planned:
@@ -146,7 +150,12 @@ def _open(
     case: str | None,
     reference: str | None,
     timeout: float | None,
-) -> Run:
+) -> "Run":
+    from parity_tests.references.recorded import RecordedError
+    from parity_tests.run.options import checked_options
+    from parity_tests.run.runner import Run
+    from parity_tests.subjects.interfaces import TargetError
+
     given = {"target": target, "kind": kind, "without": without, "known": known, "cases": cases}
     given |= {"seed": seed, "case": case, "reference": reference, "timeout": timeout}
     try:
