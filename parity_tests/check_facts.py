@@ -55,7 +55,7 @@ INPUTS_UNTOUCHED = Check(
     "inputs untouched",
     "No call writes into the arrays that it is given, nor into the parameters.",
     fault="input overwritten",
-    advice="look for `+=`, `*=` or `[...] =` on what was handed over",
+    advice="look for `+=`, `*=` or `[...] =` on an input or a parameter",
 )
 RESULTS_OWNED = Check(
     "results owned by the caller",

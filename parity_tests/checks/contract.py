@@ -13,6 +13,7 @@ from parity_tests.cases.memory_layouts import LAYOUTS
 from parity_tests.check_facts import GRADIENTS_IN_PLACE, INPUTS_UNTOUCHED, RESULTS_OWNED
 from parity_tests.checks.trial import ContractBroken, Trial, contract_check, contract_form_of, copied
 from parity_tests.report import Severity
+from parity_tests.subjects.side_effects import ReturnedArrays, overwritten_inputs, replaced_gradients
 from parity_tests.subjects.user_frames import told
 
 SLOW = 100.0
@@ -27,9 +28,7 @@ def inputs_untouched(trial: Trial) -> None:
     before = copied(given)
     performer.forward(layer, trial.first, given)
     performer.backward(layer, trial.first, given)
-    for name, value in given.items():
-        if value.tobytes() != before[name].tobytes():
-            raise ContractBroken(f"{name} was changed by the layer", name)
+    trial.forbid(overwritten_inputs(given, before))
 
 
 @contract_form_of(RESULTS_OWNED)
@@ -37,13 +36,11 @@ def results_owned(trial: Trial) -> None:
     """Returned arrays keep their values through later calls."""
     performer, layer = trial.made(trial.first)
     given = performer.given(trial.first)
-    results = performer.forward(layer, trial.first, given)
-    results |= performer.backward(layer, trial.first, given)
-    before = copied(results)
+    returned = ReturnedArrays()
+    returned.keep(0, performer.forward(layer, trial.first, given))
+    returned.keep(0, performer.backward(layer, trial.first, given))
     trial.run(performer, layer, replace(trial.first, xs=trial.first.xs[::-1].copy()))
-    for name, value in results.items():
-        if value.tobytes() != before[name].tobytes():
-            raise ContractBroken(f"{name} was changed by a later call", name)
+    trial.forbid(returned.changed())
 
 
 @contract_check(
@@ -105,9 +102,7 @@ def gradients_in_place(trial: Trial) -> None:
     performer, layer = trial.made(trial.first)
     held = performer.gradients(layer)
     trial.run(performer, layer, trial.first)
-    for name, now in performer.gradients(layer).items():
-        if now is not held[name]:
-            raise ContractBroken(f"grads holds another array for {name[1:]} after backward", name)
+    trial.forbid(replaced_gradients(performer.gradients(layer), held))
 
 
 @contract_check(

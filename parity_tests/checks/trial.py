@@ -13,6 +13,7 @@ from parity_tests.cases.tensors import Answer
 from parity_tests.check_facts import Check
 from parity_tests.report import Severity
 from parity_tests.subjects.drivers import PERFORMERS, Performer
+from parity_tests.subjects.side_effects import Violations
 
 CLOSE = {"f64": 1e-9, "f32": 1e-3}
 """How far two results of one layer may differ, relative to the largest element: its operations may run in
@@ -67,6 +68,11 @@ class Trial:
     def alone(self, call: Call) -> Answer:
         """The results of a call of a new layer."""
         return self.run(*self.made(call), call)
+
+    def forbid(self, violations: Violations) -> None:
+        """Raise ``ContractBroken`` with the first of them, if there is one."""
+        for tensor, observed in violations:
+            raise ContractBroken(observed, tensor)
 
     def expect(self, got: Answer, want: Answer, why: str) -> None:
         """Raise ``ContractBroken`` unless two results are equal within ``CLOSE``."""

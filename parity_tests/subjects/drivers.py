@@ -12,8 +12,22 @@ from parity_tests.cases.case import Case
 from parity_tests.cases.layers import CLASSES, KINDS
 from parity_tests.cases.memory_layouts import laid_out
 from parity_tests.cases.tensors import Answer, native, parameters
-from parity_tests.report import Finding
+from parity_tests.check_facts import (
+    DROPOUT_MASKS,
+    GRADIENTS_IN_PLACE,
+    INPUTS_UNTOUCHED,
+    RAISES,
+    RESULTS_OWNED,
+    VALUES,
+    Check,
+)
 from parity_tests.subjects.results import CaseResults, call_result
+from parity_tests.subjects.side_effects import (
+    ReturnedArrays,
+    Violations,
+    overwritten_inputs,
+    replaced_gradients,
+)
 from parity_tests.subjects.user_frames import told
 
 
@@ -53,10 +67,14 @@ class Performer:
         self.layers = layers
         self.cls = class_of(case.kind, layers)
         self.results = CaseResults()
-        self.returned: list[tuple[int, str, Array, Array]] = []
+        self.returned = ReturnedArrays()
 
-    def find(self, check: str, tensor: str, message: str) -> None:
-        self.results.findings.append(Finding(check, tensor, self.case, message))
+    def find(self, check: Check, tensor: str, observed: str) -> None:
+        self.results.findings.append(check.finding(tensor, self.case, observed))
+
+    def find_all(self, check: Check, violations: Violations) -> None:
+        for tensor, observed in violations:
+            self.find(check, tensor, observed)
 
     def run(self, calls: Sequence[Call]) -> None:
         layer = self.make(calls[0])
@@ -68,16 +86,8 @@ class Performer:
             answer = self.call(number, layer, call)
             after = self.gradients(layer)
             self.record(call, answer | after)
-            for name, param in self.parameters(layer).items():
-                self.check_untouched(name, param, before[name])
-            for name, first in grads.items():
-                if after.get(name) is not first:
-                    self.find(
-                        "gradients in place",
-                        name,
-                        f"grads holds another array for {name[1:]} after backward, "
-                        "so an optimizer that keeps the old one never sees the gradient",
-                    )
+            self.find_all(INPUTS_UNTOUCHED, overwritten_inputs(self.parameters(layer), before))
+            self.find_all(GRADIENTS_IN_PLACE, replaced_gradients(after, grads))
 
     def make(self, call: Call) -> Any:
         """The layer with a call's weights."""
@@ -119,40 +129,22 @@ class Performer:
         """One forward and backward, and whether what was handed over is as it was."""
         given = self.given(call)
         answer = self.forward(layer, call, given)
-        for name, result in answer.items():
-            self.keep(number, name, result)
+        self.returned.keep(number, answer)
         gradients = self.backward(layer, call, given)
-        for name, result in gradients.items():
-            self.keep(number, name, result)
-        for name, (tensor, value) in self.inputs(call).items():
-            if value is not None:
-                self.check_untouched(name, given[name], native(self.case, tensor, value))
+        self.returned.keep(number, gradients)
+        inputs = self.inputs(call).items()
+        before = {
+            name: native(self.case, tensor, value) for name, (tensor, value) in inputs if value is not None
+        }
+        self.find_all(INPUTS_UNTOUCHED, overwritten_inputs(given, before))
         return answer | gradients
 
     def give(self, name: str, canonical: Array) -> Array:
         """An input in the form and the memory layout of the case."""
         return laid_out(native(self.case, name, canonical), self.case.layout)
 
-    def keep(self, number: int, name: str, array: Array) -> None:
-        """Remember a returned array and what is in it, to see whether a later call changes it."""
-        if isinstance(array, np.ndarray):
-            self.returned.append((number, name, array, array.copy()))
-
     def record(self, call: Call, answer: Mapping[str, object]) -> None:
         self.results.calls.append(call_result(self.case, call, answer))
-
-    def check_untouched(self, name: str, now: Array, before: Array) -> None:
-        if not _identical(now, before):
-            self.find("inputs untouched", name, f"{name} was changed by the layer")
-
-    def check_ownership(self) -> None:
-        for number, name, array, copy in self.returned:
-            if not _identical(array, copy):
-                self.find(
-                    "results owned by the caller",
-                    name,
-                    f"{name} returned by call {number + 1} was changed by what the layer did later",
-                )
 
 
 class _Adapter(Performer):
@@ -168,8 +160,7 @@ class _Adapter(Performer):
         if not isinstance(answer, Mapping):
             raise TypeError(f"answer: expected tensors by name, got {type(answer).__qualname__}")
         self.record(call, {str(name): value for name, value in answer.items()})
-        for name, value in given.items():
-            self.check_untouched(name, value, values[name])
+        self.find_all(INPUTS_UNTOUCHED, overwritten_inputs(given, values))
 
 
 class _Notebook(Performer):
@@ -314,7 +305,7 @@ class _NN(_Module):
             given, batch_first=True, total_length=T
         )
         if not np.array_equal(lengths, self.ends(call)):
-            self.find("values", name, f"{name} has the lengths {lengths}, not {self.ends(call)}")
+            self.find(VALUES, name, f"{name} has the lengths {lengths}, not {self.ends(call)}")
         return padded
 
     def ends(self, call: Call) -> Array:
@@ -330,7 +321,7 @@ class _NN(_Module):
         packed = self.case.form == "packed"
         first, second = ((value.data if packed else value) for value in (output, again))
         if not np.array_equal(first, second, equal_nan=True):
-            self.find("dropout masks", "hs", "dropout_masks given back to the layer give another output")
+            self.find(DROPOUT_MASKS, "hs", "dropout_masks given back to the layer give another output")
 
 
 class _NNCell(_Module):
@@ -375,8 +366,8 @@ def run_case(subject: Any, case: Case) -> CaseResults:
             performer.run(calls)
     except (Exception, SystemExit) as error:
         label = call_label(calls, len(performer.results.calls))
-        performer.find("raises", "", f"{told(error)}{label}")
-    performer.check_ownership()
+        performer.find(RAISES, "", f"{told(error)}{label}")
+    performer.find_all(RESULTS_OWNED, performer.returned.changed())
     return performer.results
 
 
@@ -386,7 +377,3 @@ def call_label(calls: Sequence[Call], number: int) -> str:
         return ""
     B, T, _ = calls[number].xs.shape
     return f" in call {number + 1} of {len(calls)} (B = {B}, T = {T})"
-
-
-def _identical(left: Array, right: Array) -> bool:
-    return left.tobytes() == right.tobytes()

@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 
+from parity_tests.cases.case import Case
 from parity_tests.cases.features import FEATURES
+from parity_tests.check_facts import GRADIENTS_IN_PLACE, INPUTS_UNTOUCHED, RESULTS_OWNED, Check
 from parity_tests.checks import contract, registry, state
 from parity_tests.checks.registry import ALL_CHECKS, CONTRACT_CHECKS, checks_for, run_contract_check
 from parity_tests.checks.trial import ContractCheck, Trial, contract_check
 from parity_tests.gate_tests.people import LAYERS
 from parity_tests.report import Severity
 from parity_tests.selftest.broken_layers import BROKEN
+from parity_tests.subjects.drivers import run_case
 from parity_tests.subjects.interfaces import subject_of
 from rnn_np import TimeRNN
 
@@ -91,6 +94,18 @@ def test_a_check_finds_the_layer_that_breaks_it(name: str) -> None:
         )
     # A layer may break the promise in one precision alone.
     assert {*found} == {(name, facts.severity, facts.fault)}
+
+
+@pytest.mark.parametrize("check", [INPUTS_UNTOUCHED, RESULTS_OWNED, GRADIENTS_IN_PLACE], ids=lambda c: c.name)
+def test_a_case_and_the_contract_say_the_same_of_a_side_effect(check: Check) -> None:
+    kind, cls = BROKEN[check.name]
+    subject = subject_of(cls, "layer")
+    findings, _ = run_contract_check(subject, kind, check.name, ())
+    in_a_case = run_case(subject, Case(B=3, T=4, D=2, H=5, h0=True, calls="chunks2")).findings
+    assert {finding.check for finding in in_a_case} == {check.name}
+    said = {(f.tensor, f.message, f.severity, f.fault) for f in in_a_case}
+    assert {(f.tensor, f.message, f.severity, f.fault) for f in findings} <= said
+    assert all(f.fault == check.fault and f.message.endswith(f"; {check.advice}") for f in in_a_case)
 
 
 def test_a_slow_layer_is_found_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
