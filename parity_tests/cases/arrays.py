@@ -92,7 +92,7 @@ def calls_of(case: Case) -> tuple[Call, ...]:
     The reference, the loop and the subject ask for the same case one after another, so the last few
     are kept.
     """
-    calls = (_WholeMaker if case.whole else _Maker)(case).calls()
+    calls = (_IntegerMaker if case.whole else _Maker)(case).calls()
     for call in calls:
         for array in call.arrays().values():
             array.setflags(write=False)
@@ -122,7 +122,7 @@ class _Maker:
         centred = (raw >> np.uint64(40)).astype(np.int64) - (2**23 - 0.5)
         return np.asarray(centred * (scale * np.sqrt(3.0) / 2**23), self.dtype)
 
-    def whole(self, *shape: int, most: int) -> Array:
+    def integers(self, *shape: int, most: int) -> Array:
         """Whole numbers from 0 to ``most``."""
         return np.asarray((self._raw(*shape) >> np.uint64(32)) % np.uint64(most + 1), np.int64)
 
@@ -168,7 +168,7 @@ class _Maker:
         dhs = None if case.given == "final" else self.upstream(B, T, wide)
         dh_n = None if case.given == "output" else self.values(case.cells, B, case.H)
         masks = tuple(
-            self.whole(B, T, wide, most=255) >= round(256 * case.dropout)
+            self.integers(B, T, wide, most=255) >= round(256 * case.dropout)
             for _ in range(case.layers - 1 if case.masked else 0)
         )
         return Call(weights, xs, h_0, dhs, dh_n, self.lengths(B, T, kind or case.lengths), masks)
@@ -177,10 +177,10 @@ class _Maker:
         if kind == "full":
             return None
         if kind == "equal":
-            return np.full(B, 1 + self.whole(1, most=T - 1)[0])
-        lengths = 1 + self.whole(B, most=T - 1)
+            return np.full(B, 1 + self.integers(1, most=T - 1)[0])
+        lengths = 1 + self.integers(B, most=T - 1)
         if kind == "ones":
-            lengths[self.whole(B, most=3) > 0] = 1
+            lengths[self.integers(B, most=3) > 0] = 1
         return np.sort(lengths)[::-1].copy() if kind == "sorted" else lengths
 
     def upstream(self, B: int, T: int, H: int) -> Array:
@@ -204,28 +204,28 @@ class _Maker:
             T = case.T if case.is_cell or same == 3 else min(1 + T, case.T) if case.whole else 1 + T
             other = "full"
             if case.kind == "nn" and case.form != "unbatched":
-                other = ("full", "unsorted")[self.whole(1, most=1)[0]]
+                other = ("full", "unsorted")[self.integers(1, most=1)[0]]
             first, second = self.call(weights, B, T, other), self.call(self.weights(), case.B, case.T)
             # After reset_state the second call starts from zeros, whatever the first was given.
             return first, replace(second, h_0=None) if case.calls == "reset" else second
-        whole = self.call(weights, case.B, case.T)
-        self.plant(whole)
+        sequence = self.call(weights, case.B, case.T)
+        self.put_nonfinite(sequence)
         if case.chunks == 1:
-            return (whole,)
-        assert whole.dhs is not None  # a state is carried by layers without dh_n
+            return (sequence,)
+        assert sequence.dhs is not None  # a state is carried by layers without dh_n
         cuts = [case.T * part // case.chunks for part in range(case.chunks + 1)]
         return tuple(
             Call(
                 weights,
-                np.ascontiguousarray(whole.xs[:, start:end]),
-                whole.h_0 if start == 0 else None,
-                np.ascontiguousarray(whole.dhs[:, start:end]),
+                np.ascontiguousarray(sequence.xs[:, start:end]),
+                sequence.h_0 if start == 0 else None,
+                np.ascontiguousarray(sequence.dhs[:, start:end]),
                 carries=start > 0,
             )
             for start, end in itertools.pairwise(cuts)
         )
 
-    def plant(self, call: Call) -> None:
+    def put_nonfinite(self, call: Call) -> None:
         if self.case.plant == "none":
             return
         text, name = self.case.plant.split("@")
@@ -243,7 +243,7 @@ class _Maker:
         target.reshape(-1)[place % target.size] = value
 
 
-class _WholeMaker(_Maker):
+class _IntegerMaker(_Maker):
     """Small whole numbers, such that no sum or product rounds in float32.
 
     Biases are half-odd and what they are added to is whole, so that no pre-activation is 0, where
@@ -251,7 +251,7 @@ class _WholeMaker(_Maker):
     """
 
     def _centred(self, *shape: int, most: int) -> Array:
-        return (self.whole(*shape, most=2 * most) - most).astype(self.dtype)
+        return (self.integers(*shape, most=2 * most) - most).astype(self.dtype)
 
     def input_weights(self, D: int, layer: int) -> Array:
         Wx = self._centred(D, self.case.H, most=1 if layer else 2)
@@ -263,7 +263,7 @@ class _WholeMaker(_Maker):
 
     def _sparse(self, *shape: int) -> Array:
         """About two ones in a column."""
-        return (self.whole(*shape, most=shape[0]) <= 1).astype(self.dtype)
+        return (self.integers(*shape, most=shape[0]) <= 1).astype(self.dtype)
 
     def biases(self) -> tuple[Array | None, Array | None]:
         H = self.case.H

@@ -95,10 +95,10 @@ class Case:
                 "whole numbers need relu, biases, gain 1, and dropout 0 or 0.5, got "
                 f"relu {self.relu}, {self.bias}, gain {self.gain:g}, dropout {self.dropout:g}",
             ),
-            *(("plant", broken, f"{self.plant} {why}") for broken, why in self._plant_contradictions()),
+            *(("plant", broken, f"{self.plant} {why}") for broken, why in self._nonfinite_contradictions()),
         ]
 
-    def _plant_contradictions(self) -> list[tuple[bool, str]]:
+    def _nonfinite_contradictions(self) -> list[tuple[bool, str]]:
         if self.plant == "none":
             return []
         place = self.plant.partition("@")[2]

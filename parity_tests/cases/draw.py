@@ -37,7 +37,7 @@ SHARES = {"time": 7, "cell": 1, "nn": 7, "nncell": 1}
 
 
 # A strategy is checked when it is first drawn from; made once, it is checked once.
-_whole = cache(st.integers)
+_integers = cache(st.integers)
 _one_of = cache(st.sampled_from)
 _BOOLEANS = st.booleans()
 
@@ -46,11 +46,11 @@ _BOOLEANS = st.booleans()
 @st.composite
 def _log_uniform(draw: DrawFn, most: int) -> int:
     """1 .. ``most``, every octave as likely as every other; shrinks towards 1."""
-    octave = draw(_whole(0, (most - 1).bit_length()))
+    octave = draw(_integers(0, (most - 1).bit_length()))
     lowest, highest = 2**octave // 2 + 1, min(most, 2**octave)
     # A part of the octave, not a number in it: so each choice can be made smaller by itself. One in
     # eight is the octave's end, a power of two, where fast paths begin.
-    return min(highest, lowest + draw(_whole(0, 255)) * (highest - lowest + 1) // 224)
+    return min(highest, lowest + draw(_integers(0, 255)) * (highest - lowest + 1) // 224)
 
 
 @cache
@@ -62,12 +62,12 @@ def _cases(draw: DrawFn, kinds: tuple[str, ...], without: tuple[str, ...]) -> Ca
     """
     kind = draw(_one_of(tuple(kind for kind in kinds for _ in range(SHARES[kind]))))
     square, as_long = draw(_rarely(8)), draw(_rarely(8))
-    planted, plant = draw(_rarely(16)), draw(_one_of(PLANTS))
+    has_nonfinite, nonfinite = draw(_rarely(16)), draw(_one_of(PLANTS))
     case = _repaired(kind, _drawn_options(draw, kind))
-    if planted:
-        case = _with_plant(case, plant)
+    if has_nonfinite:
+        case = _with_nonfinite(case, nonfinite)
     sizes = _drawn_sizes(draw, case, square, as_long)
-    return restricted(replace(case, **sizes, seed=draw(_whole(0, 2**20 - 1))), without)
+    return restricted(replace(case, **sizes, seed=draw(_integers(0, 2**20 - 1))), without)
 
 
 def _drawn_options(draw: DrawFn, kind: str) -> dict[str, Any]:
@@ -106,11 +106,11 @@ def _repaired(kind: str, options: dict[str, Any]) -> Case:
     return Case(kind=kind, B=1, T=FIELD["T"].fitted(3, kind), D=2, H=2, **options)
 
 
-def _with_plant(case: Case, plant: str) -> Case:
-    """With the value planted there, or else in the padding, or else nowhere."""
-    for place in (plant, f"{plant[:4]}pad"):
+def _with_nonfinite(case: Case, nonfinite: str) -> Case:
+    """With the value there, or else in the padding, or else unchanged."""
+    for choice in (nonfinite, f"{nonfinite[:4]}pad"):
         with contextlib.suppress(ValueError):
-            return replace(case, plant=place, h0=case.h0 or place.endswith("h0"))
+            return replace(case, plant=choice, h0=case.h0 or choice.endswith("h0"))
     return case
 
 

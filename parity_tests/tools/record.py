@@ -53,7 +53,7 @@ def recorded_cases() -> list[Case]:
     cases += [Case(**usual, calls=calls, dtype="f32", seed=3) for calls in CALLS[1:]]
     cases += [Case(**usual, calls="again", seed=seed) for seed in range(10, 13)]
     cases += [
-        Case(**usual, h0=True, plant=plant, seed=4) for plant in PLANTS[1:] if not plant.endswith("pad")
+        Case(**usual, h0=True, plant=value, seed=4) for value in PLANTS[1:] if not value.endswith("pad")
     ]
     cases += [
         Case(kind="cell", B=3, T=1, D=2, H=5, h0=True, calls=calls, bias=bias, dtype=dtype, seed=5)
@@ -84,7 +84,7 @@ def _stacks(usual: dict[str, Any]) -> list[Case]:
         for form in FORMS
         if form != "unbatched"
     ]
-    cases += [Case(**both, given=given, batch_first=True, dtype="f32", seed=8) for given in GIVEN]
+    cases += [Case(**both, given=value, batch_first=True, dtype="f32", seed=8) for value in GIVEN]
     cases += [Case(**both, dropout=dropout, relu=True, given="both", seed=9) for dropout in DROPOUTS[1:]]
     cases += [
         Case(**both, dropout=0.5, eval=True, seed=10),
@@ -92,7 +92,7 @@ def _stacks(usual: dict[str, Any]) -> list[Case]:
         Case(**both, relu=True, whole=True, given="both", dtype="f32", dropout=0.5, seed=12),
         Case(**both, relu=True, whole=True, given="both", dtype="f32", lengths="unsorted", h0=True, seed=13),
         Case(**{**both, "B": 1}, form="unbatched", given="both", h0=True, seed=14),
-        *(Case(**both, lengths="unsorted", given="both", plant=plant, seed=15) for plant in PLANTS[-2:]),
+        *(Case(**both, lengths="unsorted", given="both", plant=value, seed=15) for value in PLANTS[-2:]),
         Case(**nn, calls="again", layout="strided", seed=16),
     ]
     cell: dict[str, Any] = {"kind": "nncell", "B": 1, "T": 1, "D": 2, "H": 5}
