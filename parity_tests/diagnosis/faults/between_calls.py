@@ -163,28 +163,30 @@ class FirstTrace(FaultyLoop):
         self.first_trace, self.current_trace = old or new, None
         if old is None or old.h.shape[2] != new.h.shape[2]:
             return traces
-        T, self.current_trace = len(new.z), new
-        x, z, h = (
+        T, self.current_trace = new.steps, new
+        x, sums, h = (
             np.concatenate([getattr(old, name)[start:], getattr(new, name)[start:]])[:T]
-            for name, start in (("x", 0), ("z", 0), ("h", 1))
+            for name, start in (("x", 0), ("sums", 0), ("h", 1))
         )
-        return [CellTrace(old.weights, x, z, np.concatenate([old.h[:1], h]), new.running)]
+        return [
+            CellTrace(
+                old.weights, x, sums, np.concatenate([old.h[:1], h]), new.running, new.preactivations_kept
+            )
+        ]
 
     def previous_states(self, trace: CellTrace) -> Array:
         if self.first_trace is None or self.current_trace is None:
             return super().previous_states(trace)
-        return np.concatenate([self.first_trace.h[:-1], self.current_trace.h[:-1]])[: len(trace.z)]
+        return np.concatenate([self.first_trace.h[:-1], self.current_trace.h[:-1]])[: trace.steps]
 
     def carry(self, trace: CellTrace, t: int, dz: Array) -> Array:
-        late = (
-            self.first_trace is not None and self.current_trace is not None and t >= len(self.first_trace.z)
-        )
+        late = self.first_trace is not None and self.current_trace is not None and t >= self.first_trace.steps
         return super().carry(self.current_trace if late and self.current_trace else trace, t, dz)
 
     def input_gradient(self, trace: CellTrace, dz: Array) -> Array:
         if self.first_trace is None or self.current_trace is None:
             return super().input_gradient(trace, dz)
-        border = len(self.first_trace.z)
+        border = self.first_trace.steps
         early, late = super().input_gradient(trace, dz[:border]), dz[border:]
         return (
             np.concatenate([early, super().input_gradient(self.current_trace, late)]) if len(late) else early

@@ -131,8 +131,8 @@ class RowToRow(FaultyLoop):
             alive = None if running is None else running[:, r : r + 1]
             rows.append(super().forward(weights, x[:, :, r : r + 1], start, alive))
             start = rows[-1].h[-1]
-        z, h = (np.concatenate([getattr(row, name) for row in rows], axis=2) for name in ("z", "h"))
-        return CellTrace(weights, x, z, h, running)
+        sums, h = (np.concatenate([getattr(row, name) for row in rows], axis=2) for name in ("sums", "h"))
+        return CellTrace(weights, x, sums, h, running, rows[0].preactivations_kept)
 
     def previous_states(self, trace: CellTrace) -> Array:
         states = super().previous_states(trace).copy()

@@ -55,7 +55,7 @@ class Truncated(FaultyLoop):
     def carry(self, trace: CellTrace, t: int, dz: Array) -> Array:
         if t == 0 and self.for_start:
             return super().carry(trace, t, dz)
-        return np.zeros_like(dz) if self.cut(t, len(trace.z)) else super().carry(trace, t, dz)
+        return np.zeros_like(dz) if self.cut(t, trace.steps) else super().carry(trace, t, dz)
 
     @classmethod
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
@@ -85,7 +85,7 @@ class Window(Truncated):
 
     def backward(self, trace: CellTrace, dhs: Array, dh_n: Array | None) -> Gradients:
         parts = []
-        T = len(trace.z)
+        T = trace.steps
         for t in range(T):
             alone = np.zeros((T, *dhs.shape[1:]))
             alone[t] = dhs[t]
