@@ -10,12 +10,11 @@ from parity_tests.diagnosis.faults.faulty_loop import (
     BOTH_BACKWARDS,
     FaultyLoop,
     Variant,
-    constant_tolerance,
     fault,
     register,
-    round_constant,
     with_both_backwards,
 )
+from parity_tests.diagnosis.faults.infer import constant_tolerance, round_constant
 from parity_tests.diagnosis.samples import Sample, prefer_float64
 from parity_tests.references.float64_cell import CellTrace
 

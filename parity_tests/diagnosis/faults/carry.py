@@ -5,15 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from parity_tests.cases.arrays import Array
-from parity_tests.diagnosis.faults.faulty_loop import (
-    SEQUENCES,
-    FaultyLoop,
-    Variant,
-    constant_tolerance,
-    fault,
-    register,
-    round_constant,
-)
+from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, FaultyLoop, Variant, fault, register
+from parity_tests.diagnosis.faults.infer import constant_tolerance, round_constant
 from parity_tests.diagnosis.samples import Sample, prefer_float64
 from parity_tests.references.float64_cell import CellTrace, Gradients
 

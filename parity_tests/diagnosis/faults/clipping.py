@@ -8,16 +8,18 @@ from parity_tests.cases.arrays import Array
 from parity_tests.diagnosis.faults.faulty_loop import (
     PARAMETERS,
     SEQUENCES,
-    Changed,
     FaultyLoop,
     Variant,
-    constant_tolerance,
     fault,
-    largest_magnitude,
     register,
-    round_constant,
-    solved,
 )
+from parity_tests.diagnosis.faults.infer import (
+    constant_tolerance,
+    largest_magnitude,
+    round_constant,
+    solved_deltas,
+)
+from parity_tests.diagnosis.faults.shared import Changed
 from parity_tests.diagnosis.samples import Sample, prefer_float64
 from parity_tests.references.float64_cell import CellTrace, Gradients
 
@@ -66,18 +68,6 @@ class ClippedCarry(FaultyLoop):
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         if limit := largest_magnitude(samples, "dh_0"):
             yield variant.with_constants(limit=limit)
-
-
-def solved_deltas(sample: Sample) -> Array:
-    """Dz [B, T, H] of the first call of a single cell, from dx; nothing where D < H."""
-    case, got = sample.case, sample.got[0]
-    if case.cells > 1 or case.D < case.H or "dx" not in got or not np.isfinite(got["dx"]).all():
-        return np.zeros((0, 0, 0))
-    if case.T == 1:
-        return solved(sample)[:, None]
-    dx = got["dx"].reshape(-1, case.D)
-    flat = np.linalg.lstsq(np.asarray(sample.calls[0].Wx, np.float64), dx.T, rcond=None)[0].T
-    return flat.reshape(*got["dx"].shape[:2], case.H)
 
 
 @fault(

@@ -6,7 +6,8 @@ import numpy as np
 
 from parity_tests.cases.arrays import Array, Call, Weights
 from parity_tests.cases.tensors import Answer
-from parity_tests.diagnosis.faults.faulty_loop import STACKS, FaultyLoop, KnowsItsCell, Variant, fault
+from parity_tests.diagnosis.faults.faulty_loop import STACKS, FaultyLoop, Variant, fault
+from parity_tests.diagnosis.faults.shared import KnowsItsCell
 from parity_tests.diagnosis.samples import Sample
 from parity_tests.references.float64_cell import CellTrace
 

@@ -10,14 +10,13 @@ from parity_tests.diagnosis.faults.faulty_loop import (
     SEQUENCES,
     STACKS,
     FaultyLoop,
-    KnowsItsCell,
     PiecesClash,
     Variant,
-    constant_tolerance,
     fault,
     register,
-    round_constant,
 )
+from parity_tests.diagnosis.faults.infer import constant_tolerance, round_constant
+from parity_tests.diagnosis.faults.shared import KnowsItsCell
 from parity_tests.diagnosis.samples import Sample, prefer_float64
 from parity_tests.references.float64_cell import CellTrace
 

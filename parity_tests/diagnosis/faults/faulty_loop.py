@@ -10,12 +10,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from parity_tests.cases.arrays import Array, Call, Weights
+from parity_tests.cases.arrays import Array
 from parity_tests.cases.case import KINDS, Case
 from parity_tests.cases.tensors import Answer
-from parity_tests.diagnosis.samples import Sample, pairs, prefer_float64, wrong_roles
-from parity_tests.references.float64_cell import CellTrace, Gradients
-from parity_tests.references.float64_loop import Loop, Spread
+from parity_tests.diagnosis.samples import Sample
+from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import RoundingNoise
 
 PARAMETERS = ("dWx", "dWh", "db")
@@ -221,128 +220,3 @@ BOTH_BACKWARDS: tuple[Mapping[str, Any], ...] = ({"own_backward": True}, {})
 def with_both_backwards(loop: type[FaultyLoop] | Variant) -> tuple[Variant, Variant]:
     """The variants of ``BOTH_BACKWARDS``."""
     return as_variant(loop).with_params(own_backward=True), as_variant(loop)
-
-
-class Changed(FaultyLoop):
-    """Its finished gradients are changed, of the roles that the subject has wrong."""
-
-    allowed_roles: tuple[str, ...] = PARAMETERS
-    roles: frozenset[str] = frozenset(PARAMETERS)
-
-    def backward(self, trace: CellTrace, dhs: Array, dh_n: Array | None) -> Gradients:
-        found = super().backward(trace, dhs, dh_n)
-        for name in sorted(self.roles):
-            setattr(found, name, self.changed(name, getattr(found, name), trace))
-        return found
-
-    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
-        """The gradient of a role, [runs, ...] or, for dx, [T, runs, B, D]."""
-        raise NotImplementedError
-
-    @classmethod
-    def choices(cls, variant: Variant, samples: Sequence[Sample]) -> list[frozenset[str]]:
-        """Which roles it may be: those that are wrong, and all."""
-        among: frozenset[str] = frozenset(variant.value("allowed_roles"))
-        wrong = wrong_roles(samples) & among
-        return [wrong] if wrong == among or not wrong else [wrong, among]
-
-    @classmethod
-    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
-        for roles in cls.choices(variant, samples):
-            if roles:
-                yield variant.with_constants(roles=roles)
-
-
-def of_roles(*roles: str) -> dict[str, Any]:
-    """The parameters of a ``Changed`` that concerns these roles only."""
-    return {"allowed_roles": roles, "roles": frozenset(roles)}
-
-
-def round_constant(value: float, within: float = 1e-9) -> float:
-    """The number of few digits, or its inverse, that ``value`` is but for rounding."""
-    if not np.isfinite(value) or value == 0:
-        return value
-    for digits in range(1, 7):
-        short = float(f"{value:.{digits - 1}e}")
-        inverse = 1 / float(f"{1 / value:.{digits - 1}e}")
-        for candidate in (short, inverse):
-            if abs(candidate - value) <= within * abs(value):
-                return candidate
-    return value
-
-
-def constant_tolerance(samples: Sequence[Sample]) -> float:
-    """How far constants found from the samples may be off, relatively."""
-    return 1e-9 if samples[0].case.dtype == "f64" else 1e-5
-
-
-def largest_magnitude(samples: Sequence[Sample], role: str) -> float:
-    """The largest magnitude in a tensor, to few digits."""
-    chosen = prefer_float64(samples)
-    most = max((np.abs(got[name]).max(initial=0) for *_, got, _, name in pairs(chosen, role)), default=0.0)
-    return round_constant(float(most), constant_tolerance(chosen)) if np.isfinite(most) else 0.0
-
-
-def common_ratio(samples: Sequence[Sample], select: Callable[[str], bool]) -> float | None:
-    """Got / right of the tensors selected, if it is one number everywhere."""
-    chosen = prefer_float64(samples)
-    got, right = [np.zeros(0)], [np.zeros(0)]
-    for sample in chosen:
-        for mine, truth in zip(sample.got, sample.truths, strict=False):
-            for name in mine:
-                if select(name):
-                    got.append(mine[name].ravel())
-                    right.append(truth[name].ravel())
-    x, y = np.concatenate(right), np.concatenate(got)
-    if not x.size or not np.isfinite(y).all() or not (x @ x):
-        return None
-    factor = float(x @ y / (x @ x))
-    close = np.abs(y - factor * x).max() <= 1e-3 * max(np.abs(y).max(), np.abs(x).max() * 1e-6)
-    return round_constant(factor, constant_tolerance(chosen)) if close else None
-
-
-def solved(sample: Sample, call: int = 0) -> Array:
-    """The dz of the only step of a single cell, from dx; D must be no less than H."""
-    dx = sample.got[call]["dx"][:, 0]
-    Wx = np.asarray(sample.calls[call].Wx, np.float64)
-    return np.linalg.lstsq(Wx, dx.T, rcond=None)[0].T
-
-
-class RemembersUpstream(FaultyLoop):
-    """Remembers the upstream gradients of a cell's outputs, without the carry."""
-
-    upstream_alone: Array
-
-    def backward(self, trace: CellTrace, dhs: Array, dh_n: Array | None) -> Gradients:
-        self.upstream_alone = dhs
-        return super().backward(trace, dhs, dh_n)
-
-
-class KnowsItsCell(FaultyLoop):
-    """Knows which cell it is at."""
-
-    cell_number: int
-    current_call: Call
-    cell_numbers: dict[int, int]
-
-    def call(self, call: Call, before: Spread | None) -> Spread:
-        self.cell_number = -1
-        self.current_call = call
-        self.cell_numbers = {}
-        return super().call(call, before)
-
-    def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> CellTrace:
-        self.cell_number += 1
-        return super().forward(weights, x, h_0, running)
-
-    def backward_traces(self, traces: list[CellTrace]) -> list[CellTrace]:
-        self.cell_numbers = {id(trace): number for number, trace in enumerate(traces)}
-        return super().backward_traces(traces)
-
-    def number(self, trace: CellTrace) -> int:
-        """Of a trace's cell, in the forward as in the backward."""
-        return self.cell_numbers.get(id(trace), self.cell_number)
-
-    def reverse(self, trace: CellTrace) -> bool:
-        """Whether it is of the reverse direction."""
-        return self.case.bidirectional and self.number(trace) % 2 == 1

@@ -4,14 +4,8 @@ import numpy as np
 
 from parity_tests.cases.arrays import Array, Call
 from parity_tests.cases.tensors import Answer
-from parity_tests.diagnosis.faults.faulty_loop import (
-    SEQUENCES,
-    STACKS,
-    FaultyLoop,
-    KnowsItsCell,
-    fault,
-    register,
-)
+from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, STACKS, FaultyLoop, fault, register
+from parity_tests.diagnosis.faults.shared import KnowsItsCell
 from parity_tests.references.float64_cell import CellTrace, Gradients
 from parity_tests.references.float64_loop import Spread
 

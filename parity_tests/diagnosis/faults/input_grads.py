@@ -3,7 +3,8 @@
 import numpy as np
 
 from parity_tests.cases.arrays import Array
-from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, Changed, RemembersUpstream, fault, register
+from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, fault, register
+from parity_tests.diagnosis.faults.shared import Changed, RemembersUpstream
 from parity_tests.references.float64_cell import CellTrace
 
 

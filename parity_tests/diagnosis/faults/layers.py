@@ -3,7 +3,8 @@
 import numpy as np
 
 from parity_tests.cases.arrays import Array, Call, Weights
-from parity_tests.diagnosis.faults.faulty_loop import STACKS, FaultyLoop, KnowsItsCell, fault
+from parity_tests.diagnosis.faults.faulty_loop import STACKS, FaultyLoop, fault
+from parity_tests.diagnosis.faults.shared import KnowsItsCell
 from parity_tests.references.float64_cell import CellTrace
 from parity_tests.references.float64_loop import Spread
 

@@ -8,14 +8,12 @@ from parity_tests.cases.arrays import Array
 from parity_tests.diagnosis.faults.faulty_loop import (
     PARAMETERS,
     SEQUENCES,
-    Changed,
     FaultyLoop,
-    RemembersUpstream,
     Variant,
     fault,
-    of_roles,
     register,
 )
+from parity_tests.diagnosis.faults.shared import Changed, RemembersUpstream, of_roles
 from parity_tests.diagnosis.samples import Sample
 from parity_tests.references.float64_cell import CellTrace, Gradients
 

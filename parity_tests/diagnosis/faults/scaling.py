@@ -9,15 +9,13 @@ from parity_tests.cases.tensors import Answer, family
 from parity_tests.diagnosis.faults.faulty_loop import (
     PARAMETERS,
     SEQUENCES,
-    Changed,
     FaultyLoop,
     Variant,
-    common_ratio,
-    constant_tolerance,
     fault,
     register,
-    round_constant,
 )
+from parity_tests.diagnosis.faults.infer import common_ratio, constant_tolerance, round_constant
+from parity_tests.diagnosis.faults.shared import Changed
 from parity_tests.diagnosis.samples import Sample, pairs, prefer_float64
 from parity_tests.references.float64_cell import CellTrace
 

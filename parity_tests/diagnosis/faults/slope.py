@@ -5,14 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from parity_tests.cases.arrays import Array
-from parity_tests.diagnosis.faults.faulty_loop import (
-    FaultyLoop,
-    Variant,
-    fault,
-    register,
-    round_constant,
-    solved,
-)
+from parity_tests.diagnosis.faults.faulty_loop import FaultyLoop, Variant, fault, register
+from parity_tests.diagnosis.faults.infer import round_constant, solved
 from parity_tests.diagnosis.samples import Sample, prefer_float64
 from parity_tests.references.float64_cell import CellTrace
 
