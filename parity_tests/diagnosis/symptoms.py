@@ -1,4 +1,4 @@
-"""Faults that show without a twin: by types, shapes, dtypes, exceptions, and random numbers."""
+"""Faults seen without a faulty loop: from types, shapes, dtypes, exceptions and random numbers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from parity_tests.diagnosis.samples import Sample
 
 @dataclass(frozen=True)
 class Symptom:
-    """A fault that has no twin: its name, and what is said of it."""
+    """A fault that is recognised without a faulty loop: its name and its message."""
 
     name: str
     sentence: str
@@ -81,7 +81,7 @@ SYMPTOMS = (
     EVALUATED,
     UNLOADED,
 )
-"""All of them."""
+"""All symptoms."""
 
 Shows = Callable[[Sample, str, list[int], list[int]], bool]
 
@@ -123,7 +123,14 @@ _SHAPES: tuple[tuple[Symptom, Shows], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class ObservedSymptom:
-    """Something that is wrong besides the numbers: its symptom if known, its words, its check and tensors."""
+    """Something that is wrong apart from the numbers.
+
+    Attributes:
+        symptom: the fault, if it is known.
+        text: the message.
+        check: the check that fails.
+        tensors: the tensors concerned.
+    """
 
     symptom: Symptom | None
     text: str
@@ -132,7 +139,7 @@ class ObservedSymptom:
 
 
 def observed_symptoms(samples: Sequence[Sample]) -> list[ObservedSymptom]:
-    """What types, shapes, dtypes and exceptions say by themselves."""
+    """Return what types, shapes, dtypes and exceptions show."""
     result = []
     unfit = [(sample, *row) for sample in samples for row in sample.unfit]
     for check in ("type", "shape", "dtype"):

@@ -1,4 +1,4 @@
-"""Faults between calls: the state that is kept, and what is remembered of earlier calls."""
+"""Faults between calls: the state that is kept, and what is left over from earlier calls."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -25,7 +25,11 @@ from parity_tests.references.float64_loop import Spread
     ),
 )
 class InitialStateIgnored(FaultyLoop):
-    """h_0 is not used; the state goes on from call to call, or does not, or only if nobody resets it."""
+    """The initial state given is ignored.
+
+    With ``carries`` a stateful layer still keeps its state from call to call; with ``goes_on`` a given
+    state does not end that; with ``in_weights`` dWh uses the given state all the same.
+    """
 
     carries = True
     goes_on = False
@@ -56,7 +60,7 @@ class InitialStateIgnored(FaultyLoop):
     layers=("time",),
 )
 class InitialStateAgain(FaultyLoop):
-    """The state given once starts every later call, too."""
+    """A state that was given once is the initial state of every later call too."""
 
     given_once: Array | None = None
 
@@ -97,11 +101,11 @@ class StateForgotten(FaultyLoop):
     variants=({"after": "again"},),
 )
 class StateGoesOn(FaultyLoop):
-    """A call without a state goes on from the last: after a reset, or where no state is to be kept."""
+    """A call continues from the state of the call before: after a reset, or though not stateful."""
 
     after: str = "reset"
     given_first = False
-    """Whether only a state that was given is gone on from: the first reset has come to pass"""
+    """Whether this happens only if an initial state was given."""
 
     def starts(self, call: Call, before: Spread | None) -> Array:
         concerned = self.case.calls == self.after and (self.case.h0 or not self.given_first)
@@ -123,7 +127,7 @@ class StateGoesOn(FaultyLoop):
     ),
 )
 class FirstWeights(FaultyLoop):
-    """Weights are those of the first call: in forward and backward, or in one of them."""
+    """The weights are those of the first call, in both passes or in one of them."""
 
     forward_old = True
     backward_old = True
@@ -151,7 +155,7 @@ class FirstWeights(FaultyLoop):
     layers=("time", "cell"),
 )
 class FirstTrace(FaultyLoop):
-    """The backward of a later call reads what the first calls have left."""
+    """The backward of a later call uses what the forward of the first call left."""
 
     first_trace: CellTrace | None = None
     current_trace: CellTrace | None = None
@@ -200,7 +204,7 @@ class FirstTrace(FaultyLoop):
     layers=("time",),
 )
 class ParametersUpdated(FaultyLoop):
-    """A backward takes a step of descent on the parameters."""
+    """The backward updates the parameters by gradient descent."""
 
     rate: float = 0.1
     updated_weights: list[Weights] | None = None
@@ -236,7 +240,7 @@ class ParametersUpdated(FaultyLoop):
     layers=("nn",),
 )
 class LengthsKept(FaultyLoop):
-    """Lengths of an earlier call serve where none are given."""
+    """A call without lengths uses those of an earlier call of the same shape."""
 
     kept_lengths: tuple[int, int, Array] | None = None
 

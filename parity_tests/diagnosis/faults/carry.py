@@ -22,7 +22,7 @@ from parity_tests.references.float64_cell import CellTrace, Gradients
     ),
 )
 class CarryDropped(FaultyLoop):
-    """Each step gets its own output's gradient alone; what it hands back is kept for dh_0, or not."""
+    """Each step uses only the gradient of its own output. dh_0 is right, or zero too."""
 
     for_start = True
 
@@ -61,7 +61,7 @@ class ForwardOrder(FaultyLoop):
     layers=("time",),
 )
 class CarryLeftOver(FaultyLoop):
-    """The carry starts from what the backward before has handed back."""
+    """The carry starts from dh_0 of the backward before."""
 
     left_carry: Array | None = None
 
@@ -118,7 +118,7 @@ class MinusCarry(ScaledCarry):
     layers=SEQUENCES,
 )
 class CarryTimesConstant(ScaledCarry):
-    """Its factor shows in dh_0 of a single step."""
+    """The factor is found from dh_0 of a case with a single step."""
 
     factor = 0.5
 
@@ -183,7 +183,7 @@ class CarrySlopedTwice(FaultyLoop):
 
 
 class CarryAddedUp(FaultyLoop):
-    """What a step hands back is added to what the later ones did."""
+    """A step's carry is added to the carries of the later steps."""
 
     carry_total: Array
 
@@ -197,7 +197,7 @@ class CarryAddedUp(FaultyLoop):
 
 
 class StateGradientAdded(CarryAddedUp):
-    """d goes back beside the carry, as past a residual connection."""
+    """The gradient of the state is added to the carry, as with a residual connection."""
 
     def carry(self, trace: CellTrace, t: int, dz: Array) -> Array:
         return super(CarryAddedUp, self).carry(trace, t, dz) + trace.d[t]

@@ -14,10 +14,10 @@ from parity_tests.diagnosis.faults.faulty_loop import (
     register,
 )
 from parity_tests.diagnosis.faults.infer import (
+    all_dz,
     constant_tolerance,
     largest_magnitude,
     round_constant,
-    solved_deltas,
 )
 from parity_tests.diagnosis.faults.shared import Changed
 from parity_tests.diagnosis.samples import Sample, prefer_float64
@@ -25,7 +25,7 @@ from parity_tests.references.float64_cell import CellTrace, Gradients
 
 
 class ClippedGradients(Changed):
-    """Finished gradients of the parameters are clipped."""
+    """Clips the finished gradients of the parameters."""
 
     limit: float = 0.5
 
@@ -85,7 +85,7 @@ class ClippedDz(FaultyLoop):
     @classmethod
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         chosen = prefer_float64(samples)
-        most = max((np.abs(solved_deltas(s)).max(initial=0) for s in chosen if s.got), default=0)
+        most = max((np.abs(all_dz(s)).max(initial=0) for s in chosen if s.got), default=0)
         if most and np.isfinite(most):
             yield variant.with_constants(
                 limit=round_constant(float(most), max(1e-8, constant_tolerance(chosen)))
@@ -93,7 +93,7 @@ class ClippedDz(FaultyLoop):
 
 
 class ClippedUpstream(FaultyLoop):
-    """The upstream gradients are clipped on entry, or their sum with the carry is."""
+    """Clips the upstream gradients before the carry is added."""
 
     limit: float = 0.5
 
@@ -106,7 +106,7 @@ class ClippedUpstream(FaultyLoop):
         most = 0.0
         for sample in chosen:
             if sample.case.cells == 1 and sample.got and not sample.case.relu:
-                dz = solved_deltas(sample)
+                dz = all_dz(sample)
                 if dz.size and sample.calls[0].dh_n is None and sample.case.lengths == "full":
                     # At the last step there is no carry.
                     h = sample.truths[0]["h_n"][0]
@@ -116,6 +116,8 @@ class ClippedUpstream(FaultyLoop):
 
 
 class ClippedStateGradient(ClippedUpstream):
+    """Clips the sum of upstream gradient and carry."""
+
     def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
         return dhs
 
@@ -132,7 +134,7 @@ register(
 
 
 class CommonNorm(FaultyLoop):
-    """The gradients of the parameters of all cells are scaled down to a common norm."""
+    """Scales the gradients of all parameters down to a norm that they have together."""
 
     limit: float = 1.0
     epsilon: float = 0.0
@@ -153,7 +155,7 @@ class CommonNorm(FaultyLoop):
         return gradients
 
     def scaled_down(self, value: Array, norm: Array) -> Array:
-        """``value`` [runs, ...] brought down, where ``norm`` is too large."""
+        """Return ``value`` [runs, ...] scaled down where ``norm`` [runs] is above the limit."""
         rate = np.minimum(1, self.limit / (norm + self.epsilon))
         return value * rate.reshape(-1, *[1] * (value.ndim - 1))
 
@@ -180,12 +182,12 @@ class CommonNorm(FaultyLoop):
 
     @staticmethod
     def norm(answer: dict[str, Array], names: Sequence[str]) -> float:
-        """Of all these tensors together."""
+        """Return the norm of these tensors together."""
         return float(np.sqrt(sum((answer[name] ** 2).sum() for name in names)))
 
     @staticmethod
     def groups(names: list[str]) -> list[list[str]]:
-        """Which tensors have a norm together."""
+        """Group the tensors that are scaled by a common norm."""
         return [names]
 
 

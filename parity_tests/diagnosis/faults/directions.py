@@ -23,7 +23,7 @@ from parity_tests.references.float64_cell import CellTrace
     ),
 )
 class OneDirectionOnly(FaultyLoop):
-    """dx lacks one direction's part."""
+    """dx is that of one direction only."""
 
     direction_kept = 1
 
@@ -63,7 +63,7 @@ class OneDirectionOnly(FaultyLoop):
     ),
 )
 class NotReversed(FaultyLoop):
-    """The reverse direction reads from the front; or only some of what it has is turned."""
+    """The reverse direction does not reverse some of its tensors: those named in ``left``."""
 
     left: tuple[str, ...] = ("input", "output", "upstream", "gradient")
 
@@ -78,7 +78,7 @@ class NotReversed(FaultyLoop):
     layers=STACKS,
 )
 class FlippedBatch(KnowsItsCell):
-    """The reverse direction turns the batch instead of time."""
+    """The reverse direction reverses the batch axis instead of time."""
 
     def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> CellTrace:
         if running is not None and self.case.bidirectional and self.cell_number % 2 == 0:
@@ -100,7 +100,7 @@ class FlippedBatch(KnowsItsCell):
     ),
 )
 class Interleaved(FaultyLoop):
-    """Directions and hidden units are interleaved in every output, or in the last alone."""
+    """Directions and hidden units are interleaved in the outputs of all layers, or of the last only."""
 
     last_only = False
 
@@ -115,7 +115,7 @@ class Interleaved(FaultyLoop):
         return values[..., direction::2]
 
     def reordered(self, values: Array) -> Array:
-        """[..., directions * H], the units of one direction between those of the other."""
+        """Return ``values`` [..., directions * H] with the units of the two directions alternating."""
         apart = values.reshape(*values.shape[:-1], 2, self.case.H)
         return apart.swapaxes(-1, -2).reshape(values.shape)
 
@@ -137,7 +137,7 @@ class Interleaved(FaultyLoop):
     ),
 )
 class ReverseFirst(Interleaved):
-    """The reverse direction's half comes first."""
+    """The reverse direction's half comes first in the output."""
 
     def part(self, values: Array, direction: int) -> Array:
         if not self.case.bidirectional or self.last_only:
@@ -159,7 +159,10 @@ class ReverseFirst(Interleaved):
     ),
 )
 class LongBuffer(FaultyLoop):
-    """The backward turns a buffer longer than the sequence, of whole multiples of k steps."""
+    """The backward reverses a buffer of a multiple of k steps, longer than the sequence.
+
+    With ``whole_rows_only`` this happens only without padding.
+    """
 
     k: int = 8
     whole_rows_only = True

@@ -9,7 +9,10 @@ from parity_tests.diagnosis.samples import Sample, pairs, prefer_float64
 
 
 def round_constant(value: float, within: float = 1e-9) -> float:
-    """The number of few digits, or its inverse, that ``value`` is but for rounding."""
+    """Return the number with few digits that is close to ``value``, or whose inverse has few digits.
+
+    If there is none within the relative distance ``within``, return ``value``.
+    """
     if not np.isfinite(value) or value == 0:
         return value
     for digits in range(1, 7):
@@ -22,19 +25,19 @@ def round_constant(value: float, within: float = 1e-9) -> float:
 
 
 def constant_tolerance(samples: Sequence[Sample]) -> float:
-    """How far constants found from the samples may be off, relatively."""
+    """Return the relative error that constants found from the samples may have."""
     return 1e-9 if samples[0].case.dtype == "f64" else 1e-5
 
 
 def largest_magnitude(samples: Sequence[Sample], role: str) -> float:
-    """The largest magnitude in a tensor, to few digits."""
+    """Return the largest magnitude in the tensors of a role, rounded if it is close to a round number."""
     chosen = prefer_float64(samples)
     most = max((np.abs(got[name]).max(initial=0) for *_, got, _, name in pairs(chosen, role)), default=0.0)
     return round_constant(float(most), constant_tolerance(chosen)) if np.isfinite(most) else 0.0
 
 
 def common_ratio(samples: Sequence[Sample], select: Callable[[str], bool]) -> float | None:
-    """Got / right of the tensors selected, if it is one number everywhere."""
+    """Return the factor between the subject's and the right tensors, if it is the same everywhere."""
     chosen = prefer_float64(samples)
     got, right = [np.zeros(0)], [np.zeros(0)]
     for sample in chosen:
@@ -51,20 +54,20 @@ def common_ratio(samples: Sequence[Sample], select: Callable[[str], bool]) -> fl
     return round_constant(factor, constant_tolerance(chosen)) if close else None
 
 
-def solved(sample: Sample, call: int = 0) -> Array:
-    """The dz of the only step of a single cell, from dx; D must be no less than H."""
+def single_step_dz(sample: Sample, call: int = 0) -> Array:
+    """Return dz [B, H] of a single cell with one step, computed from dx. D must be at least H."""
     dx = sample.got[call]["dx"][:, 0]
     Wx = np.asarray(sample.calls[call].Wx, np.float64)
     return np.linalg.lstsq(Wx, dx.T, rcond=None)[0].T
 
 
-def solved_deltas(sample: Sample) -> Array:
-    """Dz [B, T, H] of the first call of a single cell, from dx; nothing where D < H."""
+def all_dz(sample: Sample) -> Array:
+    """Return dz [B, T, H] of the first call of a single cell, computed from dx; empty if D < H."""
     case, got = sample.case, sample.got[0]
     if case.cells > 1 or case.D < case.H or "dx" not in got or not np.isfinite(got["dx"]).all():
         return np.zeros((0, 0, 0))
     if case.T == 1:
-        return solved(sample)[:, None]
+        return single_step_dz(sample)[:, None]
     dx = got["dx"].reshape(-1, case.D)
     flat = np.linalg.lstsq(np.asarray(sample.calls[0].Wx, np.float64), dx.T, rcond=None)[0].T
     return flat.reshape(*got["dx"].shape[:2], case.H)

@@ -9,7 +9,7 @@ from parity_tests.references.float64_cell import CellTrace
 
 
 class OtherInitialGradient(Changed):
-    """Another dh_0."""
+    """Changes dh_0."""
 
     allowed_roles = ("dh_0",)
     roles = frozenset(("dh_0",))
@@ -81,14 +81,14 @@ class InitialPlusUpstream(OtherInitialGradient, RemembersUpstream):
     layers=SEQUENCES,
 )
 class InitialOfLastStep(OtherInitialGradient):
-    """That of the last step, the first that is taken back."""
+    """dh_0 is the carry of the last step, the first that the backward visits."""
 
     def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
         return self.carry(trace, len(trace.dz) - 1, trace.dz[-1])
 
 
 class OtherInputGradient(Changed):
-    """Another dx."""
+    """Changes dx."""
 
     allowed_roles = ("dx",)
     roles = frozenset(("dx",))

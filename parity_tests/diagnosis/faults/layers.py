@@ -33,7 +33,7 @@ class StackInputEverywhere(FaultyLoop):
     ),
 )
 class OneStart(FaultyLoop):
-    """All cells start from the first one's initial state."""
+    """All cells start from the initial state of the first cell, or of the first layer."""
 
     per_layer = False
 
@@ -50,7 +50,7 @@ class OneStart(FaultyLoop):
     layers=STACKS,
 )
 class OneRunningState(KnowsItsCell):
-    """Each cell goes on from where the one before it ended."""
+    """Each cell starts from the final state of the cell before it."""
 
     ended_state: Array
 
@@ -71,7 +71,7 @@ class OneRunningState(KnowsItsCell):
     ),
 )
 class GradientPilesUp(FaultyLoop):
-    """A layer's gradient is added to what the layer above had in the same buffer."""
+    """A layer's input gradient is added to its output gradient, in the same buffer."""
 
     without_dropout = True
 

@@ -11,7 +11,10 @@ from parity_tests.references.float64_loop import Spread
 
 
 class Changed(FaultyLoop):
-    """Its finished gradients are changed, of the roles that the subject has wrong."""
+    """Changes finished gradients: those of ``roles``.
+
+    ``infer`` chooses the roles that are wrong in the subject, among ``allowed_roles``.
+    """
 
     allowed_roles: tuple[str, ...] = PARAMETERS
     roles: frozenset[str] = frozenset(PARAMETERS)
@@ -23,15 +26,15 @@ class Changed(FaultyLoop):
         return found
 
     def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
-        """The gradient of a role, [runs, ...] or, for dx, [T, runs, B, D]."""
+        """Return the changed gradient of role ``name``: [runs, ...], or [T, runs, B, D] for dx."""
         raise NotImplementedError
 
     @classmethod
     def choices(cls, variant: Variant, samples: Sequence[Sample]) -> list[frozenset[str]]:
-        """Which roles it may be: those that are wrong, and all."""
-        among: frozenset[str] = frozenset(variant.value("allowed_roles"))
-        wrong = wrong_roles(samples) & among
-        return [wrong] if wrong == among or not wrong else [wrong, among]
+        """Return the sets of roles to try: those that are wrong, and all allowed ones."""
+        allowed: frozenset[str] = frozenset(variant.value("allowed_roles"))
+        wrong = wrong_roles(samples) & allowed
+        return [wrong] if wrong == allowed or not wrong else [wrong, allowed]
 
     @classmethod
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
@@ -41,12 +44,12 @@ class Changed(FaultyLoop):
 
 
 def of_roles(*roles: str) -> dict[str, Any]:
-    """The parameters of a ``Changed`` that concerns these roles only."""
+    """Return the parameters of a ``Changed`` that changes these roles only."""
     return {"allowed_roles": roles, "roles": frozenset(roles)}
 
 
 class RemembersUpstream(FaultyLoop):
-    """Remembers the upstream gradients of a cell's outputs, without the carry."""
+    """Remembers the upstream gradients of a cell, without the carry."""
 
     upstream_alone: Array
 
@@ -56,7 +59,7 @@ class RemembersUpstream(FaultyLoop):
 
 
 class KnowsItsCell(FaultyLoop):
-    """Knows which cell it is at."""
+    """Knows which cell it computes, in the forward and in the backward."""
 
     cell_number: int
     current_call: Call
@@ -77,9 +80,9 @@ class KnowsItsCell(FaultyLoop):
         return super().backward_traces(traces)
 
     def number(self, trace: CellTrace) -> int:
-        """Of a trace's cell, in the forward as in the backward."""
+        """Return the number of the cell that a trace belongs to."""
         return self.cell_numbers.get(id(trace), self.cell_number)
 
     def reverse(self, trace: CellTrace) -> bool:
-        """Whether it is of the reverse direction."""
+        """Return whether a trace belongs to the reverse direction."""
         return self.case.bidirectional and self.number(trace) % 2 == 1

@@ -15,7 +15,7 @@ from parity_tests.references.float64_loop import Spread
 
 
 class ChangedResults(FaultyLoop):
-    """The tensors handed out are others than those computed."""
+    """The tensors returned differ from those computed."""
 
     reports_only = False
 
@@ -25,7 +25,7 @@ class ChangedResults(FaultyLoop):
         return runs
 
     def change_results(self, call: Call, runs: Answer) -> None:
-        """Change what is handed out."""
+        """Change the tensors in ``runs``, [runs, ...] each."""
         raise NotImplementedError
 
 
@@ -89,7 +89,7 @@ class OutputsBeforeTanh(FaultyLoop):
     ),
 )
 class ReadsBackwards(FaultyLoop):
-    """The sequence is read from its end; outputs are put back in place, or stay as they come."""
+    """The sequence is read from its end; with ``puts_back`` outputs and dx are reversed again."""
 
     puts_back = True
 
@@ -108,7 +108,7 @@ class ReadsBackwards(FaultyLoop):
 
 
 class OtherInput(FaultyLoop):
-    """Steps get another input."""
+    """The steps get another input."""
 
     own_backward = False
 
@@ -116,11 +116,11 @@ class OtherInput(FaultyLoop):
         return self.changed_input(super().inputs(call, valid))
 
     def changed_input(self, x: Array) -> Array:
-        """The inputs as the steps get them."""
+        """Return the inputs that the steps get, [T, 1, B, D]."""
         raise NotImplementedError
 
     def gradient_of_input(self, dx: Array) -> Array:
-        """Their gradients put where they came from; [runs, B, T, D]."""
+        """Return dx [runs, B, T, D] with each gradient at the step that its input came from."""
         return dx
 
     def as_returned(self, call: Call, runs: Answer) -> Answer:
@@ -228,12 +228,12 @@ register(
     ),
 )
 class Reshaped(FaultyLoop):
-    """``reshape`` for the transpose of batch and time, of some of what goes in and out."""
+    """Batch and time of ``tensors`` are exchanged by ``reshape`` in place of a transpose."""
 
     tensors: tuple[str, ...] = ("xs", "hs", "dhs", "dx")
 
     def applies(self) -> bool:
-        """Whether the case has the two axes that way."""
+        """Return whether the layer has to exchange the two axes in this case."""
         case = self.case
         return case.kind == "time" or (case.kind == "nn" and case.batch_first and case.form == "batched")
 
@@ -244,7 +244,7 @@ class Reshaped(FaultyLoop):
         return super().upstream(self.misread(call), valid, shape)
 
     def misread(self, call: Call) -> Call:
-        """With the arrays misread."""
+        """Return the call with its arrays misread."""
         for name in {"xs", "dhs"} & {*self.tensors}:
             array = getattr(call, name)
             if array is not None and self.applies():
@@ -282,7 +282,7 @@ class Reshaped(FaultyLoop):
     ),
 )
 class MemoryOrder(FaultyLoop):
-    """Arrays are read in the order in which they lie in memory."""
+    """Arrays are read in memory order, whatever their strides."""
 
     tensors: tuple[str, ...] = ("xs",)
 
@@ -305,7 +305,7 @@ class MemoryOrder(FaultyLoop):
         return [replace(cell, Wx=self.read(cell.Wx), Wh=self.read(cell.Wh)) for cell in cells]
 
     def read(self, array: Array) -> Array:
-        """As it lies."""
+        """Return the elements in memory order, in the shape of ``array``."""
         return laid_out(array, self.case.layout).ravel(order="K").reshape(array.shape)
 
 
@@ -316,7 +316,7 @@ class MemoryOrder(FaultyLoop):
     layers=SEQUENCES,
 )
 class WholeBlocksOnly(FaultyLoop):
-    """The batch goes in blocks, and what is behind the last whole one stays zero."""
+    """The batch is processed in blocks of k rows; the rows after the last whole block stay zero."""
 
     k: int = 8
     inside = False
@@ -349,7 +349,7 @@ class WholeBlocksOnly(FaultyLoop):
     layers=SEQUENCES,
 )
 class FixedLength(FaultyLoop):
-    """Steps behind the k-th are not run."""
+    """Steps after the first k are not run."""
 
     k: int = 3
 
