@@ -69,7 +69,7 @@ def diagnose(kind: str, ask: Ask, findings: Sequence[Finding], fit: Fit = no_res
         result.append(Diagnosis(name, None if name else seen.text, seen.text, explains))
     numbers = [sample for sample in samples if sample.got and sample.case.plant == "none"]
     if any(sample.all_wrong for sample in numbers):
-        result += _named(kind, ask, numbers, fit, whats)
+        result += _explanations(kind, ask, numbers, fit, whats)
     return _merged(sorted(result, key=lambda diagnosis: diagnosis.fault is None))
 
 
@@ -92,7 +92,7 @@ def _samples(kind: str, ask: Ask, findings: Sequence[Finding], fit: Fit) -> list
     return [sample_subject(case, ask) for case in dict.fromkeys(map(fit, (*PROBE_CASES[kind], *small[:3])))]
 
 
-def _named(
+def _explanations(
     kind: str,
     ask: Ask,
     samples: list[Sample],
@@ -102,7 +102,7 @@ def _named(
     wrong = frozenset(family(name) for sample in samples for name in sample.all_wrong)
     explained = frozenset(what for what in whats if what[0] in OF_NUMBERS)
     found = candidates(kind, samples)
-    fits = _told_apart(kind, ask, matching_candidates(found, samples), fit)
+    fits = _distinguished(kind, ask, matching_candidates(found, samples), fit)
     rounded = bool(fits) and all(candidate.variant.loop.inner_roundoff for candidate in fits)
     symptom = randomness_symptom(samples, ask) if rounded or not fits else None
     if symptom:
@@ -134,9 +134,9 @@ def _named(
     return [Diagnosis(None, text, text, explained)]
 
 
-def _told_apart(kind: str, ask: Ask, fits: list[Candidate], fit: Fit) -> list[Candidate]:
+def _distinguished(kind: str, ask: Ask, fits: list[Candidate], fit: Fit) -> list[Candidate]:
     """Keep the candidates that also match a tie-breaker case in which they differ."""
-    fits = _once(fits)
+    fits = _one_for_each_fault(fits)
     for case in TIE_BREAKER_CASES[kind]:
         if len(fits) < 2:
             break
@@ -157,7 +157,7 @@ def _told_apart(kind: str, ask: Ask, fits: list[Candidate], fit: Fit) -> list[Ca
     return fits
 
 
-def _once(fits: list[Candidate]) -> list[Candidate]:
+def _one_for_each_fault(fits: list[Candidate]) -> list[Candidate]:
     """Keep one candidate for each fault.
 
     Candidates with a lower precision inside are used only if nothing else matches.

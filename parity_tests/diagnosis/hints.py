@@ -19,7 +19,7 @@ MOST_CONDITIONS = 3
 
 
 def randomness_symptom(samples: Sequence[Sample], ask: Ask) -> Symptom | None:
-    """What random numbers stand for, if the subject gives any."""
+    """Return the symptom that explains random numbers, or None if the subject repeats its numbers."""
     wrong = [sample for sample in samples if sample.all_wrong]
     # In a large case it is unlikely that random numbers repeat.
     first_time = max(wrong, key=lambda sample: sample.case.size)
