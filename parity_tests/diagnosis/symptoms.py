@@ -28,7 +28,7 @@ SQUEEZED = Symptom(
 )
 TRANSPOSED = Symptom(
     "batch and time exchanged",
-    "The first two axes come exchanged: look for a result left time-major (or batch-first).",
+    "The first two axes are exchanged: look for a result left time-major (or batch-first).",
 )
 KEPT_AXIS = Symptom(
     "batch axis kept for unbatched input",
@@ -44,7 +44,7 @@ CUT = Symptom(
 )
 ABSENT = Symptom(
     "result never set",
-    "None stands where an array is due: look for an attribute that the backward does not set.",
+    "A result is None instead of an array: look for an attribute that the backward does not set.",
 )
 FINAL_ONLY = Symptom(
     "absent output gradient refused",
@@ -60,7 +60,7 @@ RANDOM = Symptom(
 )
 EVALUATED = Symptom(
     "dropout in evaluation mode",
-    "In evaluation mode the outputs are random: look for `eval` that dropout does not ask for.",
+    "In evaluation mode the outputs are random: look for dropout that ignores `eval`.",
 )
 UNLOADED = Symptom(
     "parameters not loaded",

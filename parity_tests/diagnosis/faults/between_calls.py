@@ -15,7 +15,7 @@ from parity_tests.references.float64_loop import Spread
 @fault(
     "initial state ignored",
     sentence="The initial state that is given has no effect:",
-    look="look for a state made of zeros whatever is given (`set_state`, `hx`, `h_prev`).",
+    look="look for a state that is always made of zeros (`set_state`, `hx`, `h_prev`).",
     variants=(
         {},
         {"carries": False},
@@ -96,7 +96,7 @@ class StateForgotten(FaultyLoop):
 @fault(
     "state kept though not stateful",
     sentence="A call goes on from the state of the call before although the layer is not stateful:",
-    look="look for `stateful` that is not asked for.",
+    look="look for an option `stateful` that is never read.",
     layers=("time", "nn"),
     variants=({"after": "again"},),
 )

@@ -56,7 +56,7 @@ class ForwardOrder(FaultyLoop):
 
 @fault(
     "carry left over from the last backward",
-    sentence="A backward starts from what the backward before it has handed back:",
+    sentence="A backward starts from the carry that the backward before it left:",
     look="look for a carry kept in the object, which a backward does not set to zero.",
     layers=("time",),
 )
@@ -205,7 +205,7 @@ class StateGradientAdded(CarryAddedUp):
 
 register(
     "carry added up",
-    sentence="What a step hands back is added to what the later steps did, instead of taking its place:",
+    sentence="The carry of a step is added to the carries of the later steps, instead of replacing them:",
     look="look for `dh += ...` where `dh = ...` is due.",
     layers=SEQUENCES,
     loops=(CarryAddedUp, StateGradientAdded),

@@ -54,7 +54,7 @@ class OneDirectionOnly(FaultyLoop):
 )
 @fault(
     "reverse gradients not turned",
-    sentence="In the backward of the reverse direction, time is not turned:",
+    sentence="In the backward of the reverse direction, time is not reversed:",
     look="look for the upstream gradient, or dx, of the reverse direction.",
     layers=STACKS,
     variants=(
@@ -73,7 +73,7 @@ class NotReversed(FaultyLoop):
 
 @fault(
     "batch flipped in place of time",
-    sentence="The reverse direction turns the batch axis instead of time:",
+    sentence="The reverse direction reverses the batch axis instead of time:",
     look="look for the axis of `np.flip` (or `[::-1]`).",
     layers=STACKS,
 )
@@ -150,7 +150,7 @@ class ReverseFirst(Interleaved):
 
 @fault(
     "backward turns a longer buffer",
-    sentence="The backward of the reverse direction turns a buffer of a multiple of {k} steps, longer than the sequence:",
+    sentence="The backward of the reverse direction reverses a buffer of a multiple of {k} steps, longer than the sequence:",
     look="look for a reversal of the allocated length where that of the sequence is due.",
     layers=STACKS,
     variants=(

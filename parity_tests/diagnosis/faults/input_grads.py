@@ -76,8 +76,8 @@ class InitialPlusUpstream(OtherInitialGradient, RemembersUpstream):
 
 @fault(
     "dh_0 of the last step",
-    sentence="dh_0 is what the last step hands back:",
-    look="look for dh_0 kept at the first turn of the backward's loop instead of its last.",
+    sentence="dh_0 is the carry of the last step:",
+    look="look for dh_0 kept in the first iteration of the backward's loop instead of the last.",
     layers=SEQUENCES,
 )
 class InitialOfLastStep(OtherInitialGradient):
@@ -119,7 +119,7 @@ class InputThroughWh(OtherInputGradient):
 @fault(
     "dx reversed in time",
     sentence="dx is in reversed order of time:",
-    look="look for a list filled from the end of the sequence and never turned round.",
+    look="look for a list filled from the end of the sequence and never reversed.",
     layers=SEQUENCES,
 )
 class InputReversed(OtherInputGradient):
@@ -129,7 +129,7 @@ class InputReversed(OtherInputGradient):
 
 @fault(
     "dx one step off",
-    sentence="dx stands one step off:",
+    sentence="dx is one step off:",
     look="look for `dxs[:, t + 1]` or `dxs[:, t - 1]` where `dxs[:, t]` is due.",
     layers=SEQUENCES,
     variants=tuple({"shift": by, "wraps": wraps} for by in (1, -1) for wraps in (False, True)),
@@ -187,7 +187,7 @@ class InputFromCarryAlone(OtherInputGradient, RemembersUpstream):
 
 register(
     "dx without the carry",
-    sentence="dx takes the upstream gradient of its step alone, without what later steps hand back:",
+    sentence="dx uses the upstream gradient of its step alone, without the carry of the later steps:",
     look="look for `dhs * (1 - h**2)` in the line of dx.",
     layers=SEQUENCES,
     loops=(InputWithoutCarry, InputFromCarryAlone),

@@ -16,7 +16,7 @@ from parity_tests.references.float64_loop import Spread, time_major
 @fault(
     "reverse direction starts in the padding",
     sentence="With unequal lengths the reverse direction starts at the end of the padded row:",
-    look="look for a reversal of the whole row where each is to be turned within its length.",
+    look="look for a reversal of the whole row: each row must be reversed within its length.",
     layers=STACKS,
     variants=tuple({"zeroed": zeroed, "clean": clean} for zeroed in (False, True) for clean in (True, False)),
 )
@@ -95,7 +95,7 @@ class CutInPadding(GradientInPadding):
 @fault(
     "padding leaks into the gradient",
     sentence="The upstream gradients of padded steps reach the rows:",
-    look="look for `d_output` that is added to a state held behind a row's end.",
+    look="look for `d_output` that is added to a state held after the end of a row.",
     layers=STACKS,
     variants=(
         {},
@@ -125,7 +125,7 @@ class LengthsIgnored(FaultyLoop):
 
 @fault(
     "outputs held in the padding",
-    sentence="Behind a row's end the output goes on with its last instead of zeros:",
+    sentence="After the end of a row the output repeats its last value instead of zeros:",
     look="look for the output of the steps at which the state is held.",
     layers=STACKS,
 )

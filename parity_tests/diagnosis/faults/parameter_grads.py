@@ -94,7 +94,7 @@ class LastStateAtFirstStep(OtherPreviousStates):
 
 @fault(
     "dWh transposed",
-    sentence="dWh comes transposed:",
+    sentence="dWh is transposed:",
     look="look for `dz.T @ h_prev` where `h_prev.T @ dz` is due.",
 )
 class Transposed(Changed):
@@ -111,7 +111,7 @@ class Transposed(Changed):
 
 register(
     "dWx transposed where it is square",
-    sentence="dWx comes transposed where D = H:",
+    sentence="dWx is transposed where D = H:",
     look="look for `dz.T @ x` where `x.T @ dz` is due.",
     loops=(Transposed.with_params(**of_roles("dWx")), Transposed.with_params(**of_roles("dWx", "dWh"))),
 )
@@ -132,7 +132,7 @@ class FromStateGradient(Changed):
 
 @fault(
     "db takes the carry for dz",
-    sentence="db sums what the steps hand back instead of dz:",
+    sentence="db sums the carries of the steps instead of dz:",
     look="look for `dh_next.sum(axis=0)` where `dz.sum(axis=0)` is due.",
 )
 class BiasFromCarry(Changed):

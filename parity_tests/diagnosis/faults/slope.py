@@ -254,7 +254,7 @@ class NoSlopeOfRelu(NoSlope):
 @fault(
     "slope of tanh under relu",
     sentence="With relu the gradients are those of a layer that takes the derivative of tanh:",
-    look="look for `1 - h**2` that does not ask for the nonlinearity.",
+    look="look for `1 - h**2` that does not depend on the nonlinearity.",
     layers=("nn", "nncell"),
 )
 class TanhSlopeForRelu(OtherSlope):

@@ -68,7 +68,7 @@ class LastOutputEverywhere(ChangedResults):
 @fault(
     "outputs before the nonlinearity",
     sentence="hs are the pre-activations:",
-    look="look for `z` handed out where `tanh(z)` is due.",
+    look="look for `z` returned where `tanh(z)` is due.",
     layers=SEQUENCES,
 )
 class OutputsBeforeTanh(FaultyLoop):
@@ -267,7 +267,7 @@ class Reshaped(FaultyLoop):
 @fault(
     "arrays read in memory order",
     sentence="An array that is transposed or in Fortran order is misread:",
-    look="look for `ravel(order='K')`, a raw buffer, or strides that are not asked for.",
+    look="look for `ravel(order='K')`, a raw buffer, or strides that are ignored.",
     variants=tuple(
         {"tensors": of}
         for of in (
@@ -311,7 +311,7 @@ class MemoryOrder(FaultyLoop):
 
 @fault(
     "rows behind the last whole block zero",
-    sentence="With more than {k} rows, those behind the last whole block of {k} stay zero:",
+    sentence="With more than {k} rows, the rows after the last whole block of {k} stay zero:",
     look="look for a loop over blocks of the batch that leaves out the rest.",
     layers=SEQUENCES,
 )
@@ -344,7 +344,7 @@ class WholeBlocksOnly(FaultyLoop):
 
 @fault(
     "steps behind a fixed length not run",
-    sentence="Steps behind the first {k} are not run:",
+    sentence="Steps after the first {k} are not run:",
     look="look for a maximal length.",
     layers=SEQUENCES,
 )

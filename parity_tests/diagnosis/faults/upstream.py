@@ -100,8 +100,8 @@ class UpstreamSummed(FaultyLoop):
 
 @fault(
     "upstream gradients cumulated",
-    sentence="Each step is given the upstream gradients of all later steps as they are:",
-    look="look for `dhs` that is added up over the steps beside the carry.",
+    sentence="Each step also gets the upstream gradients of all later steps, unchanged:",
+    look="look for `dhs` that is added up over the steps, in addition to the carry.",
     layers=SEQUENCES,
 )
 class UpstreamCumulated(FaultyLoop):
@@ -158,7 +158,7 @@ register(
 @fault(
     "absent output gradient is garbage",
     sentence="Without a gradient of the output all gradients are NaN:",
-    look="look for `np.empty` where zeros stand for a gradient that is not given.",
+    look="look for `np.empty` where `np.zeros` is due.",
     layers=STACKS,
 )
 class AbsentGradientIsNaN(FaultyLoop):
