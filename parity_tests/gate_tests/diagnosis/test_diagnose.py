@@ -250,8 +250,8 @@ def test_names_are_unique() -> None:
     assert all("{" not in fault.look for fault in CATALOGUE)
 
 
-def test_every_fault_has_a_place_in_the_order_of_preference() -> None:
-    assert [fault.name for fault in CATALOGUE] == [*ORDER]
+def test_the_order_of_preference_names_faults_of_the_catalogue_only() -> None:
+    assert [fault.name for fault in CATALOGUE][: len(ORDER)] == [*ORDER]
 
 
 @pytest.mark.parametrize("fault", [pytest.param(f, id=f.name) for f in CATALOGUE if f.name != LARGE])
