@@ -1,4 +1,4 @@
-"""The diagnosis: the name of the fault behind a subject's findings, or what the numbers tell of it."""
+"""The diagnosis: the fault that explains a subject's findings, or a hint if none matches."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,23 +21,23 @@ from parity_tests.diagnosis.symptoms import SINGLE, observed_symptoms
 from parity_tests.report import Finding
 
 OF_NUMBERS = ("values", "non-finite values")
-"""The checks whose findings twins can explain."""
+"""The checks whose findings a faulty loop can explain."""
 SINGLE_INSIDE = "float32 inside"
 Fit = Callable[[Case], Case]
 LARGEST = 400
-"""Steps of all cells of a finding's own case, if it is to join the panel."""
+"""A finding's own case joins the probe cases only if it has at most this many cell steps."""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What is behind some of the findings.
+    """An explanation of some of the findings.
 
     Attributes:
-        fault: the name of the fault; ``"X, or Y"`` if no case tells them apart, ``"X, and Y"`` for
-            two at once; None if it is not known.
-        clue: what the numbers say, where there is no name.
-        message: name or clue in full sentences.
-        explains: check and tensor of the findings it explains.
+        fault: the name of the fault; ``"X, or Y"`` if no case distinguishes them, ``"X, and Y"`` for
+            two faults at once; None if no fault matches.
+        clue: the hint, if no fault matches.
+        message: the fault or the hint in full sentences.
+        explains: check and tensor of each finding that is explained.
     """
 
     fault: str | None
@@ -47,7 +47,7 @@ class Diagnosis:
 
 
 def no_restriction(case: Case) -> Case:
-    """Ask about every case as it is."""
+    """Return the case unchanged."""
     return case
 
 
@@ -57,8 +57,8 @@ def diagnose(kind: str, ask: Ask, findings: Sequence[Finding], fit: Fit = no_res
     Args:
         kind: one of ``KINDS``.
         ask: runs the subject in a case.
-        findings: what was found in it.
-        fit: makes of a case what the subject can be asked.
+        findings: the findings to explain.
+        fit: restricts a case to what the subject supports.
     """
     samples = _samples(kind, ask, findings, fit)
     whats = {(finding.check, finding.tensor) for finding in findings}
@@ -69,12 +69,12 @@ def diagnose(kind: str, ask: Ask, findings: Sequence[Finding], fit: Fit = no_res
         result.append(Diagnosis(name, None if name else seen.text, seen.text, explains))
     numbers = [sample for sample in samples if sample.got and sample.case.plant == "none"]
     if any(sample.all_wrong for sample in numbers):
-        result += _named(kind, ask, numbers, fit, whats)
+        result += _explanations(kind, ask, numbers, fit, whats)
     return _merged(sorted(result, key=lambda diagnosis: diagnosis.fault is None))
 
 
 def _merged(found: list[Diagnosis]) -> list[Diagnosis]:
-    """Results that are float32 have the errors of float32: one fault."""
+    """If results are float32 and have the errors of float32, report one fault, not two."""
     single = [diagnosis for diagnosis in found if diagnosis.fault in (SINGLE.name, SINGLE_INSIDE)]
     if len(single) < 2:
         return found
@@ -84,7 +84,7 @@ def _merged(found: list[Diagnosis]) -> list[Diagnosis]:
 
 def _samples(kind: str, ask: Ask, findings: Sequence[Finding], fit: Fit) -> list[Sample]:
     own = {finding.case for finding in findings if finding.check in OF_NUMBERS}
-    # How far NaN and infinity get depends on more than the fault.
+    # How far NaN and infinity spread does not depend on the fault alone.
     own = {case for case in own if case.plant == "none"}
     small = sorted(
         (case for case in own - {*PROBE_CASES[kind]} if case.T * case.cells <= LARGEST), key=lambda c: c.size
@@ -92,7 +92,7 @@ def _samples(kind: str, ask: Ask, findings: Sequence[Finding], fit: Fit) -> list
     return [sample_subject(case, ask) for case in dict.fromkeys(map(fit, (*PROBE_CASES[kind], *small[:3])))]
 
 
-def _named(
+def _explanations(
     kind: str,
     ask: Ask,
     samples: list[Sample],
@@ -102,7 +102,7 @@ def _named(
     wrong = frozenset(family(name) for sample in samples for name in sample.all_wrong)
     explained = frozenset(what for what in whats if what[0] in OF_NUMBERS)
     found = candidates(kind, samples)
-    fits = _told_apart(kind, ask, matching_candidates(found, samples), fit)
+    fits = _distinguished(kind, ask, matching_candidates(found, samples), fit)
     rounded = bool(fits) and all(candidate.variant.loop.inner_roundoff for candidate in fits)
     symptom = randomness_symptom(samples, ask) if rounded or not fits else None
     if symptom:
@@ -134,9 +134,9 @@ def _named(
     return [Diagnosis(None, text, text, explained)]
 
 
-def _told_apart(kind: str, ask: Ask, fits: list[Candidate], fit: Fit) -> list[Candidate]:
-    """Those that also hold on a further case in which they differ."""
-    fits = _once(fits)
+def _distinguished(kind: str, ask: Ask, fits: list[Candidate], fit: Fit) -> list[Candidate]:
+    """Keep the candidates that also match a tie-breaker case in which they differ."""
+    fits = _one_for_each_fault(fits)
     for case in TIE_BREAKER_CASES[kind]:
         if len(fits) < 2:
             break
@@ -157,8 +157,11 @@ def _told_apart(kind: str, ask: Ask, fits: list[Candidate], fit: Fit) -> list[Ca
     return fits
 
 
-def _once(fits: list[Candidate]) -> list[Candidate]:
-    """One candidate for each name; what no case of the panel shows is left to the first."""
+def _one_for_each_fault(fits: list[Candidate]) -> list[Candidate]:
+    """Keep one candidate for each fault.
+
+    Candidates with a lower precision inside are used only if nothing else matches.
+    """
     unique: dict[str, Candidate] = {}
     for candidate in fits:
         unique.setdefault(candidate.faults[0].name, candidate)

@@ -1,4 +1,4 @@
-"""Clues: what is true of a subject's numbers in all cases tried, where no fault has its name."""
+"""Hints: what is true of the subject's numbers in all cases tried, if no fault matches."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -15,13 +15,13 @@ from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import NoNoise
 
 MOST_CONDITIONS = 3
-"""Stated of one subject."""
+"""How many conditions are stated at most."""
 
 
 def randomness_symptom(samples: Sequence[Sample], ask: Ask) -> Symptom | None:
-    """What random numbers stand for, if the subject gives any."""
+    """Return the symptom that explains random numbers, or None if the subject repeats its numbers."""
     wrong = [sample for sample in samples if sample.all_wrong]
-    # In a large one chance does not leave all as it was.
+    # In a large case it is unlikely that random numbers repeat.
     first_time = max(wrong, key=lambda sample: sample.case.size)
     again = sample_subject(first_time.case, ask)
     same = all(
@@ -41,7 +41,7 @@ def randomness_symptom(samples: Sequence[Sample], ask: Ask) -> Symptom | None:
 
 
 def hints(samples: Sequence[Sample], ask: Ask, fit: Callable[[Case], Case]) -> str:
-    """All that can be said: where it is wrong, and how."""
+    """Return all that is known: where the subject is wrong, and how."""
     wrong = [sample for sample in samples if sample.all_wrong]
     where = f"Wrong in {len(wrong)} of {len(samples)} cases."
     return " ".join([where, *conditions(samples, ask, fit), *relations(samples)])
@@ -77,7 +77,7 @@ _CONDITIONS: tuple[Condition, ...] = (
 
 
 def conditions(samples: Sequence[Sample], ask: Ask, fit: Callable[[Case], Case]) -> Iterator[str]:
-    """Without which nothing is wrong, each tried on a case that differs from a wrong one in it alone."""
+    """Yield conditions necessary for the failure, each tested by changing only it in a failing case."""
     wrong = [sample for sample in samples if sample.all_wrong]
     right = [sample for sample in samples if not sample.all_wrong and not sample.raised]
     base = min((sample.case for sample in wrong), key=lambda case: case.size)
@@ -91,7 +91,7 @@ def conditions(samples: Sequence[Sample], ask: Ask, fit: Callable[[Case], Case])
             return
         if not all(holds(sample.case) for sample in wrong) or all(holds(sample.case) for sample in right):
             continue
-        # The arrays, too, are others in another case: one that is right may be so by chance.
+        # Another case has other arrays too, and may be right by chance: so several are tried.
         others = [_changed(base, {**change, "seed": base.seed + more}, fit) for more in range(3)]
         if all(other is None or holds(other) or not sample_subject(other, ask).all_wrong for other in others):
             stated += 1
@@ -106,7 +106,7 @@ def conditions(samples: Sequence[Sample], ask: Ask, fit: Callable[[Case], Case])
 def _length(
     wrong: Sequence[Sample], right: Sequence[Sample], ask: Ask, fit: Callable[[Case], Case]
 ) -> Iterator[str]:
-    """From how many steps on it is wrong."""
+    """Yield the number of steps from which on the subject is wrong."""
     shortest = min(wrong, key=lambda sample: sample.case.T).case
     least, most = 0, shortest.T
     while most - least > 1:
@@ -134,7 +134,7 @@ def _changed(case: Case, change: dict[str, Any], fit: Callable[[Case], Case]) ->
 
 
 def relations(samples: Sequence[Sample]) -> Iterator[str]:
-    """How each kind of tensor, where it is wrong, is related to the right one."""
+    """Yield how each family of tensors, where it is wrong, is related to the right values."""
     families = dict.fromkeys(family(name) for sample in samples for got in sample.got for name in got)
     wrong = {family(name) for sample in samples for name in sample.all_wrong}
     right = [name for name in families if name not in wrong]
@@ -216,7 +216,7 @@ def _early(sample: Sample, got: Array, right: Array) -> bool:
     return right.ndim == 3 and right.shape[1] > 1 and _same(sample, got[:, :-1], right[:, 1:])
 
 
-def _rows_turned(sample: Sample, got: Array, right: Array) -> bool:
+def _rows_reversed(sample: Sample, got: Array, right: Array) -> bool:
     axis = 1 if right.ndim == 3 and right.shape[0] == sample.case.cells != sample.case.B else 0
     return right.ndim == 3 and right.shape[axis] > 1 and _same(sample, got, np.flip(right, axis))
 
@@ -236,7 +236,7 @@ _RELATIONS: dict[str, Callable[[Sample, Array, Array], bool]] = {
     "is the right one reversed in time": _reversed,
     "is the right one a step late": _late,
     "is the right one a step early": _early,
-    "is the right one with the batch reversed": _rows_turned,
+    "is the right one with the batch reversed": _rows_reversed,
 }
 
 
@@ -271,7 +271,7 @@ _MISSING: dict[str, Callable[[Call], Call]] = {
 
 
 def _without(samples: Sequence[Sample], change: Callable[[Call], Call]) -> dict[tuple[int, int], Answer]:
-    """The answers to the calls without something, by sample and number of the call."""
+    """Return the answers to the changed calls, by sample and number of the call."""
     result = {}
     for sample in samples:
         loop = Loop(sample.case, NoNoise(sample.case))
@@ -281,7 +281,7 @@ def _without(samples: Sequence[Sample], change: Callable[[Call], Call]) -> dict[
 
 
 def _steps(tensors: Tensors) -> Iterator[str]:
-    """In which steps it is wrong."""
+    """Yield in which steps a tensor is wrong."""
     firsts, lasts, alone = set(), set(), []
     for sample, _, _, got, right in tensors:
         loose = 1e-6 if sample.case.dtype == "f64" else 1e-2

@@ -1,4 +1,4 @@
-"""Twins held against a subject: which of them have its wrong numbers."""
+"""Matching: which faulty loops have the subject's wrong numbers."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -16,15 +16,15 @@ from parity_tests.references.rounding import NoNoise, RoundingNoise, noise_table
 from parity_tests.references.tolerance import compare
 
 LOW_PRECISION_ROUNDOFF = 2.0**-12
-"""The unit roundoff from which on a precision explains nearly any error, unless it is held to more."""
+"""From this unit roundoff on, a lower precision would match nearly any error without a bound."""
 MAX_ROUNDOFFS = 24.0
-"""How many of its roundoffs a tensor may be off by."""
+"""That bound: how many roundoffs of the lower precision a tensor may be off by."""
 MAX_PAIRS = 500
-"""Of twins tried together."""
+"""How many pairs of faults are tried."""
 
 
 class LowerPrecisionNoise(RoundingNoise):
-    """That of a lower precision inside."""
+    """Rounding noise of the lower precision used inside the layer."""
 
     def __init__(self, case: Case, u: float) -> None:
         super().__init__(case)
@@ -35,7 +35,7 @@ class LowerPrecisionNoise(RoundingNoise):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A fault, or two, with a variant that may be the subject's."""
+    """One or two faults, with the faulty loop that may match the subject."""
 
     faults: tuple[Fault, ...]
     variant: Variant
@@ -48,18 +48,18 @@ class Candidate:
 
 
 def candidates(kind: str, samples: Sequence[Sample]) -> list[Candidate]:
-    """Every variant of a kind, with the constants that the numbers give it."""
+    """Return all faulty loops for a kind of layer, with constants found from the samples."""
     found = []
     with np.errstate(all="ignore"):
         for fault, variant in of_kind(kind):
-            # A constant may follow from a tensor that the subject does not answer.
+            # A constant may depend on a tensor that the subject does not return.
             with suppress(KeyError):
                 found += [Candidate((fault,), inferred) for inferred in variant.infer(samples)]
     return [candidate for candidate in found if _is_fine_enough(candidate.variant, samples)]
 
 
 def _is_fine_enough(variant: Variant, samples: Sequence[Sample]) -> bool:
-    """A lower precision inside moves no tensor by much: else it is no explanation."""
+    """Return whether the errors are small enough for a lower precision to explain them."""
     return variant.loop.inner_roundoff < LOW_PRECISION_ROUNDOFF or all(
         _near(value, truth[name], MAX_ROUNDOFFS * variant.loop.inner_roundoff)
         for sample in samples
@@ -69,13 +69,13 @@ def _is_fine_enough(variant: Variant, samples: Sequence[Sample]) -> bool:
 
 
 def answers(variant: Variant, sample: Sample) -> list[Answer]:
-    """What a variant says, without its rounding."""
+    """Return the answers of a faulty loop, without rounding noise."""
     case = sample.case
     return variant.for_case(case, NoNoise(case), sample.got).answers(sample.calls)
 
 
 def matching_tensors(variant: Variant, sample: Sample) -> frozenset[str]:
-    """The tensors in which a variant is about what the subject is, in every call."""
+    """Return the tensors in which a faulty loop roughly equals the subject in every call."""
     loose = max(1e-6 if sample.case.dtype == "f64" else 2e-3, 500 * variant.loop.inner_roundoff)
     if variant.loop.ill_conditioned:
         return frozenset().union(*(got.keys() for got in sample.got)) - differing_tensors(variant, sample)
@@ -94,24 +94,24 @@ def _near(got: Array, mine: Array, loose: float) -> bool:
 
 
 def matches_everywhere(variant: Variant, samples: Iterable[Sample]) -> bool:
-    """Whether a variant is the subject, in every tensor of every sample, as close as rounding goes."""
+    """Return whether a faulty loop equals the subject in all tensors of all samples, up to rounding."""
     return all(not differing_tensors(variant, sample) for sample in samples)
 
 
 def differing_tensors(variant: Variant, sample: Sample) -> frozenset[str]:
-    """The tensors in which a variant is not what the subject is."""
+    """Return the tensors in which a faulty loop differs from the subject by more than rounding."""
     case = sample.case
     loop = variant.for_case(case, LowerPrecisionNoise(case, variant.loop.inner_roundoff), sample.got)
     mine, limits = measured(case, sample.calls, loop)
     found = any(isinstance(value, float) for value in variant.constants.values())
     different: set[str] = set()
     for got, answer, allowed in zip(sample.got, mine, limits, strict=False):
-        # What rounding decides may be infinite in the one and not in the other.
+        # Where rounding decides, one of the two may be infinite and the other not.
         shaky = variant.loop.ill_conditioned and any(limit.inconclusive.any() for limit in allowed.values())
         for name, value in got.items():
             if shaky and not np.isfinite(value).all():
                 continue
-            # A constant found from the numbers is as exact as they are.
+            # A constant found from the numbers is no more exact than they are.
             if not compare(answer[name], value, allowed[name]).equal and not (
                 found and case.dtype == "f64" and _near(value, answer[name], 1e-8)
             ):
@@ -120,7 +120,7 @@ def differing_tensors(variant: Variant, sample: Sample) -> frozenset[str]:
 
 
 def matching_candidates(found: Sequence[Candidate], samples: Sequence[Sample]) -> list[Candidate]:
-    """The candidates that hold on all samples."""
+    """Return the candidates that match all samples."""
     if not found or not any(sample.all_wrong for sample in samples):
         return []
     screens = prefilter_cases(samples)
@@ -133,7 +133,10 @@ def matching_candidates(found: Sequence[Candidate], samples: Sequence[Sample]) -
 
 
 def prefilter_cases(samples: Sequence[Sample]) -> list[Sample]:
-    """Two samples to begin with: the cheapest that is wrong, and one that shows much of what is."""
+    """Choose one or two samples to rule out most candidates quickly.
+
+    These are the cheapest sample that is wrong, and one with many wrong tensors.
+    """
     wrong = [sample for sample in samples if sample.all_wrong]
     chosen = [sample for sample in wrong if sample.case.dtype == "f64"] or wrong
     cheapest = min(chosen, key=lambda sample: (sample.cost, -len(sample.all_wrong)))
@@ -144,9 +147,9 @@ def prefilter_cases(samples: Sequence[Sample]) -> list[Sample]:
 def partial_matches(
     found: Sequence[Candidate], samples: Sequence[Sample]
 ) -> list[tuple[Candidate, frozenset[str]]]:
-    """Candidates that are the subject in some of the tensors it has wrong, most of them first.
+    """Return candidates that match some of the wrong tensors, with these tensors; most tensors first.
 
-    What a candidate explains are those tensors in which it holds on every sample.
+    A tensor counts only if the candidate matches it in every sample.
     """
     screen = prefilter_cases(samples)[-1]
     kept = []
@@ -162,7 +165,7 @@ def partial_matches(
         wrong: frozenset[str] = frozenset().union(*(sample.all_wrong for sample in samples))
         for sample in samples:
             wrong -= differing_tensors(candidate.variant, sample)
-        # Gradients of wrong states say nothing by themselves.
+        # If states are wrong, gradients that match alone prove nothing.
         if wrong and not (states - wrong):
             result.append((candidate, wrong))
     return sorted(result, key=lambda pair: -len(pair[1]))
@@ -171,7 +174,10 @@ def partial_matches(
 def find_pair(
     leading: Sequence[Candidate], found: Sequence[Candidate], samples: Sequence[Sample]
 ) -> list[Candidate]:
-    """Two faults at once: what candidates become that share a layer with another."""
+    """Find two faults that match the samples when both are in one layer.
+
+    One is from ``leading``, the other from ``found``. The result has one element or none.
+    """
     screen = prefilter_cases(samples)[-1]
     everything = frozenset().union(*(got.keys() for got in screen.got))
     tried = 0

@@ -1,6 +1,6 @@
-"""The panel: the cases on which a faulty layer and its supposed twins are held together.
+"""The probe cases, in which a faulty layer is compared with the faulty loops of the catalogue.
 
-Small shrunk cases cannot tell faults apart; these together hide none that a case can show.
+Minimal cases cannot distinguish faults; this set exposes every fault in the catalogue.
 """
 
 from parity_tests.cases.case import Case
@@ -97,8 +97,8 @@ PROBE_CASES = {
     kind: tuple(Case.parse(token) for token in tokens)
     for kind, tokens in (("time", _TIME), ("cell", _CELL), ("nn", _NN), ("nncell", _NNCELL))
 }
-"""By kind; between them every size, option and order of calls that faults hide behind."""
+"""By kind of layer. Together they cover the sizes, options and orders of calls that faults depend on."""
 TIE_BREAKER_CASES = {
     kind: tuple(Case.parse(token) for token in tokens) for kind, tokens in _TIE_BREAKERS.items()
 }
-"""By kind, cases to tell two faults apart that the panel does not."""
+"""By kind of layer, cases that distinguish faults that the probe cases do not."""

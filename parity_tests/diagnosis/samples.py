@@ -1,4 +1,4 @@
-"""Evidence: what a subject answered in a case, beside what is right and what rounding may move."""
+"""A sample: the subject's answers in one case, with the expected values and tolerances."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,17 +20,17 @@ Ask = RunCase
 
 @dataclass(slots=True)
 class Sample:
-    """One case, asked.
+    """What the subject answered in one case.
 
     Attributes:
         case: the case.
         calls: its calls.
         truths: the right answer to each call.
-        allowed: what is allowed in each tensor of each.
-        got: of each call answered, the tensors that can be compared, in the canonical form.
-        mismatches: what cannot, for its type, shape or dtype.
-        wrong: of each call answered, the tensors that are wrong.
-        raised: what the subject raised, if it did.
+        allowed: the tolerance of each tensor of each call.
+        got: for each call answered, the tensors that can be compared, in the canonical layout.
+        mismatches: the tensors that cannot be compared, for their type, shape or dtype.
+        wrong: for each call answered, the names of the wrong tensors.
+        raised: the message of the exception that the subject raised; empty if it did not.
     """
 
     case: Case
@@ -44,19 +44,19 @@ class Sample:
 
     @property
     def all_wrong(self) -> frozenset[str]:
-        """The tensors wrong in any call."""
+        """The names of the tensors that are wrong in any call."""
         return frozenset().union(*self.wrong)
 
     @property
     def cost(self) -> int:
-        """About how long a loop over it takes."""
+        """The number of cell steps, a measure of the time that the loop takes."""
         return sum(call.xs.shape[1] for call in self.calls) * self.case.cells
 
 
 def measured(
     case: Case, calls: Sequence[Call], loop: Loop
 ) -> tuple[list[Answer], list[dict[str, Allowance]]]:
-    """The answers of a loop, and what its own rounding allows."""
+    """Run a loop on calls, and return its answers and the tolerance that its rounding asks for."""
     u, tiny = unit_roundoff(case.dtype), float(np.finfo(DTYPES[case.dtype]).tiny)
     answers, allowed = [], []
     for spread in loop.spreads(calls):
@@ -77,7 +77,7 @@ def _right(case: Case) -> tuple[tuple[Call, ...], list[Answer], list[dict[str, A
 
 
 def sample_subject(case: Case, ask: Ask) -> Sample:
-    """Ask the subject about a case."""
+    """Run the subject in a case and compare its answers with the right ones."""
     sample = Sample(case, *_right(case))
     results = ask(case)
     sample.raised = next((f.message for f in results.findings if f.check == "raises"), "")
@@ -96,7 +96,7 @@ def sample_subject(case: Case, ask: Ask) -> Sample:
 
 
 def prefer_float64(samples: Iterable[Sample]) -> list[Sample]:
-    """Those in float64, or all if there is none."""
+    """Return the samples in float64, or all samples if there is none."""
     listed = list(samples)
     return [sample for sample in listed if sample.case.dtype == "f64"] or listed
 
@@ -104,7 +104,7 @@ def prefer_float64(samples: Iterable[Sample]) -> list[Sample]:
 def pairs(
     samples: Iterable[Sample], wanted: str
 ) -> Iterable[tuple[Sample, Call, Mapping[str, Array], Mapping[str, Array], str]]:
-    """Sample, call, what was got, what is right, and the tensor's name, of every tensor of a role."""
+    """Yield every tensor of a role: sample, call, the subject's tensors, the right ones, and the name."""
     for sample in samples:
         for call, got, truth in zip(sample.calls, sample.got, sample.truths, strict=False):
             for name in got:
@@ -113,5 +113,5 @@ def pairs(
 
 
 def wrong_roles(samples: Iterable[Sample]) -> frozenset[str]:
-    """The roles of the tensors wrong anywhere."""
+    """Return the roles of the tensors that are wrong in any sample."""
     return frozenset(role(name) for sample in samples for name in sample.all_wrong)

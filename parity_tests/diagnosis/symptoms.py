@@ -1,4 +1,4 @@
-"""Faults that show without a twin: by types, shapes, dtypes, exceptions, and random numbers."""
+"""Faults seen without a faulty loop: from types, shapes, dtypes, exceptions and random numbers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from parity_tests.diagnosis.samples import Sample
 
 @dataclass(frozen=True)
 class Symptom:
-    """A fault that has no twin: its name, and what is said of it."""
+    """A fault that is recognised without a faulty loop: its name and its message."""
 
     name: str
     sentence: str
@@ -28,7 +28,7 @@ SQUEEZED = Symptom(
 )
 TRANSPOSED = Symptom(
     "batch and time exchanged",
-    "The first two axes come exchanged: look for a result left time-major (or batch-first).",
+    "The first two axes are exchanged: look for a result left time-major (or batch-first).",
 )
 KEPT_AXIS = Symptom(
     "batch axis kept for unbatched input",
@@ -44,7 +44,7 @@ CUT = Symptom(
 )
 ABSENT = Symptom(
     "result never set",
-    "None stands where an array is due: look for an attribute that the backward does not set.",
+    "A result is None instead of an array: look for an attribute that the backward does not set.",
 )
 FINAL_ONLY = Symptom(
     "absent output gradient refused",
@@ -60,7 +60,7 @@ RANDOM = Symptom(
 )
 EVALUATED = Symptom(
     "dropout in evaluation mode",
-    "In evaluation mode the outputs are random: look for `eval` that dropout does not ask for.",
+    "In evaluation mode the outputs are random: look for dropout that ignores `eval`.",
 )
 UNLOADED = Symptom(
     "parameters not loaded",
@@ -81,7 +81,7 @@ SYMPTOMS = (
     EVALUATED,
     UNLOADED,
 )
-"""All of them."""
+"""All symptoms."""
 
 Shows = Callable[[Sample, str, list[int], list[int]], bool]
 
@@ -123,7 +123,14 @@ _SHAPES: tuple[tuple[Symptom, Shows], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class ObservedSymptom:
-    """Something that is wrong besides the numbers: its symptom if known, its words, its check and tensors."""
+    """Something that is wrong apart from the numbers.
+
+    Attributes:
+        symptom: the fault, if it is known.
+        text: the message.
+        check: the check that fails.
+        tensors: the tensors concerned.
+    """
 
     symptom: Symptom | None
     text: str
@@ -132,7 +139,7 @@ class ObservedSymptom:
 
 
 def observed_symptoms(samples: Sequence[Sample]) -> list[ObservedSymptom]:
-    """What types, shapes, dtypes and exceptions say by themselves."""
+    """Return what types, shapes, dtypes and exceptions show."""
     result = []
     unfit = [
         (sample, row.tensor, row.check, row.got, row.expected)

@@ -10,32 +10,52 @@ from parity_tests.cases.case import Case
 from parity_tests.references.rounding import RoundingNoise
 
 CHAOS_THRESHOLD = 1e-3
-"""A state that has moved by this much has left the range in which errors grow in proportion: from
-then on, and in the gradients that pass through it, a few runs measure nothing."""
+"""If rounding moves a state by more than this, errors no longer grow in proportion to it. A few runs
+then say nothing about the later states, nor about gradients that pass through them."""
 
 
 @dataclass(slots=True)
 class CellTrace:
-    """One cell's forward over a sequence, in that cell's own order of time."""
+    """What the forward of one cell over a sequence leaves for the backward.
+
+    Time runs in the cell's own direction.
+    """
 
     weights: Weights
     x: Array
     """[T, runs or 1, B, D]"""
-    z: Array
-    """[T, runs, B, H], the pre-activations"""
+    sums: Array
+    """[T, runs, B, H], the pre-activations; unless they are kept, a step's state overwrites its own"""
     h: Array
-    """[T + 1, runs, B, H], h_0 first; behind a sequence's end, its last state again"""
+    """[T + 1, runs, B, H], h_0 first; after the end of a sequence its last state is repeated"""
     running: Array | None
-    """[T, B], whether the sequence has not ended; None: no sequence has"""
+    """[T, B], whether the sequence has not ended yet; None if no sequence ends early"""
+    preactivations_kept: bool
     d: Array = field(default_factory=lambda: np.empty(0))
-    """[T, runs, B, H], the gradients of the states, once they are taken back"""
+    """[T, runs, B, H], the gradients of the states; set by the backward"""
     dz: Array = field(default_factory=lambda: np.empty(0))
-    """[T, runs, B, H], those of the pre-activations"""
+    """[T, runs, B, H], the gradients of the pre-activations; set by the backward"""
+
+    @property
+    def z(self) -> Array:
+        """The pre-activations, [T, runs, B, H].
+
+        Raises:
+            RuntimeError: they were overwritten by the states.
+        """
+        if not self.preactivations_kept:
+            raise RuntimeError("a loop that reads pre-activations must set keep_preactivations = True")
+        return self.sums
+
+    @property
+    def steps(self) -> int:
+        """The number of time steps."""
+        return len(self.h) - 1
 
 
 @dataclass(slots=True)
 class Gradients:
-    """Of one cell: [runs, ...] each, but ``dx`` [T, runs, B, D]."""
+    """The gradients of one cell: [runs, ...] each, except ``dx``: [T, runs, B, D]."""
 
     dx: Array
     dh_0: Array
@@ -50,7 +70,7 @@ class Cell:
     """The recurrence of one cell, and its gradients."""
 
     keep_preactivations = False
-    """Whether pre-activations are kept apart from the states with tanh, too."""
+    """Whether the pre-activations are kept with tanh too. With relu they always are."""
 
     def __init__(self, case: Case, noise: RoundingNoise) -> None:
         self.case = case
@@ -64,14 +84,15 @@ class Cell:
         H, runs = len(Wh), noise.runs
         h = np.zeros((T + 1, runs, B, H))
         h[0] = h_0
-        # With tanh the states take the place of the pre-activations, as nobody asks for those.
-        z = np.empty((T, runs, B, H)) if self.case.relu or self.keep_preactivations else h[1:]
+        # The backward of tanh needs no pre-activations: each state overwrites its own, in one buffer.
+        kept = self.case.relu or self.keep_preactivations
+        z = np.empty((T, runs, B, H)) if kept else h[1:]
         z[...] = x @ Wx
         noise.product(z[:, 1:], x[:, 0], Wx)
         for b in self.biases(weights):
             z += b
             noise.relative(z[:, 1:])
-        trace = CellTrace(weights, x, z, h, running)
+        trace = CellTrace(weights, x, z, h, running, kept)
         recurrent = np.empty((runs, B, H))
         for t in range(T):
             np.dot(self.previous(trace, t).reshape(-1, H), Wh, out=recurrent.reshape(-1, H))
@@ -105,8 +126,8 @@ class Cell:
         dh_0 = self.start_gradient(trace, carry)
         return Gradients(self.input_gradient(trace, dz), dh_0, dWx, dWh, db, large)
 
-    def lost(self, trace: CellTrace) -> Array:
-        """[T, B], whether the runs have gone apart, or out of the working precision's range."""
+    def diverged(self, trace: CellTrace) -> Array:
+        """Return where the runs diverge or leave the range of the working precision, [T, B]."""
         states = trace.h[1:]
         moved = np.abs(states[:, 1:] - states[:, :1]).max(axis=(1, 3), initial=0.0)
         if not self.case.relu:
@@ -115,41 +136,41 @@ class Cell:
         near = (moved <= CHAOS_THRESHOLD * np.maximum(largest, 1)) & (largest < self.noise.limit)
         return np.asarray(~near)
 
-    # Pieces that a fault may replace.
+    # Pieces that a fault may replace: each does one part of the forward or the backward.
 
     def matrices(self, weights: Weights) -> tuple[Array, Array]:
-        """The input's and the recurrent weights of a forward."""
+        """Return Wx [D, H] and Wh [H, H] of the forward."""
         return np.asarray(weights.Wx, np.float64), np.asarray(weights.Wh, np.float64)
 
     def biases(self, weights: Weights) -> list[Array]:
-        """What is added to the products."""
+        """Return the biases that are added to the products, [H] each."""
         return [b for b in (weights.b, weights.b_hh) if b is not None]
 
     def step(self, trace: CellTrace, t: int, recurrent: Array) -> None:
-        """The state of a step, from its pre-activation without the ``recurrent`` term, and that."""
-        trace.z[t] += recurrent
-        self.noise.relative(trace.z[t, 1:])
+        """Set the state after step t, from x_t Wx + b in ``trace.sums[t]`` and the ``recurrent`` term."""
+        trace.sums[t] += recurrent
+        self.noise.relative(trace.sums[t, 1:])
         self.activate(trace, t)
 
     def previous(self, trace: CellTrace, t: int) -> Array:
-        """h_{t-1} of the recurrence."""
+        """Return the state that enters step t, [runs, B, H]."""
         return trace.h[t]
 
     def activate(self, trace: CellTrace, t: int) -> None:
-        """The state of a step from its pre-activation."""
+        """Set the state after step t from its pre-activation."""
         if self.case.relu:
-            np.maximum(trace.z[t], 0, out=trace.h[t + 1])
+            np.maximum(trace.sums[t], 0, out=trace.h[t + 1])
             return
-        np.tanh(trace.z[t], out=trace.h[t + 1])
-        self.noise.absolute(trace.h[t + 1, 1:])  # a tanh of exponentials errs by about u whatever its size
+        np.tanh(trace.sums[t], out=trace.h[t + 1])
+        self.noise.absolute(trace.h[t + 1, 1:])  # tanh made of exponentials has an absolute error of about u
 
     def outputs(self, trace: CellTrace) -> Array:
-        """[T, runs, B, H], 0 behind a sequence's end."""
+        """Return the outputs of the cell, [T, runs, B, H]; 0 after the end of a sequence."""
         states = trace.h[1:]
         return states if trace.running is None else np.where(trace.running[:, None, :, None], states, 0.0)
 
     def slope(self, trace: CellTrace) -> Array:
-        """The derivative of the activation, [T, runs, B, H]."""
+        """Return the derivative of the nonlinearity at each step, [T, runs, B, H]."""
         if self.case.relu:
             slope = (trace.z > 0).astype(np.float64)
             self.noise.kinks(slope, trace.z)
@@ -160,40 +181,40 @@ class Cell:
         return slope
 
     def delta(self, trace: CellTrace, t: int, d: Array, slope: Array, out: Array) -> None:
-        """The gradient of the pre-activation of a step."""
+        """Write the gradient of a step's pre-activation into ``out``; all [runs, B, H]."""
         np.multiply(d, slope, out=out)
         if self.case.relu:
-            out[slope == 0] = 0  # a unit that is off stops even infinity
+            out[slope == 0] = 0  # a unit that is off passes not even infinity on
         self.noise.relative(out[1:])
 
     def carry(self, trace: CellTrace, t: int, dz: Array) -> Array:
-        """What goes back to the state before."""
+        """Return the gradient that step t passes to the state before it, [runs, B, H]."""
         Wh = np.asarray(trace.weights.Wh, np.float64)
         carry: Array = (dz.reshape(-1, len(Wh)) @ Wh.T).reshape(dz.shape)
         self.noise.product(carry[1:], dz[0], Wh.T)
         return carry
 
     def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
-        """The gradients of the outputs as the steps get them."""
+        """Return the upstream gradients as the steps use them, shaped like ``dhs``."""
         return dhs
 
     def first_carry(self, trace: CellTrace, dh_n: Array | None) -> Array:
-        """What comes to the last step beside the gradient of its output."""
+        """Return the carry that enters the last step, [runs, B, H]."""
         carry = np.zeros(trace.h.shape[1:])
         if dh_n is not None:
             carry += dh_n
         return carry
 
     def order(self, T: int) -> Sequence[int]:
-        """The steps as they are taken back."""
+        """Return the order in which the backward visits the steps."""
         return range(T - 1, -1, -1)
 
     def carry_in_padding(self, carry: Array, dhs: Array) -> Array:
-        """What goes back from behind a sequence's end."""
+        """Return the carry at a step after the end of a sequence."""
         return carry
 
     def start_gradient(self, trace: CellTrace, carry: Array) -> Array:
-        """Return dh_0 [runs, B, H] from what the first step hands back."""
+        """Return dh_0 [runs, B, H] from the carry of the first step."""
         return carry
 
     def input_gradient(self, trace: CellTrace, dz: Array) -> Array:
@@ -210,7 +231,7 @@ class Cell:
         return x.transpose(0, 2, 1) @ rows, before.transpose(0, 2, 1) @ rows, rows.sum(axis=1)
 
     def previous_states(self, trace: CellTrace) -> Array:
-        """The states that the recurrent weights met, [T, runs, B, H]."""
+        """Return the states that dWh pairs with dz, [T, runs, B, H]."""
         return trace.h[:-1]
 
     def final(self, trace: CellTrace) -> Array:
@@ -219,6 +240,6 @@ class Cell:
 
 
 def rows_of(array: Array) -> Array:
-    """[T, runs, B, H] to [runs, T * B, H]."""
+    """Reshape [T, runs, B, H] to [runs, T * B, H]."""
     T, runs, B, H = array.shape
     return np.ascontiguousarray(array.transpose(1, 0, 2, 3)).reshape(runs, T * B, H)

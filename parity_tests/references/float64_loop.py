@@ -1,8 +1,8 @@
-"""The plain loop: a case in float64, by the book, independent of ``rnn_np``'s kernel and of torch.
+"""The plain loop: a case computed in float64, step by step, independent of ``rnn_np`` and of torch.
 
-Every piece of the mathematics is a method of its own, so that a faulty twin is this loop with one of
-them written again. Several runs go side by side: run 0 as exact as float64 goes, in the others a
-``RoundingNoise`` perturbs every stored value. Arrays are [T, runs, B, ...] in here.
+Every piece of the mathematics is a method, so that a faulty loop is this loop with one method replaced.
+Several runs are computed side by side: run 0 as exactly as float64 allows; in the others a
+``RoundingNoise`` perturbs every stored value. Arrays in this file are ``[T, runs, B, ...]``.
 """
 
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ from parity_tests.references.float64_cell import Cell, CellTrace, Gradients
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """One call's tensors in every run, [runs, ...] each, run 0 unperturbed.
+    """One call's tensors in every run, [runs, ...] each; run 0 is unperturbed.
 
-    ``unsure`` says for each tensor which slices the runs cannot speak for: those that a lost state
-    reaches, or a value near the working precision's largest float.
+    ``unsure`` marks the slices of each tensor whose error the runs cannot estimate: those that depend on
+    a state where the runs diverge, or on a value near the largest float of the working precision.
     """
 
     runs: Answer
@@ -31,7 +31,7 @@ class Loop(Cell):
     """The loop over the calls of one case."""
 
     def spreads(self, calls: Sequence[Call]) -> list[Spread]:
-        """Return every call's tensors, in every run."""
+        """Run the calls and return the tensors of each, in every run."""
         result: list[Spread] = []
         with np.errstate(all="ignore"):
             for call in calls:
@@ -39,11 +39,11 @@ class Loop(Cell):
         return result
 
     def answers(self, calls: Sequence[Call]) -> list[Answer]:
-        """Return every call's tensors in the first run, which nothing perturbs."""
+        """Run the calls and return the tensors of each, in the unperturbed run."""
         return [{name: runs[0] for name, runs in spread.runs.items()} for spread in self.spreads(calls)]
 
     def call(self, call: Call, before: Spread | None) -> Spread:
-        """One forward and backward."""
+        """Run one forward and backward; ``before`` is the result of the call before."""
         case = self.case
         kept = before if call.carries else None
         flips = self.flips(call)
@@ -93,7 +93,7 @@ class Loop(Cell):
         hs: Array,
         dx: Array,
     ) -> Spread:
-        """The tensors under their names, and what they cannot speak for."""
+        """Collect the tensors of a call under their names."""
         case = self.case
         runs: Answer = {} if case.is_cell else {"hs": hs.transpose(1, 2, 0, 3)}
         runs["h_n"] = np.stack([self.final(trace) for trace in traces], axis=1)
@@ -120,8 +120,8 @@ class Loop(Cell):
         gradients: list[Gradients],
         runs: Answer,
     ) -> Answer:
-        """Which slices a lost state or a value too large reaches."""
-        lost = [self.lost(trace).T for trace in traces]
+        """Return which slices of each tensor depend on a diverged state or a value that is too large."""
+        lost = [self.diverged(trace).T for trace in traces]
         large = [found.large.T for found in gradients]
         if kept:
             lost[0][:, 0] |= kept.unsure["h_n"][0]
@@ -130,7 +130,7 @@ class Loop(Cell):
         finals = np.stack([cell.any(axis=1) for cell in lost])
         starts = reached[None, :, 0]
         if len(traces) > 1:
-            # Through other cells it reaches all of its sequence.
+            # Through the other cells it affects the whole sequence.
             row = np.asarray(finals.any(axis=0))
             hs = np.broadcast_to(row[:, None], hs.shape).copy()
             finals = np.broadcast_to(row, finals.shape)
@@ -144,78 +144,84 @@ class Loop(Cell):
             if is_parameter_gradient(name)
         }
         if call.lengths is not None:
-            # What stands in the padding is 0, whatever happened before.
+            # The padding is 0 in any case.
             valid = np.arange(hs.shape[1]) < call.lengths[:, None]
             hs, reached = hs & valid, reached & valid
         unsure |= {"h_n": finals, "dx": reached, "dh_0": starts}
         return unsure if self.case.is_cell else {"hs": hs, **unsure}
 
-    # Pieces that a fault may replace.
+    # Pieces that a fault may replace: each does one part of the forward or the backward.
 
     def cells(self, call: Call) -> Sequence[Weights]:
-        """The weights of every cell."""
+        """Return the weights of every cell."""
         return call.cells
 
     def masks(self, call: Call) -> Sequence[Array]:
-        """Of the dropouts, as many as there are."""
+        """Return the mask of every dropout layer, [B, T, ...] each."""
         return call.masks
 
     def valid(self, call: Call) -> Array | None:
-        """[B, T], what is no padding; None: nothing is."""
+        """Return which steps are not padding, [B, T]; None if there is no padding."""
         return None if call.lengths is None else np.arange(call.xs.shape[1]) < call.lengths[:, None]
 
     def inputs(self, call: Call, valid: Array | None) -> Array:
-        """The input of the first layer, [T, 1, B, D]."""
+        """Return the input of the first layer, [T, 1, B, D]."""
         return time_major(call.xs, valid)[:, None]
 
     def upstream(self, call: Call, valid: Array | None, shape: Sequence[int]) -> Array:
-        """The gradient of the outputs, of their ``shape`` [T, runs, B, directions * H] or with 1 run."""
+        """Return the gradient of the outputs, of ``shape`` [T, runs, B, directions * H] or with 1 run."""
         return np.zeros(shape) if call.dhs is None else time_major(call.dhs, valid)[:, None]
 
     def final_gradient(self, call: Call, i: int) -> Array | None:
-        """The gradient of a cell's final state, [B, H]."""
+        """Return the gradient of the final state of cell i, [B, H]."""
         return None if call.dh_n is None else call.dh_n[i]
 
     def layer_input(self, first: Array, outputs: Array, layer: int) -> Array:
-        """What a layer hands on to the one above, which has the ``first`` input from below."""
+        """Return the input of the next layer; ``first`` is the input of the stack."""
         return outputs
 
     def backward_traces(self, traces: list[CellTrace]) -> list[CellTrace]:
-        """What the backward remembers of the forward."""
+        """Return the traces that the backward uses."""
         return traces
 
     def starts(self, call: Call, before: Spread | None) -> Array:
-        """The initial state of every cell, [cells, runs or 1, B, H]."""
+        """Return the initial state of every cell, [cells, runs or 1, B, H]."""
         if call.carries:
-            assert before is not None  # what is carried was left by a call
+            assert before is not None  # a call carries the state of the one before
             carried: Array = before.runs["h_n"].swapaxes(0, 1)
             return carried
         return np.zeros((len(call.cells), 1, 1)) if call.h_0 is None else call.h_0[:, None]
 
     def flips(self, call: Call) -> Array:
-        """[T, B], from where each step of the reverse direction is read."""
+        """Return which step of the sequence each step of the reverse direction reads, [T, B]."""
         B, T, _ = call.xs.shape
         steps = np.arange(T)[:, None]
         lengths = np.full(B, T) if call.lengths is None else call.lengths
         return np.where(steps < lengths, lengths - 1 - steps, steps)
 
     def flipped(self, values: Array, flips: Array, what: str) -> Array:
-        """``values`` in the order of the reverse direction (its ``input`` and ``upstream``), or from it
-        (its ``output`` and ``gradient``)."""
+        """Reverse ``values`` in time, for the reverse direction.
+
+        ``what``: its ``"input"`` or ``"upstream"`` gradient, or back again: its ``"output"`` or the
+        ``"gradient"`` of its input.
+        """
         return values[flips, :, np.arange(flips.shape[1])].swapaxes(1, 2)
 
     def joined(self, outputs: list[Array]) -> Array:
-        """The outputs of all directions side by side."""
+        """Concatenate the outputs of the directions."""
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=-1)
 
     def part(self, values: Array, direction: int) -> Array:
-        """What of ``values`` belongs to a direction."""
+        """Return the part of ``values`` that belongs to a direction."""
         H = self.case.H
         return values[..., direction * H : (direction + 1) * H]
 
     def summed(self, parts: list[Array], above: Array, layer: int) -> Array:
-        """The gradient of a layer's input from its directions' parts, the last direction's first;
-        ``above`` is that of its output."""
+        """Add up the gradients of a layer's input.
+
+        ``parts`` holds one for each direction, the last direction first; ``above`` is the gradient of
+        the layer's output.
+        """
         if len(parts) == 1:
             return parts[0]
         dy: Array = parts[0] + parts[1]
@@ -223,26 +229,26 @@ class Loop(Cell):
         return dy
 
     def dropped(self, values: Array, mask: Array) -> Array:
-        """``values`` under a dropout's mask [B, T, ...], what is kept scaled."""
+        """Apply dropout: zero where ``mask`` [B, T, ...] is False, scaled where it is True."""
         result = np.where(mask.swapaxes(0, 1)[:, None], values / (1 - self.case.dropout), 0.0)
         self.noise.relative(result[:, 1:])
         return result
 
     def undropped(self, values: Array, mask: Array) -> Array:
-        """The gradient of what was dropped, from that of the rest."""
+        """Backpropagate ``values`` through dropout."""
         return self.dropped(values, mask)
 
     def by_parameter_name(self, gradients: list[Gradients]) -> list[Gradients]:
-        """The gradients as they come under the names of the parameters."""
+        """Return the gradients of the cells in the order of the parameters' names."""
         return gradients
 
     def as_returned(self, call: Call, runs: Answer) -> Answer:
-        """The tensors as the caller gets them."""
+        """Return the tensors as the caller gets them, [runs, ...] each in the canonical layout."""
         return runs
 
 
 def time_major(values: Array, valid: Array | None) -> Array:
-    """[B, T, ...] to [T, B, ...] in float64, with zeros for padding."""
+    """Convert [B, T, ...] to [T, B, ...] in float64, with zeros in the padding."""
     if valid is not None:
         values = np.where(valid[..., None], values, 0)
     return np.ascontiguousarray(values.swapaxes(0, 1), np.float64)

@@ -1,8 +1,8 @@
-"""What rounding may move, as noise: Monte Carlo arithmetic.
+"""Rounding errors as random noise: Monte Carlo arithmetic.
 
-In every run but the first each stored value is multiplied by 1 + 2u r, with r random in (-1, 1) and u
-the unit roundoff of the working precision, and every product of matrices is moved by what the
-rounding of its partial sums comes to.
+In every run but the first, each stored value is multiplied by 1 + 2u r, where r is random in (-1, 1) and
+u is the unit roundoff of the working precision. Every matrix product is also moved by as much as the
+rounding of its partial sums may amount to.
 """
 
 import itertools
@@ -14,12 +14,12 @@ from parity_tests.cases.arrays import DTYPES, Array
 from parity_tests.cases.case import Case
 
 PERTURBED = 8
-"""Runs that are perturbed; four leave the small slices to chance."""
+"""The number of perturbed runs; four are too few for small slices."""
 RUNS = 1 + PERTURBED
 OVERFLOW_MARGIN = 2.0**-20
-"""Of the largest float: beyond it an order of operations may overflow where another does not."""
+"""Fraction of the largest float above which one order of operations may overflow and another not."""
 KINK_SPREADS = 16.0
-"""A pre-activation of relu within so many of its spreads of 0 may be on either side."""
+"""If a pre-activation of relu is within this many of its spreads of 0, rounding may change its sign."""
 
 
 def unit_roundoff(dtype: str) -> float:
@@ -28,16 +28,16 @@ def unit_roundoff(dtype: str) -> float:
 
 
 class RoundingNoise:
-    """Perturbations of a case's working precision, the same ones for the same case.
+    """Perturbations in a case's working precision; the same case always gets the same ones.
 
-    The arrays given hold the perturbed runs only, and are changed in place.
+    The methods take the perturbed runs only, and change them in place.
     """
 
     def __init__(self, case: Case) -> None:
         self.runs = RUNS
         self.u = unit_roundoff(case.dtype)
         self.limit = float(np.finfo(DTYPES[case.dtype]).max) * OVERFLOW_MARGIN
-        """What a gradient or a state of relu must stay below."""
+        """Gradients and relu states above this may overflow."""
         self.relative_table, self.absolute_table = noise_tables(self.u)
         self.position = case.seed * 7919
 
@@ -49,17 +49,20 @@ class RoundingNoise:
         return table[start : start + size]
 
     def relative(self, values: Array) -> None:
-        """Multiply every value by its own 1 + 2u r."""
+        """Multiply every value by 1 + 2u r, with an r of its own."""
         values *= self._next(self.relative_table, values.size).reshape(values.shape)
 
     def absolute(self, values: Array) -> None:
-        """Move every value by its own 2u r."""
+        """Add 2u r to every value, with an r of its own."""
         values += self._next(self.absolute_table, values.size).reshape(values.shape)
 
     def product(self, values: Array, rows: Array, weights: Array) -> None:
-        """Perturb ``rows @ weights``, of which ``values`` [..., perturbed, B, H] are the perturbed runs
-        and ``rows`` [..., B, D] those of the first: the rounding of its result and of its partial
-        sums. These walk at random, so that partial sum k has k terms' share of the square."""
+        """Perturb the matrix product ``rows @ weights`` by the rounding of its result and partial sums.
+
+        ``values`` [..., perturbed, B, H] is the product in the perturbed runs, ``rows`` [..., B, D] its
+        factor in the unperturbed run. The errors of the partial sums add up like a random walk: the
+        square of partial sum k is k terms' share of the whole.
+        """
         self.relative(values)
         walk: Array = (rows * rows) @ (weights * weights)
         walk *= rows.shape[-1] / 2
@@ -68,9 +71,11 @@ class RoundingNoise:
         values += self._next(self.absolute_table, values.size).reshape(values.shape) * walk
 
     def partial_sums(self, terms: Array, *factors: Array) -> Array:
-        """Return ``terms`` [runs, N, H] such that their sum over N, under any of the factors, carries
-        the error of a running sum that is perturbed after every term: term k takes part in the
-        partial sums k .. N, hence in their perturbations."""
+        """Perturb ``terms`` [runs, N, H] so that their sum over N has the error of a running sum.
+
+        A running sum is rounded after every term. Term k is part of the partial sums k .. N, so it gets
+        their perturbations. This holds for the sum alone and for its product with any of ``factors``.
+        """
         result = terms.copy()
         shape = terms[1:].shape
         steps = self._next(self.absolute_table, terms[1:].size).reshape(shape)
@@ -78,21 +83,21 @@ class RoundingNoise:
         return result
 
     def kinks(self, slope: Array, z: Array) -> None:
-        """Let relu's slope, [T, runs, B, H] like its pre-activations ``z``, fall on either side of 0
-        where rounding may: on each side in half of the perturbed runs."""
+        """Set relu's slope to 0 in half of the perturbed runs and to 1 in the others, where the sign of
+        the pre-activation ``z`` is up to rounding. Both are [T, runs, B, H]."""
         spread = np.abs(z[:, 1:] - z[:, :1]).max(axis=1)
-        places = np.argwhere(np.abs(z[:, 0]) <= KINK_SPREADS * spread)
-        for number, (t, row, unit) in enumerate(places.tolist()):
+        positions = np.argwhere(np.abs(z[:, 0]) <= KINK_SPREADS * spread)
+        for number, (t, row, unit) in enumerate(positions.tolist()):
             slope[t, 1:, row, unit] = _HALVES[number * 29 % len(_HALVES)]
 
     def too_large(self, values: Array, relu: bool) -> Array:
-        """Which slices of ``values`` [runs, ...] are near the largest float, where states are not
-        bounded and gradients of weights may be."""
+        """Return which slices of ``values`` [runs, ...] are near the largest float. With tanh none is,
+        as states are bounded."""
         return np.asarray(relu & ~(np.abs(values[0]).max(axis=-1, initial=0.0) < self.limit))
 
 
 class NoNoise(RoundingNoise):
-    """No noise: one run, as exact as float64 goes."""
+    """No noise: one run, as exact as float64 allows."""
 
     def __init__(self, case: Case) -> None:
         super().__init__(case)
@@ -116,18 +121,18 @@ class NoNoise(RoundingNoise):
 
 
 class SumBounds(NoNoise):
-    """One run that tells how large a sum may become, whatever the order of its terms."""
+    """One run without noise that records how large a sum may become in any order of its terms."""
 
     def __init__(self, case: Case) -> None:
         super().__init__(case)
         self.largest = 0.0
 
     def product(self, values: Array, rows: Array, weights: Array) -> None:
-        """Note how large the sums in ``rows @ weights`` may become."""
+        """Record how large the sums in ``rows @ weights`` may become."""
         self._note(np.abs(rows) @ np.abs(weights))
 
     def partial_sums(self, terms: Array, *factors: Array) -> Array:
-        """Note how large the sums of ``terms`` may become, alone and under any of the factors."""
+        """Record how large the sums of ``terms`` may become, alone and multiplied by any of the factors."""
         magnitude = np.abs(terms)
         self._note(magnitude.sum(axis=1))
         for factor in factors:
@@ -146,10 +151,10 @@ _HALVES = [
 
 @cache
 def noise_tables(u: float) -> tuple[Array, Array]:
-    """A stretch of 1 + 2u r and one of 2u r; cases read them from anywhere.
+    """Return a table of 1 + 2u r and one of 2u r; each case starts to read them at a place of its own.
 
-    r is uniform in (-1, -1/2) and (1/2, 1): never so small that float64, where 2u is a step or two,
-    rounds the perturbation away in all runs at once.
+    r is uniform in (-1, -1/2) and (1/2, 1). A smaller r could be rounded away in float64, where 2u is
+    only one or two steps between neighbouring numbers.
     """
     raw = np.random.PCG64(2**31 - 1).random_raw(2**20)
     r = (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53 - 0.5

@@ -1,4 +1,4 @@
-"""The gate over its own catalogue: every fault is put in and must be seen, and named."""
+"""The gate tested on its own catalogue: every fault is put into a layer, and must be caught and named."""
 
 import time
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Faults of the nonlinearity: another function in place of tanh, or what it covers."""
+"""Faults of the nonlinearity: another function in place of tanh, or terms left outside of it."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,31 +10,32 @@ from parity_tests.diagnosis.faults.faulty_loop import (
     BOTH_BACKWARDS,
     FaultyLoop,
     Variant,
-    constant_tolerance,
     fault,
     register,
-    round_constant,
     with_both_backwards,
 )
+from parity_tests.diagnosis.faults.infer import constant_tolerance, round_constant
 from parity_tests.diagnosis.samples import Sample, prefer_float64
 from parity_tests.references.float64_cell import CellTrace
 
 
 class OtherActivation(FaultyLoop):
-    """Another function for tanh; the backward is that of tanh, or the function's own."""
+    """Another function in place of tanh (or relu).
 
+    The backward is that of the right nonlinearity, or, with ``own_backward``, the function's own.
+    """
+
+    keep_preactivations = True
     own_backward = False
     replaces_relu = False
 
     def activation(self, z: Array) -> Array:
-        """The state from the pre-activation."""
+        """Return the state for the pre-activation ``z``."""
         raise NotImplementedError
 
     def derivative(self, h: Array, z: Array) -> Array:
-        """Its slope."""
+        """Return the derivative of ``activation``."""
         raise NotImplementedError
-
-    keep_preactivations = True
 
     def activate(self, trace: CellTrace, t: int) -> None:
         if self.case.relu != self.replaces_relu:
@@ -188,14 +189,14 @@ register(
 
 
 class TanhOfExponentials(OtherActivation):
-    """A tanh of exponentials, NaN where these overflow."""
+    """tanh made of exponentials: NaN where they overflow."""
 
     def activation(self, z: Array) -> Array:
         most = 88.7 if self.case.dtype == "f32" else 709.7
         return np.where(self.overflows(z, most), np.nan, np.tanh(z))
 
     def overflows(self, z: Array, most: float) -> Array:
-        """Where infinity is divided by infinity."""
+        """Return where infinity is divided by infinity."""
         return np.abs(z) > most
 
 
@@ -213,7 +214,7 @@ register(
 
 
 def _tanh_states(samples: Sequence[Sample]) -> list[Array]:
-    """The final states that were got where there is no relu."""
+    """Return the subject's final states in the cases with tanh."""
     return [got["h_n"] for sample in samples if not sample.case.relu for got in sample.got if "h_n" in got]
 
 
@@ -264,7 +265,10 @@ class RoundedStates(OtherActivation):
 
 
 class RecurrentTermOutside(FaultyLoop):
-    """tanh over one summand only; own: with the backward of just that."""
+    """tanh(x Wx + b) + h Wh, or with the bias outside too.
+
+    With ``own_backward`` the backward is the one that belongs to this forward.
+    """
 
     keep_preactivations = True
     own_backward = False
@@ -274,7 +278,7 @@ class RecurrentTermOutside(FaultyLoop):
         return super().biases(weights) if self.bias_inside else []
 
     def covered(self, z: Array) -> Array:
-        """The nonlinearity."""
+        """Apply the nonlinearity."""
         return np.maximum(z, 0) if self.case.relu else np.tanh(z)
 
     def step(self, trace: CellTrace, t: int, recurrent: Array) -> None:

@@ -1,4 +1,4 @@
-"""Faults between calls: the state that is kept, and what is remembered of earlier calls."""
+"""Faults between calls: the state that is kept, and what is left over from earlier calls."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ from parity_tests.references.float64_loop import Spread
 @fault(
     "initial state ignored",
     sentence="The initial state that is given has no effect:",
-    look="look for a state made of zeros whatever is given (`set_state`, `hx`, `h_prev`).",
+    look="look for a state that is always made of zeros (`set_state`, `hx`, `h_prev`).",
     variants=(
         {},
         {"carries": False},
@@ -25,7 +25,11 @@ from parity_tests.references.float64_loop import Spread
     ),
 )
 class InitialStateIgnored(FaultyLoop):
-    """h_0 is not used; the state goes on from call to call, or does not, or only if nobody resets it."""
+    """The initial state given is ignored.
+
+    With ``carries`` a stateful layer still keeps its state from call to call; with ``goes_on`` a given
+    state does not end that; with ``in_weights`` dWh uses the given state all the same.
+    """
 
     carries = True
     goes_on = False
@@ -56,7 +60,7 @@ class InitialStateIgnored(FaultyLoop):
     layers=("time",),
 )
 class InitialStateAgain(FaultyLoop):
-    """The state given once starts every later call, too."""
+    """A state that was given once is the initial state of every later call too."""
 
     given_once: Array | None = None
 
@@ -92,16 +96,16 @@ class StateForgotten(FaultyLoop):
 @fault(
     "state kept though not stateful",
     sentence="A call goes on from the state of the call before although the layer is not stateful:",
-    look="look for `stateful` that is not asked for.",
+    look="look for an option `stateful` that is never read.",
     layers=("time", "nn"),
     variants=({"after": "again"},),
 )
 class StateGoesOn(FaultyLoop):
-    """A call without a state goes on from the last: after a reset, or where no state is to be kept."""
+    """A call continues from the state of the call before: after a reset, or though not stateful."""
 
     after: str = "reset"
     given_first = False
-    """Whether only a state that was given is gone on from: the first reset has come to pass"""
+    """Whether this happens only if an initial state was given."""
 
     def starts(self, call: Call, before: Spread | None) -> Array:
         concerned = self.case.calls == self.after and (self.case.h0 or not self.given_first)
@@ -123,7 +127,7 @@ class StateGoesOn(FaultyLoop):
     ),
 )
 class FirstWeights(FaultyLoop):
-    """Weights are those of the first call: in forward and backward, or in one of them."""
+    """The weights are those of the first call, in both passes or in one of them."""
 
     forward_old = True
     backward_old = True
@@ -151,7 +155,7 @@ class FirstWeights(FaultyLoop):
     layers=("time", "cell"),
 )
 class FirstTrace(FaultyLoop):
-    """The backward of a later call reads what the first calls have left."""
+    """The backward of a later call uses what the forward of the first call left."""
 
     first_trace: CellTrace | None = None
     current_trace: CellTrace | None = None
@@ -163,28 +167,30 @@ class FirstTrace(FaultyLoop):
         self.first_trace, self.current_trace = old or new, None
         if old is None or old.h.shape[2] != new.h.shape[2]:
             return traces
-        T, self.current_trace = len(new.z), new
-        x, z, h = (
+        T, self.current_trace = new.steps, new
+        x, sums, h = (
             np.concatenate([getattr(old, name)[start:], getattr(new, name)[start:]])[:T]
-            for name, start in (("x", 0), ("z", 0), ("h", 1))
+            for name, start in (("x", 0), ("sums", 0), ("h", 1))
         )
-        return [CellTrace(old.weights, x, z, np.concatenate([old.h[:1], h]), new.running)]
+        return [
+            CellTrace(
+                old.weights, x, sums, np.concatenate([old.h[:1], h]), new.running, new.preactivations_kept
+            )
+        ]
 
     def previous_states(self, trace: CellTrace) -> Array:
         if self.first_trace is None or self.current_trace is None:
             return super().previous_states(trace)
-        return np.concatenate([self.first_trace.h[:-1], self.current_trace.h[:-1]])[: len(trace.z)]
+        return np.concatenate([self.first_trace.h[:-1], self.current_trace.h[:-1]])[: trace.steps]
 
     def carry(self, trace: CellTrace, t: int, dz: Array) -> Array:
-        late = (
-            self.first_trace is not None and self.current_trace is not None and t >= len(self.first_trace.z)
-        )
+        late = self.first_trace is not None and self.current_trace is not None and t >= self.first_trace.steps
         return super().carry(self.current_trace if late and self.current_trace else trace, t, dz)
 
     def input_gradient(self, trace: CellTrace, dz: Array) -> Array:
         if self.first_trace is None or self.current_trace is None:
             return super().input_gradient(trace, dz)
-        border = len(self.first_trace.z)
+        border = self.first_trace.steps
         early, late = super().input_gradient(trace, dz[:border]), dz[border:]
         return (
             np.concatenate([early, super().input_gradient(self.current_trace, late)]) if len(late) else early
@@ -198,7 +204,7 @@ class FirstTrace(FaultyLoop):
     layers=("time",),
 )
 class ParametersUpdated(FaultyLoop):
-    """A backward takes a step of descent on the parameters."""
+    """The backward updates the parameters by gradient descent."""
 
     rate: float = 0.1
     updated_weights: list[Weights] | None = None
@@ -234,7 +240,7 @@ class ParametersUpdated(FaultyLoop):
     layers=("nn",),
 )
 class LengthsKept(FaultyLoop):
-    """Lengths of an earlier call serve where none are given."""
+    """A call without lengths uses those of an earlier call of the same shape."""
 
     kept_lengths: tuple[int, int, Array] | None = None
 

@@ -5,15 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from parity_tests.cases.arrays import Array
-from parity_tests.diagnosis.faults.faulty_loop import (
-    SEQUENCES,
-    FaultyLoop,
-    Variant,
-    constant_tolerance,
-    fault,
-    register,
-    round_constant,
-)
+from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, FaultyLoop, Variant, fault, register
+from parity_tests.diagnosis.faults.infer import constant_tolerance, round_constant
 from parity_tests.diagnosis.samples import Sample, prefer_float64
 from parity_tests.references.float64_cell import CellTrace, Gradients
 
@@ -29,7 +22,7 @@ from parity_tests.references.float64_cell import CellTrace, Gradients
     ),
 )
 class CarryDropped(FaultyLoop):
-    """Each step gets its own output's gradient alone; what it hands back is kept for dh_0, or not."""
+    """Each step uses only the gradient of its own output. dh_0 is right, or zero too."""
 
     for_start = True
 
@@ -63,12 +56,12 @@ class ForwardOrder(FaultyLoop):
 
 @fault(
     "carry left over from the last backward",
-    sentence="A backward starts from what the backward before it has handed back:",
+    sentence="A backward starts from the carry that the backward before it left:",
     look="look for a carry kept in the object, which a backward does not set to zero.",
     layers=("time",),
 )
 class CarryLeftOver(FaultyLoop):
-    """The carry starts from what the backward before has handed back."""
+    """The carry starts from dh_0 of the backward before."""
 
     left_carry: Array | None = None
 
@@ -125,7 +118,7 @@ class MinusCarry(ScaledCarry):
     layers=SEQUENCES,
 )
 class CarryTimesConstant(ScaledCarry):
-    """Its factor shows in dh_0 of a single step."""
+    """The factor is found from dh_0 of a case with a single step."""
 
     factor = 0.5
 
@@ -190,7 +183,7 @@ class CarrySlopedTwice(FaultyLoop):
 
 
 class CarryAddedUp(FaultyLoop):
-    """What a step hands back is added to what the later ones did."""
+    """A step's carry is added to the carries of the later steps."""
 
     carry_total: Array
 
@@ -204,7 +197,7 @@ class CarryAddedUp(FaultyLoop):
 
 
 class StateGradientAdded(CarryAddedUp):
-    """d goes back beside the carry, as past a residual connection."""
+    """The gradient of the state is added to the carry, as with a residual connection."""
 
     def carry(self, trace: CellTrace, t: int, dz: Array) -> Array:
         return super(CarryAddedUp, self).carry(trace, t, dz) + trace.d[t]
@@ -212,7 +205,7 @@ class StateGradientAdded(CarryAddedUp):
 
 register(
     "carry added up",
-    sentence="What a step hands back is added to what the later steps did, instead of taking its place:",
+    sentence="The carry of a step is added to the carries of the later steps, instead of replacing them:",
     look="look for `dh += ...` where `dh = ...` is due.",
     layers=SEQUENCES,
     loops=(CarryAddedUp, StateGradientAdded),

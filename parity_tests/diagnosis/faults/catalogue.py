@@ -1,4 +1,4 @@
-"""The catalogue of faults: every name that the gate can give, and its twins."""
+"""The catalogue of faults: all faults that the gate can name, and their order of preference."""
 
 from parity_tests.diagnosis.faults import (
     activation,
@@ -44,7 +44,7 @@ FAMILIES = (
     precision,
     between_calls,
 )
-"""Their import enters their faults."""
+"""Importing these modules adds their faults to the catalogue."""
 ORDER = (
     "upstream gradient dropped",
     "activation in place of its derivative",
@@ -223,7 +223,7 @@ ORDER = (
     "absent output gradient is garbage",
     "packed data in the wrong layout",
 )
-"""Of preference where several fit; a fault that is not in it comes after these."""
+"""Where several faults match, the first is named first. A fault that is not listed comes last."""
 
 
 def _in_order() -> tuple[Fault, ...]:
@@ -232,9 +232,9 @@ def _in_order() -> tuple[Fault, ...]:
 
 
 CATALOGUE = _in_order()
-"""In the order in which they are preferred where several fit."""
+"""All faults, in order of preference."""
 
 
 def of_kind(kind: str) -> list[tuple[Fault, Variant]]:
-    """The faults that a kind of layer can have, with each of their loops."""
+    """Return the faults that a kind of layer can have, each with each of its loops."""
     return [(fault, loop) for fault in CATALOGUE if kind in fault.layers for loop in fault.loops]

@@ -8,22 +8,24 @@ from parity_tests.cases.arrays import Array
 from parity_tests.diagnosis.faults.faulty_loop import (
     PARAMETERS,
     SEQUENCES,
-    Changed,
     FaultyLoop,
     Variant,
-    constant_tolerance,
     fault,
-    largest_magnitude,
     register,
-    round_constant,
-    solved,
 )
+from parity_tests.diagnosis.faults.infer import (
+    all_dz,
+    constant_tolerance,
+    largest_magnitude,
+    round_constant,
+)
+from parity_tests.diagnosis.faults.shared import Changed
 from parity_tests.diagnosis.samples import Sample, prefer_float64
 from parity_tests.references.float64_cell import CellTrace, Gradients
 
 
 class ClippedGradients(Changed):
-    """Finished gradients of the parameters are clipped."""
+    """Clips the finished gradients of the parameters."""
 
     limit: float = 0.5
 
@@ -68,18 +70,6 @@ class ClippedCarry(FaultyLoop):
             yield variant.with_constants(limit=limit)
 
 
-def solved_deltas(sample: Sample) -> Array:
-    """Dz [B, T, H] of the first call of a single cell, from dx; nothing where D < H."""
-    case, got = sample.case, sample.got[0]
-    if case.cells > 1 or case.D < case.H or "dx" not in got or not np.isfinite(got["dx"]).all():
-        return np.zeros((0, 0, 0))
-    if case.T == 1:
-        return solved(sample)[:, None]
-    dx = got["dx"].reshape(-1, case.D)
-    flat = np.linalg.lstsq(np.asarray(sample.calls[0].Wx, np.float64), dx.T, rcond=None)[0].T
-    return flat.reshape(*got["dx"].shape[:2], case.H)
-
-
 @fault(
     "clipped dz",
     sentence="The gradients of the pre-activations are clipped to +-{limit:g}:",
@@ -95,7 +85,7 @@ class ClippedDz(FaultyLoop):
     @classmethod
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         chosen = prefer_float64(samples)
-        most = max((np.abs(solved_deltas(s)).max(initial=0) for s in chosen if s.got), default=0)
+        most = max((np.abs(all_dz(s)).max(initial=0) for s in chosen if s.got), default=0)
         if most and np.isfinite(most):
             yield variant.with_constants(
                 limit=round_constant(float(most), max(1e-8, constant_tolerance(chosen)))
@@ -103,7 +93,7 @@ class ClippedDz(FaultyLoop):
 
 
 class ClippedUpstream(FaultyLoop):
-    """The upstream gradients are clipped on entry, or their sum with the carry is."""
+    """Clips the upstream gradients before the carry is added."""
 
     limit: float = 0.5
 
@@ -116,7 +106,7 @@ class ClippedUpstream(FaultyLoop):
         most = 0.0
         for sample in chosen:
             if sample.case.cells == 1 and sample.got and not sample.case.relu:
-                dz = solved_deltas(sample)
+                dz = all_dz(sample)
                 if dz.size and sample.calls[0].dh_n is None and sample.case.lengths == "full":
                     # At the last step there is no carry.
                     h = sample.truths[0]["h_n"][0]
@@ -126,6 +116,8 @@ class ClippedUpstream(FaultyLoop):
 
 
 class ClippedStateGradient(ClippedUpstream):
+    """Clips the sum of upstream gradient and carry."""
+
     def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
         return dhs
 
@@ -142,7 +134,7 @@ register(
 
 
 class CommonNorm(FaultyLoop):
-    """The gradients of the parameters of all cells are scaled down to a common norm."""
+    """Scales the gradients of all parameters down to a norm that they have together."""
 
     limit: float = 1.0
     epsilon: float = 0.0
@@ -163,7 +155,7 @@ class CommonNorm(FaultyLoop):
         return gradients
 
     def scaled_down(self, value: Array, norm: Array) -> Array:
-        """``value`` [runs, ...] brought down, where ``norm`` is too large."""
+        """Return ``value`` [runs, ...] scaled down where ``norm`` [runs] is above the limit."""
         rate = np.minimum(1, self.limit / (norm + self.epsilon))
         return value * rate.reshape(-1, *[1] * (value.ndim - 1))
 
@@ -190,12 +182,12 @@ class CommonNorm(FaultyLoop):
 
     @staticmethod
     def norm(answer: dict[str, Array], names: Sequence[str]) -> float:
-        """Of all these tensors together."""
+        """Return the norm of these tensors together."""
         return float(np.sqrt(sum((answer[name] ** 2).sum() for name in names)))
 
     @staticmethod
     def groups(names: list[str]) -> list[list[str]]:
-        """Which tensors have a norm together."""
+        """Group the tensors that are scaled by a common norm."""
         return [names]
 
 

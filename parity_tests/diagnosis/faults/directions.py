@@ -6,7 +6,8 @@ import numpy as np
 
 from parity_tests.cases.arrays import Array, Call, Weights
 from parity_tests.cases.tensors import Answer
-from parity_tests.diagnosis.faults.faulty_loop import STACKS, FaultyLoop, KnowsItsCell, Variant, fault
+from parity_tests.diagnosis.faults.faulty_loop import STACKS, FaultyLoop, Variant, fault
+from parity_tests.diagnosis.faults.shared import KnowsItsCell
 from parity_tests.diagnosis.samples import Sample
 from parity_tests.references.float64_cell import CellTrace
 
@@ -22,7 +23,7 @@ from parity_tests.references.float64_cell import CellTrace
     ),
 )
 class OneDirectionOnly(FaultyLoop):
-    """dx lacks one direction's part."""
+    """dx is that of one direction only."""
 
     direction_kept = 1
 
@@ -53,7 +54,7 @@ class OneDirectionOnly(FaultyLoop):
 )
 @fault(
     "reverse gradients not turned",
-    sentence="In the backward of the reverse direction, time is not turned:",
+    sentence="In the backward of the reverse direction, time is not reversed:",
     look="look for the upstream gradient, or dx, of the reverse direction.",
     layers=STACKS,
     variants=(
@@ -62,7 +63,7 @@ class OneDirectionOnly(FaultyLoop):
     ),
 )
 class NotReversed(FaultyLoop):
-    """The reverse direction reads from the front; or only some of what it has is turned."""
+    """The reverse direction does not reverse some of its tensors: those named in ``left``."""
 
     left: tuple[str, ...] = ("input", "output", "upstream", "gradient")
 
@@ -72,12 +73,12 @@ class NotReversed(FaultyLoop):
 
 @fault(
     "batch flipped in place of time",
-    sentence="The reverse direction turns the batch axis instead of time:",
+    sentence="The reverse direction reverses the batch axis instead of time:",
     look="look for the axis of `np.flip` (or `[::-1]`).",
     layers=STACKS,
 )
 class FlippedBatch(KnowsItsCell):
-    """The reverse direction turns the batch instead of time."""
+    """The reverse direction reverses the batch axis instead of time."""
 
     def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> CellTrace:
         if running is not None and self.case.bidirectional and self.cell_number % 2 == 0:
@@ -99,7 +100,7 @@ class FlippedBatch(KnowsItsCell):
     ),
 )
 class Interleaved(FaultyLoop):
-    """Directions and hidden units are interleaved in every output, or in the last alone."""
+    """Directions and hidden units are interleaved in the outputs of all layers, or of the last only."""
 
     last_only = False
 
@@ -114,7 +115,7 @@ class Interleaved(FaultyLoop):
         return values[..., direction::2]
 
     def reordered(self, values: Array) -> Array:
-        """[..., directions * H], the units of one direction between those of the other."""
+        """Return ``values`` [..., directions * H] with the units of the two directions alternating."""
         apart = values.reshape(*values.shape[:-1], 2, self.case.H)
         return apart.swapaxes(-1, -2).reshape(values.shape)
 
@@ -136,7 +137,7 @@ class Interleaved(FaultyLoop):
     ),
 )
 class ReverseFirst(Interleaved):
-    """The reverse direction's half comes first."""
+    """The reverse direction's half comes first in the output."""
 
     def part(self, values: Array, direction: int) -> Array:
         if not self.case.bidirectional or self.last_only:
@@ -149,7 +150,7 @@ class ReverseFirst(Interleaved):
 
 @fault(
     "backward turns a longer buffer",
-    sentence="The backward of the reverse direction turns a buffer of a multiple of {k} steps, longer than the sequence:",
+    sentence="The backward of the reverse direction reverses a buffer of a multiple of {k} steps, longer than the sequence:",
     look="look for a reversal of the allocated length where that of the sequence is due.",
     layers=STACKS,
     variants=(
@@ -158,7 +159,10 @@ class ReverseFirst(Interleaved):
     ),
 )
 class LongBuffer(FaultyLoop):
-    """The backward turns a buffer longer than the sequence, of whole multiples of k steps."""
+    """The backward reverses a buffer of a multiple of k steps, longer than the sequence.
+
+    With ``whole_rows_only`` this happens only without padding.
+    """
 
     k: int = 8
     whole_rows_only = True

@@ -10,20 +10,19 @@ from parity_tests.diagnosis.faults.faulty_loop import (
     SEQUENCES,
     STACKS,
     FaultyLoop,
-    KnowsItsCell,
     PiecesClash,
     Variant,
-    constant_tolerance,
     fault,
     register,
-    round_constant,
 )
+from parity_tests.diagnosis.faults.infer import constant_tolerance, round_constant
+from parity_tests.diagnosis.faults.shared import KnowsItsCell
 from parity_tests.diagnosis.samples import Sample, prefer_float64
 from parity_tests.references.float64_cell import CellTrace
 
 
 class DropoutOnOutput(FaultyLoop):
-    """Outputs are dropped at random; which, the zeros among them say."""
+    """Outputs are dropped at random; the subject's zeros show which."""
 
     rate: float = 0.5
     calls_done = 0
@@ -39,7 +38,7 @@ class DropoutOnOutput(FaultyLoop):
         return dhs * self.output_mask(dhs.transpose(1, 2, 0, 3)).transpose(2, 0, 1, 3)
 
     def output_mask(self, hs: Array) -> Array:
-        """What each output is multiplied by, [1, B, T, H]."""
+        """Return the factor of each output, [1, B, T, H]."""
         if self.calls_done < len(self.subject_answers) and "hs" in self.subject_answers[self.calls_done]:
             mask = np.asarray(self.subject_answers[self.calls_done]["hs"] != 0, np.float64)[None]
         else:
@@ -64,7 +63,7 @@ class DropoutOnOutput(FaultyLoop):
 
 
 class DropoutAfterLastLayer(DropoutOnOutput):
-    """After the last layer, too, in training."""
+    """Dropout also after the last layer, in training."""
 
     def output_mask(self, hs: Array) -> Array:
         if not self.case.masked:
@@ -88,12 +87,12 @@ register(
 
 
 class NotScaled(FaultyLoop):
-    """Scaled otherwise, forward and backward or only there."""
+    """What dropout keeps has another scale, in both passes or with ``backward_only`` in the backward."""
 
     backward_only = False
 
     def scale(self) -> float:
-        """What is kept is multiplied by it."""
+        """Return the factor of what is kept."""
         return 1.0
 
     def dropped(self, values: Array, mask: Array) -> Array:
@@ -175,7 +174,7 @@ class NoDropout(FaultyLoop):
     variants=({"how": "step"},),
 )
 class OtherMask(FaultyLoop):
-    """Masks are inverted, the first is used everywhere, or the first step's."""
+    """The masks are inverted, or that of the first layer or the first step is used everywhere."""
 
     how: str = "inverted"
 
@@ -195,13 +194,13 @@ class OtherMask(FaultyLoop):
     layers=STACKS,
 )
 class CarriedStateDropped(KnowsItsCell):
-    """The masks fall on the carried states instead of the outputs."""
+    """The masks are applied to the carried states instead of the outputs."""
 
     def masks(self, call: Call) -> Sequence[Array]:
         return ()
 
     def gate(self, trace: CellTrace, t: int) -> Array | float:
-        """What the state that enters step t is multiplied by."""
+        """Return the factor of the state that enters step t."""
         case, number = self.case, self.number(trace)
         layer, direction = divmod(number, case.directions)
         if layer >= len(self.current_call.masks):
@@ -232,7 +231,7 @@ class CarriedStateDropped(KnowsItsCell):
 )
 class ScaledInEvaluation(FaultyLoop):
     def scale(self) -> float:
-        """Of lower layers' outputs in evaluation mode."""
+        """Return the factor of the lower layers' outputs."""
         return 1 - self.case.dropout if self.case.eval and self.case.dropout else 1.0
 
     def layer_input(self, first: Array, outputs: Array, layer: int) -> Array:

@@ -1,6 +1,17 @@
-"""A fault, and its twins: the plain loop with one piece of it written wrong.
+"""What a fault is made of: faulty loops, their variants, and the entry in the catalogue.
 
-Where a fault has a constant, ``infer`` finds it from what the subject answered.
+A faulty loop is the plain float64 loop with one method replaced by a wrong one. The gate runs it on the
+probe cases; if its numbers equal those of the subject, the subject has this fault.
+
+    @fault(
+        "carry doubled",
+        sentence="What goes back from step to step counts twice:",
+        look="look for `dh_prev` that is added in two places.",
+        layers=SEQUENCES,
+    )
+    class CarryDoubled(FaultyLoop):
+        def carry(self, trace: CellTrace, t: int, dz: Array) -> Array:
+            return 2 * super().carry(trace, t, dz)
 """
 
 import inspect
@@ -10,29 +21,34 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from parity_tests.cases.arrays import Array, Call, Weights
+from parity_tests.cases.arrays import Array
 from parity_tests.cases.case import Case
 from parity_tests.cases.layers import KINDS
 from parity_tests.cases.tensors import Answer
-from parity_tests.diagnosis.samples import Sample, pairs, prefer_float64, wrong_roles
-from parity_tests.references.float64_cell import CellTrace, Gradients
-from parity_tests.references.float64_loop import Loop, Spread
+from parity_tests.diagnosis.samples import Sample
+from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import RoundingNoise
 
 PARAMETERS = ("dWx", "dWh", "db")
 GRADIENTS = ("dx", "dh_0", *PARAMETERS)
 SEQUENCES = ("time", "nn")
+"""The layers that run over a sequence."""
 STACKS = ("nn",)
+"""The layers that may have several layers and two directions."""
 
 
 class FaultyLoop(Loop):
     """The plain loop with a fault.
 
-    A class attribute is a parameter: a ``Variant`` may give it another value.
+    A subclass replaces methods of the plain loop. Its class attributes are its parameters: a
+    ``Variant`` may set them to other values. What it remembers from call to call it declares with an
+    annotation, so that ``Variant.combined_with`` knows of it.
 
     Attributes:
-        coarse: the unit roundoff inside, where that is the fault.
-        rough: whether its numbers are moved far by rounding.
+        inner_roundoff: the unit roundoff of the lower precision inside, if that is the fault; else 0.
+        ill_conditioned: whether rounding changes its results by much.
+        subject_answers: the subject's answer to each call, for faults that cannot be computed without
+            them, such as a random mask.
     """
 
     inner_roundoff: float = 0.0
@@ -47,41 +63,45 @@ class FaultyLoop(Loop):
     ) -> None:
         super().__init__(case, noise)
         self.subject_answers = subject_answers
-        """What the subject answered, for what can only be seen there, as a random mask."""
         for name, value in (params or {}).items():
             setattr(self, name, value)
 
     def tanh(self, z: Array) -> Array:
-        """Of pre-activations [T, runs, B, H]."""
+        """Return tanh of the pre-activations ``z`` [T, runs, B, H], with its rounding."""
         value = np.tanh(z)
         self.noise.absolute(value[:, 1:])
         return value
 
     @classmethod
     def with_params(cls, **params: Any) -> "Variant":
-        """The class with these parameters."""
+        """Return this class as a variant with these parameters."""
         return Variant(cls).with_params(**params)
 
     @classmethod
     def infer(cls, variant: "Variant", samples: Sequence[Sample]) -> Iterator["Variant"]:
-        """The variants that might be the subject's, with their constants."""
+        """Yield the variants that may match the samples, with their constants.
+
+        A fault with a constant overrides this, and computes the constant from the subject's numbers.
+        """
         yield variant
 
 
 class PiecesClash(Exception):
-    """Two faulty loops cannot be put together: both bring something of one name, or a piece of one meets
-    a loop that it was not made for."""
+    """Two faulty loops cannot be combined.
+
+    Both define the same name, or one needs something that the other does not provide.
+    """
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A class of faulty loops, and values of its parameters.
+    """A class of faulty loops with values for its parameters.
 
     Attributes:
         loop: the class.
-        params: in place of the class's own.
-        constants: those among ``params`` that were found from a subject's numbers; a fault's sentence
-            may name them.
+        params: parameters that differ from the class's own values.
+        constants: the parameters that were found from a subject's numbers. The sentence of a fault may
+            name them, as ``{limit:g}``.
     """
 
     loop: type[FaultyLoop]
@@ -89,10 +109,10 @@ class Variant:
     constants: Mapping[str, Any] = field(default_factory=dict)
 
     def with_params(self, **params: Any) -> "Variant":
-        """The same with other parameters.
+        """Return a copy with these parameters changed.
 
         Raises:
-            TypeError: the class has no such parameter.
+            TypeError: the class has no parameter of this name.
         """
         unknown = [name for name in params if not hasattr(self.loop, name)]
         if unknown:
@@ -100,48 +120,51 @@ class Variant:
         return replace(self, params={**self.params, **params})
 
     def with_constants(self, **constants: Any) -> "Variant":
-        """The same with parameters found from a subject's numbers."""
+        """Return a copy with these parameters, found from a subject's numbers."""
         return replace(self.with_params(**constants), constants={**self.constants, **constants})
 
     def value(self, name: str) -> Any:
-        """A parameter's value."""
+        """Return the value of a parameter."""
         return self.params[name] if name in self.params else getattr(self.loop, name)
 
     def for_case(
         self, case: Case, noise: RoundingNoise, subject_answers: Sequence[Answer] = ()
     ) -> FaultyLoop:
-        """The loop, ready to run a case."""
+        """Return a loop that can run the calls of ``case``."""
         return self.loop(case, noise, subject_answers, self.params)
 
     def infer(self, samples: Sequence[Sample]) -> Iterator["Variant"]:
-        """The variants that might be the subject's, with their constants."""
+        """Yield the variants that may match the samples, with their constants."""
         return self.loop.infer(self, samples)
 
     def combined_with(self, other: "Variant") -> "Variant":
-        """Both faults in one loop.
+        """Return a loop with both faults.
 
-        A piece of the plain loop may be written by both: this loop's comes first and reaches the
-        other's by ``super()``. Whatever else the two bring must not have the same name.
+        Both may replace the same method of the plain loop: then this loop's method runs first, and its
+        ``super()`` call reaches the other's. Everything else that the two define must have different
+        names: helper methods, what they remember, and parameters, unless their values are equal.
 
         Raises:
-            PiecesClash: they bring different things of one name, or one is a special case of the other.
+            PiecesClash: both define the same name, or one class is a subclass of the other.
         """
-        mine, theirs = self._brought(), other._brought()
+        mine, theirs = self._definitions(), other._definitions()
         clash = sorted(name for name in mine.keys() & theirs.keys() if mine[name] != theirs[name])
         if clash:
-            raise PiecesClash(f"{self.loop.__name__} and {other.loop.__name__} both bring {', '.join(clash)}")
+            raise PiecesClash(
+                f"{self.loop.__name__} and {other.loop.__name__} both define {', '.join(clash)}"
+            )
         if issubclass(self.loop, other.loop) or issubclass(other.loop, self.loop):
-            raise PiecesClash(f"{self.loop.__name__} and {other.loop.__name__} are one fault")
+            raise PiecesClash(f"{self.loop.__name__} and {other.loop.__name__} are variants of one fault")
         return Variant(
             type("TwoFaults", (self.loop, other.loop), {}),
             {**other.params, **self.params},
             {**other.constants, **self.constants},
         )
 
-    def _brought(self) -> dict[str, Any]:
-        """What the class adds to the plain loop, by name: parameters with their values, and for the
-        rest, methods and what it remembers, the class that says so."""
-        brought: dict[str, Any] = {}
+    def _definitions(self) -> dict[str, Any]:
+        """What the class adds to the plain loop: the value of each parameter, and for each other name
+        the class that defines it."""
+        definitions: dict[str, Any] = {}
         for cls in self.loop.__mro__[: self.loop.__mro__.index(FaultyLoop)]:
             for name in {*vars(cls), *inspect.get_annotations(cls)}:
                 value = vars(cls).get(name)
@@ -150,8 +173,8 @@ class Variant:
                 is_parameter = (
                     value is not None and not callable(value) and not isinstance(value, staticmethod)
                 )
-                brought.setdefault(name, self.value(name) if is_parameter else cls)
-        return brought
+                definitions.setdefault(name, self.value(name) if is_parameter else cls)
+        return definitions
 
 
 AnyLoop = TypeVar("AnyLoop", bound=FaultyLoop)
@@ -162,11 +185,11 @@ class Fault:
     """An entry of the catalogue.
 
     Attributes:
-        name: short, stable.
+        name: short; it never changes, as known-failure files refer to it.
         sentence: what the numbers show.
-        look: where to look in one's own code.
-        loops: wrong in this way, each a little differently.
-        layers: of layers it may stand in.
+        look: what to look for in the code.
+        loops: the ways in which this fault is commonly written.
+        layers: the kinds of layers that can have it.
     """
 
     name: str
@@ -177,7 +200,7 @@ class Fault:
 
 
 REGISTERED: list[Fault] = []
-"""Every fault of the modules imported so far."""
+"""The faults of all modules imported so far."""
 
 
 def register(
@@ -188,7 +211,7 @@ def register(
     loops: Sequence[type[FaultyLoop] | Variant],
     layers: tuple[str, ...] = KINDS,
 ) -> None:
-    """Enter a fault into the catalogue that several classes of loops have."""
+    """Add a fault to the catalogue whose ``loops`` are several classes."""
     REGISTERED.append(Fault(name, sentence, look, tuple(map(as_variant, loops)), layers))
 
 
@@ -200,150 +223,28 @@ def fault(
     layers: tuple[str, ...] = KINDS,
     variants: Sequence[Mapping[str, Any]] = ({},),
 ) -> Callable[[type[AnyLoop]], type[AnyLoop]]:
-    """Enter the class decorated into the catalogue, once with the parameters of each variant."""
+    """Add a fault to the catalogue whose loop is the decorated class.
 
-    def enter(cls: type[AnyLoop]) -> type[AnyLoop]:
+    ``variants`` holds the parameters of each variant; by default there is one, with the class's own.
+    """
+
+    def add(cls: type[AnyLoop]) -> type[AnyLoop]:
         loops = [cls.with_params(**params) for params in variants]
         register(name, sentence=sentence, look=look, loops=loops, layers=layers)
         return cls
 
-    return enter
+    return add
 
 
 def as_variant(loop: type[FaultyLoop] | Variant) -> Variant:
-    """A class with the parameters it has by itself."""
+    """Return a class as a variant with its own parameters."""
     return loop if isinstance(loop, Variant) else Variant(loop)
 
 
 BOTH_BACKWARDS: tuple[Mapping[str, Any], ...] = ({"own_backward": True}, {})
-"""With the backward of its own forward, and with the right cell's."""
+"""A wrong forward with the backward that belongs to it, and with the backward of the right cell."""
 
 
 def with_both_backwards(loop: type[FaultyLoop] | Variant) -> tuple[Variant, Variant]:
-    """The variants of ``BOTH_BACKWARDS``."""
+    """Return the two variants of ``BOTH_BACKWARDS``."""
     return as_variant(loop).with_params(own_backward=True), as_variant(loop)
-
-
-class Changed(FaultyLoop):
-    """Its finished gradients are changed, of the roles that the subject has wrong."""
-
-    allowed_roles: tuple[str, ...] = PARAMETERS
-    roles: frozenset[str] = frozenset(PARAMETERS)
-
-    def backward(self, trace: CellTrace, dhs: Array, dh_n: Array | None) -> Gradients:
-        found = super().backward(trace, dhs, dh_n)
-        for name in sorted(self.roles):
-            setattr(found, name, self.changed(name, getattr(found, name), trace))
-        return found
-
-    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
-        """The gradient of a role, [runs, ...] or, for dx, [T, runs, B, D]."""
-        raise NotImplementedError
-
-    @classmethod
-    def choices(cls, variant: Variant, samples: Sequence[Sample]) -> list[frozenset[str]]:
-        """Which roles it may be: those that are wrong, and all."""
-        among: frozenset[str] = frozenset(variant.value("allowed_roles"))
-        wrong = wrong_roles(samples) & among
-        return [wrong] if wrong == among or not wrong else [wrong, among]
-
-    @classmethod
-    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
-        for roles in cls.choices(variant, samples):
-            if roles:
-                yield variant.with_constants(roles=roles)
-
-
-def of_roles(*roles: str) -> dict[str, Any]:
-    """The parameters of a ``Changed`` that concerns these roles only."""
-    return {"allowed_roles": roles, "roles": frozenset(roles)}
-
-
-def round_constant(value: float, within: float = 1e-9) -> float:
-    """The number of few digits, or its inverse, that ``value`` is but for rounding."""
-    if not np.isfinite(value) or value == 0:
-        return value
-    for digits in range(1, 7):
-        short = float(f"{value:.{digits - 1}e}")
-        inverse = 1 / float(f"{1 / value:.{digits - 1}e}")
-        for candidate in (short, inverse):
-            if abs(candidate - value) <= within * abs(value):
-                return candidate
-    return value
-
-
-def constant_tolerance(samples: Sequence[Sample]) -> float:
-    """How far constants found from the samples may be off, relatively."""
-    return 1e-9 if samples[0].case.dtype == "f64" else 1e-5
-
-
-def largest_magnitude(samples: Sequence[Sample], role: str) -> float:
-    """The largest magnitude in a tensor, to few digits."""
-    chosen = prefer_float64(samples)
-    most = max((np.abs(got[name]).max(initial=0) for *_, got, _, name in pairs(chosen, role)), default=0.0)
-    return round_constant(float(most), constant_tolerance(chosen)) if np.isfinite(most) else 0.0
-
-
-def common_ratio(samples: Sequence[Sample], select: Callable[[str], bool]) -> float | None:
-    """Got / right of the tensors selected, if it is one number everywhere."""
-    chosen = prefer_float64(samples)
-    got, right = [np.zeros(0)], [np.zeros(0)]
-    for sample in chosen:
-        for mine, truth in zip(sample.got, sample.truths, strict=False):
-            for name in mine:
-                if select(name):
-                    got.append(mine[name].ravel())
-                    right.append(truth[name].ravel())
-    x, y = np.concatenate(right), np.concatenate(got)
-    if not x.size or not np.isfinite(y).all() or not (x @ x):
-        return None
-    factor = float(x @ y / (x @ x))
-    close = np.abs(y - factor * x).max() <= 1e-3 * max(np.abs(y).max(), np.abs(x).max() * 1e-6)
-    return round_constant(factor, constant_tolerance(chosen)) if close else None
-
-
-def solved(sample: Sample, call: int = 0) -> Array:
-    """The dz of the only step of a single cell, from dx; D must be no less than H."""
-    dx = sample.got[call]["dx"][:, 0]
-    Wx = np.asarray(sample.calls[call].Wx, np.float64)
-    return np.linalg.lstsq(Wx, dx.T, rcond=None)[0].T
-
-
-class RemembersUpstream(FaultyLoop):
-    """Remembers the upstream gradients of a cell's outputs, without the carry."""
-
-    upstream_alone: Array
-
-    def backward(self, trace: CellTrace, dhs: Array, dh_n: Array | None) -> Gradients:
-        self.upstream_alone = dhs
-        return super().backward(trace, dhs, dh_n)
-
-
-class KnowsItsCell(FaultyLoop):
-    """Knows which cell it is at."""
-
-    cell_number: int
-    current_call: Call
-    cell_numbers: dict[int, int]
-
-    def call(self, call: Call, before: Spread | None) -> Spread:
-        self.cell_number = -1
-        self.current_call = call
-        self.cell_numbers = {}
-        return super().call(call, before)
-
-    def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> CellTrace:
-        self.cell_number += 1
-        return super().forward(weights, x, h_0, running)
-
-    def backward_traces(self, traces: list[CellTrace]) -> list[CellTrace]:
-        self.cell_numbers = {id(trace): number for number, trace in enumerate(traces)}
-        return super().backward_traces(traces)
-
-    def number(self, trace: CellTrace) -> int:
-        """Of a trace's cell, in the forward as in the backward."""
-        return self.cell_numbers.get(id(trace), self.cell_number)
-
-    def reverse(self, trace: CellTrace) -> bool:
-        """Whether it is of the reverse direction."""
-        return self.case.bidirectional and self.number(trace) % 2 == 1

@@ -4,26 +4,20 @@ import numpy as np
 
 from parity_tests.cases.arrays import Array, Call
 from parity_tests.cases.tensors import Answer
-from parity_tests.diagnosis.faults.faulty_loop import (
-    SEQUENCES,
-    STACKS,
-    FaultyLoop,
-    KnowsItsCell,
-    fault,
-    register,
-)
+from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, STACKS, FaultyLoop, fault, register
+from parity_tests.diagnosis.faults.shared import KnowsItsCell
 from parity_tests.references.float64_cell import CellTrace, Gradients
 from parity_tests.references.float64_loop import Spread
 
 
 class OtherFinal(FaultyLoop):
-    """Another state is taken for the last."""
+    """h_n is another state than the last."""
 
     def final(self, trace: CellTrace) -> Array:
         return self.taken(trace)
 
     def taken(self, trace: CellTrace) -> Array:
-        """It, [runs, B, H]."""
+        """Return the state that is used, [runs, B, H]."""
         raise NotImplementedError
 
 
@@ -80,7 +74,7 @@ class FinalPreactivation(OtherFinal):
     layers=STACKS,
 )
 class FinalFromOutput(KnowsItsCell):
-    """h_n is the last output, of the padded row or of the row itself."""
+    """h_n is the output at the last step, of the padded row or with ``padded=False`` of the row itself."""
 
     padded = True
 
@@ -97,7 +91,7 @@ class FinalFromOutput(KnowsItsCell):
 
 
 class FinalAtWrongEnd(KnowsItsCell):
-    """h_n of the forward direction is right, that of the reverse is the padded row's first output."""
+    """h_n of the reverse direction is the state before its first step, zero."""
 
     def final(self, trace: CellTrace) -> Array:
         return np.zeros_like(trace.h[0]) if self.reverse(trace) else super().final(trace)
@@ -133,7 +127,7 @@ register(
     ),
 )
 class FinalGradient(KnowsItsCell):
-    """The gradients of the final states are lost, or enter at the wrong place."""
+    """The gradients of the final states are ignored, or added at the wrong step."""
 
     how: str = "ignored"
 
@@ -151,12 +145,12 @@ class FinalGradient(KnowsItsCell):
 
 
 class StateOrder(FaultyLoop):
-    """States are listed in another order of layers and directions."""
+    """The states of layers and directions are in another order."""
 
     tensors: tuple[str, ...] = ("h_0", "h_n", "dh_n", "dh_0")
 
     def places(self) -> list[int]:
-        """Where each cell's state stands, in the order of the cells."""
+        """Return the position of each cell's state."""
         case = self.case
         return [k * case.layers + layer for layer in range(case.layers) for k in range(case.directions)]
 
@@ -215,7 +209,7 @@ register(
     ),
 )
 class StatesReshaped(FaultyLoop):
-    """States are collected batch first and reshaped."""
+    """The final states are collected batch first and reshaped in place of a transpose."""
 
     tensors: tuple[str, ...] = ("h_n",)
 

@@ -3,12 +3,13 @@
 import numpy as np
 
 from parity_tests.cases.arrays import Array
-from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, Changed, RemembersUpstream, fault, register
+from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, fault, register
+from parity_tests.diagnosis.faults.shared import Changed, RemembersUpstream
 from parity_tests.references.float64_cell import CellTrace
 
 
 class OtherInitialGradient(Changed):
-    """Another dh_0."""
+    """Changes dh_0."""
 
     allowed_roles = ("dh_0",)
     roles = frozenset(("dh_0",))
@@ -75,19 +76,19 @@ class InitialPlusUpstream(OtherInitialGradient, RemembersUpstream):
 
 @fault(
     "dh_0 of the last step",
-    sentence="dh_0 is what the last step hands back:",
-    look="look for dh_0 kept at the first turn of the backward's loop instead of its last.",
+    sentence="dh_0 is the carry of the last step:",
+    look="look for dh_0 kept in the first iteration of the backward's loop instead of the last.",
     layers=SEQUENCES,
 )
 class InitialOfLastStep(OtherInitialGradient):
-    """That of the last step, the first that is taken back."""
+    """dh_0 is the carry of the last step, the first that the backward visits."""
 
     def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
         return self.carry(trace, len(trace.dz) - 1, trace.dz[-1])
 
 
 class OtherInputGradient(Changed):
-    """Another dx."""
+    """Changes dx."""
 
     allowed_roles = ("dx",)
     roles = frozenset(("dx",))
@@ -118,7 +119,7 @@ class InputThroughWh(OtherInputGradient):
 @fault(
     "dx reversed in time",
     sentence="dx is in reversed order of time:",
-    look="look for a list filled from the end of the sequence and never turned round.",
+    look="look for a list filled from the end of the sequence and never reversed.",
     layers=SEQUENCES,
 )
 class InputReversed(OtherInputGradient):
@@ -128,7 +129,7 @@ class InputReversed(OtherInputGradient):
 
 @fault(
     "dx one step off",
-    sentence="dx stands one step off:",
+    sentence="dx is one step off:",
     look="look for `dxs[:, t + 1]` or `dxs[:, t - 1]` where `dxs[:, t]` is due.",
     layers=SEQUENCES,
     variants=tuple({"shift": by, "wraps": wraps} for by in (1, -1) for wraps in (False, True)),
@@ -186,7 +187,7 @@ class InputFromCarryAlone(OtherInputGradient, RemembersUpstream):
 
 register(
     "dx without the carry",
-    sentence="dx takes the upstream gradient of its step alone, without what later steps hand back:",
+    sentence="dx uses the upstream gradient of its step alone, without the carry of the later steps:",
     look="look for `dhs * (1 - h**2)` in the line of dx.",
     layers=SEQUENCES,
     loops=(InputWithoutCarry, InputFromCarryAlone),

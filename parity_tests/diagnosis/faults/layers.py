@@ -3,7 +3,8 @@
 import numpy as np
 
 from parity_tests.cases.arrays import Array, Call, Weights
-from parity_tests.diagnosis.faults.faulty_loop import STACKS, FaultyLoop, KnowsItsCell, fault
+from parity_tests.diagnosis.faults.faulty_loop import STACKS, FaultyLoop, fault
+from parity_tests.diagnosis.faults.shared import KnowsItsCell
 from parity_tests.references.float64_cell import CellTrace
 from parity_tests.references.float64_loop import Spread
 
@@ -32,7 +33,7 @@ class StackInputEverywhere(FaultyLoop):
     ),
 )
 class OneStart(FaultyLoop):
-    """All cells start from the first one's initial state."""
+    """All cells start from the initial state of the first cell, or of the first layer."""
 
     per_layer = False
 
@@ -49,7 +50,7 @@ class OneStart(FaultyLoop):
     layers=STACKS,
 )
 class OneRunningState(KnowsItsCell):
-    """Each cell goes on from where the one before it ended."""
+    """Each cell starts from the final state of the cell before it."""
 
     ended_state: Array
 
@@ -70,7 +71,7 @@ class OneRunningState(KnowsItsCell):
     ),
 )
 class GradientPilesUp(FaultyLoop):
-    """A layer's gradient is added to what the layer above had in the same buffer."""
+    """A layer's input gradient is added to its output gradient, in the same buffer."""
 
     without_dropout = True
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from parity_tests.cases.arrays import Array, Call, Weights
 from parity_tests.cases.tensors import Answer
-from parity_tests.diagnosis.faults.faulty_loop import STACKS, FaultyLoop, KnowsItsCell, fault
+from parity_tests.diagnosis.faults.faulty_loop import STACKS, FaultyLoop, fault
+from parity_tests.diagnosis.faults.shared import KnowsItsCell
 from parity_tests.references.float64_cell import CellTrace, Gradients
 from parity_tests.references.float64_loop import Spread, time_major
 
@@ -15,16 +16,16 @@ from parity_tests.references.float64_loop import Spread, time_major
 @fault(
     "reverse direction starts in the padding",
     sentence="With unequal lengths the reverse direction starts at the end of the padded row:",
-    look="look for a reversal of the whole row where each is to be turned within its length.",
+    look="look for a reversal of the whole row: each row must be reversed within its length.",
     layers=STACKS,
     variants=tuple({"zeroed": zeroed, "clean": clean} for zeroed in (False, True) for clean in (True, False)),
 )
 class WholeRowReversed(KnowsItsCell):
-    """The reverse direction starts at the end of the padded row, as it is or zeroed."""
+    """The reverse direction starts at the end of the padded row; with ``zeroed`` the padding is zero."""
 
     zeroed = False
     clean = True
-    """Whether gradients of the padding are dropped between layers"""
+    """Whether gradients of the padding are dropped between layers."""
 
     def part(self, values: Array, direction: int) -> Array:
         part = super().part(values, direction)
@@ -49,10 +50,10 @@ class WholeRowReversed(KnowsItsCell):
 
 
 class GradientInPadding(KnowsItsCell):
-    """Something happens to the gradient of a state that is held in the padding.
+    """Changes the gradient of the state that is held through the padding.
 
-    ``turned``: the reverse direction has its rows turned within their lengths, so that its padding,
-    too, comes behind the row; otherwise it comes before it, and only dh_0 is concerned.
+    With ``turned`` the reverse direction reverses rows within their lengths, so that its padding, too,
+    comes after the row. Otherwise the padding comes before the row, and only dh_0 is affected.
     """
 
     turned = True
@@ -72,7 +73,7 @@ class GradientInPadding(KnowsItsCell):
         return carry if self.padding_comes_first else self.at_padding(carry, dhs, np.asarray(True))
 
     def at_padding(self, carry: Array, dhs: Array, where: Array) -> Array:
-        """What goes on from there."""
+        """Return the carry at a padded step."""
         raise NotImplementedError
 
 
@@ -94,7 +95,7 @@ class CutInPadding(GradientInPadding):
 @fault(
     "padding leaks into the gradient",
     sentence="The upstream gradients of padded steps reach the rows:",
-    look="look for `d_output` that is added to a state held behind a row's end.",
+    look="look for `d_output` that is added to a state held after the end of a row.",
     layers=STACKS,
     variants=(
         {},
@@ -102,7 +103,7 @@ class CutInPadding(GradientInPadding):
     ),
 )
 class PaddingLeaks(GradientInPadding):
-    """Upstream gradients of the padding reach the state held there."""
+    """Upstream gradients of the padding are added to the carry."""
 
     def upstream(self, call: Call, valid: Array | None, shape: Sequence[int]) -> Array:
         return super().upstream(call, None, shape)
@@ -124,12 +125,12 @@ class LengthsIgnored(FaultyLoop):
 
 @fault(
     "outputs held in the padding",
-    sentence="Behind a row's end the output goes on with its last instead of zeros:",
+    sentence="After the end of a row the output repeats its last value instead of zeros:",
     look="look for the output of the steps at which the state is held.",
     layers=STACKS,
 )
 class OutputsHeld(FaultyLoop):
-    """Behind a row's end the output goes on with its last."""
+    """After the end of a row the output repeats its last value."""
 
     def as_returned(self, call: Call, runs: Answer) -> Answer:
         runs = super().as_returned(call, runs)
@@ -157,12 +158,12 @@ class OutputsHeld(FaultyLoop):
     ),
 )
 class RowsLeftSorted(FaultyLoop):
-    """Rows are sorted by length, and some tensors stay so."""
+    """Rows are sorted by length, and the tensors in ``tensors`` are not sorted back."""
 
     tensors: tuple[str, ...] = ("hs", "h_n")
 
     def rows(self, call: Call) -> Array:
-        """The order of the rows."""
+        """Return the order of the sorted rows."""
         lengths = np.full(len(call.xs), call.xs.shape[1]) if call.lengths is None else call.lengths
         return np.argsort(-lengths, kind="stable")
 
@@ -195,7 +196,7 @@ class RowsLeftSorted(FaultyLoop):
     ),
 )
 class PackedByRow(FaultyLoop):
-    """Packed data, step by step, is read row by row, or the reverse."""
+    """Packed data is stored row by row instead of step by step."""
 
     tensors: tuple[str, ...] = ("hs",)
 

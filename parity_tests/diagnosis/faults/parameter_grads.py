@@ -8,14 +8,12 @@ from parity_tests.cases.arrays import Array
 from parity_tests.diagnosis.faults.faulty_loop import (
     PARAMETERS,
     SEQUENCES,
-    Changed,
     FaultyLoop,
-    RemembersUpstream,
     Variant,
     fault,
-    of_roles,
     register,
 )
+from parity_tests.diagnosis.faults.shared import Changed, RemembersUpstream, of_roles
 from parity_tests.diagnosis.samples import Sample
 from parity_tests.references.float64_cell import CellTrace, Gradients
 
@@ -31,7 +29,7 @@ from parity_tests.references.float64_cell import CellTrace, Gradients
     ),
 )
 class OneStepOnly(Changed):
-    """Of the parameter gradients one step's part survives."""
+    """The parameter gradients contain one step only."""
 
     step_kept: int = 0
 
@@ -44,7 +42,7 @@ class OneStepOnly(Changed):
 
     @classmethod
     def choices(cls, variant: Variant, samples: Sequence[Sample]) -> list[frozenset[str]]:
-        # db alone is a fault of its own.
+        # If db alone is wrong, that is the fault "db of one step only".
         return [
             roles
             for roles in super().choices(variant, samples)
@@ -71,7 +69,7 @@ class OneRowOnly(Changed):
 
 
 class OtherPreviousStates(FaultyLoop):
-    """Other states for dWh."""
+    """dWh pairs dz with other states than those before the steps."""
 
     def previous_states(self, trace: CellTrace) -> Array:
         states = trace.h[:-1].copy()
@@ -79,7 +77,7 @@ class OtherPreviousStates(FaultyLoop):
         return states
 
     def replace_states(self, states: Array, trace: CellTrace) -> None:
-        """Change what stands for the states before the steps."""
+        """Overwrite ``states`` [T, runs, B, H], which hold the states before the steps."""
         raise NotImplementedError
 
 
@@ -96,7 +94,7 @@ class LastStateAtFirstStep(OtherPreviousStates):
 
 @fault(
     "dWh transposed",
-    sentence="dWh comes transposed:",
+    sentence="dWh is transposed:",
     look="look for `dz.T @ h_prev` where `h_prev.T @ dz` is due.",
 )
 class Transposed(Changed):
@@ -113,14 +111,14 @@ class Transposed(Changed):
 
 register(
     "dWx transposed where it is square",
-    sentence="dWx comes transposed where D = H:",
+    sentence="dWx is transposed where D = H:",
     look="look for `dz.T @ x` where `x.T @ dz` is due.",
     loops=(Transposed.with_params(**of_roles("dWx")), Transposed.with_params(**of_roles("dWx", "dWh"))),
 )
 
 
 class FromStateGradient(Changed):
-    """What sums dz sums d."""
+    """The gradients of the parameters (or dx) use d where dz is due."""
 
     allowed_roles = ("dx", *PARAMETERS)
     roles = frozenset(PARAMETERS)
@@ -134,11 +132,11 @@ class FromStateGradient(Changed):
 
 @fault(
     "db takes the carry for dz",
-    sentence="db sums what the steps hand back instead of dz:",
+    sentence="db sums the carries of the steps instead of dz:",
     look="look for `dh_next.sum(axis=0)` where `dz.sum(axis=0)` is due.",
 )
 class BiasFromCarry(Changed):
-    """A sum over what the steps hand back."""
+    """db is the sum of the carries."""
 
     allowed_roles = ("db",)
     roles = frozenset(("db",))
@@ -151,7 +149,7 @@ class BiasFromCarry(Changed):
 
 
 class BiasFromUpstream(BiasFromCarry, RemembersUpstream):
-    """A sum over the upstream gradients alone."""
+    """db is the sum of the upstream gradients."""
 
     def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
         return np.broadcast_to(self.upstream_alone.sum(axis=(0, 2)), value.shape).copy()
@@ -176,7 +174,7 @@ register(
     ),
 )
 class DzOfAnotherStep(Changed):
-    """dWh with the dz of the step after, or before."""
+    """dWh pairs the states with the dz of the step after (or before)."""
 
     allowed_roles = ("dWh",)
     roles = frozenset(("dWh",))
@@ -220,7 +218,7 @@ register(
 
 
 class CellsLost(FaultyLoop):
-    """Gradients of some cells' parameters stay zero, or the reverse part of dx is lost."""
+    """The gradients of some cells' parameters stay zero."""
 
     def by_parameter_name(self, gradients: list[Gradients]) -> list[Gradients]:
         for i, found in enumerate(gradients):
@@ -230,7 +228,7 @@ class CellsLost(FaultyLoop):
         return gradients
 
     def loses(self, i: int, name: str) -> bool:
-        """Whether a cell's gradient is lost."""
+        """Return whether the gradient ``name`` of cell i is lost."""
         raise NotImplementedError
 
 
@@ -270,7 +268,7 @@ class ReverseLost(CellsLost):
 
 
 class ReverseAddedToForward(FaultyLoop):
-    """Both directions' gradients are filed under the forward one."""
+    """The gradients of both directions are added up in the forward direction's."""
 
     def by_parameter_name(self, gradients: list[Gradients]) -> list[Gradients]:
         if self.case.bidirectional:
@@ -342,7 +340,7 @@ register(
     layers=("nn",),
 )
 class OutputAsInput(FaultyLoop):
-    """Middle layers' weight_ih gradients use the layer's output for its input."""
+    """dweight_ih of middle layers uses the layer's output in place of its input."""
 
     def backward_traces(self, traces: list[CellTrace]) -> list[CellTrace]:
         case = self.case

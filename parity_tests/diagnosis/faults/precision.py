@@ -14,7 +14,7 @@ from parity_tests.diagnosis.samples import Sample, prefer_float64
     look="look for buffers made without `dtype=`, by `dtype='f'` or `np.float32`.",
 )
 class SinglePrecision(FaultyLoop):
-    """Its errors are mostly some roundoffs of the lower precision, no more and not much less."""
+    """float32 inside: typical errors are 1/1000 to 16 roundoffs of the lower precision."""
 
     inner_roundoff = 2.0**-24
 

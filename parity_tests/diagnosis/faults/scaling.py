@@ -9,15 +9,13 @@ from parity_tests.cases.tensors import Answer, family, is_parameter_gradient
 from parity_tests.diagnosis.faults.faulty_loop import (
     PARAMETERS,
     SEQUENCES,
-    Changed,
     FaultyLoop,
     Variant,
-    common_ratio,
-    constant_tolerance,
     fault,
     register,
-    round_constant,
 )
+from parity_tests.diagnosis.faults.infer import common_ratio, constant_tolerance, round_constant
+from parity_tests.diagnosis.faults.shared import Changed
 from parity_tests.diagnosis.samples import Sample, pairs, prefer_float64
 from parity_tests.references.float64_cell import CellTrace
 
@@ -62,23 +60,23 @@ register(
     look="look for a learning rate or another factor in the backward.",
 )
 class Scaled(FaultyLoop):
-    """Tensors come multiplied by one factor, those of the families that are off."""
+    """The tensors of some families are multiplied by one factor."""
 
     factor: float = 3.0
     families: frozenset[str] = frozenset()
-    """None named: all gradients"""
+    """Empty: all gradients."""
 
     def as_returned(self, call: Call, runs: Answer) -> Answer:
         runs = super().as_returned(call, runs)
         return {name: value * self.factor if self.takes(name) else value for name, value in runs.items()}
 
     def takes(self, name: str) -> bool:
-        """Whether a tensor is one of them."""
+        """Return whether the tensor ``name`` is scaled."""
         return family(name) in self.families if self.families else name not in ("hs", "h_n")
 
     @classmethod
     def fits(cls, factor: float) -> bool:
-        """Whether it is a factor of this fault's."""
+        """Return whether a factor belongs to this fault and not to a more special one."""
         return factor not in (1.0, 2.0, -1.0, 0.0)
 
     @classmethod
@@ -136,7 +134,7 @@ class Zero(Scaled):
 
 
 class WeightDecay(Changed):
-    """Weights are added to their gradients."""
+    """The weights times ``rate`` are added to their gradients."""
 
     rate: float = 0.1
     allowed_roles = PARAMETERS
@@ -148,7 +146,7 @@ class WeightDecay(Changed):
 
     @staticmethod
     def penalty(weights: Array) -> Array:
-        """What is added, but for its rate."""
+        """Return what is added, without the factor ``rate``."""
         return weights
 
     @classmethod
@@ -199,7 +197,7 @@ register(
     look="look for `grads += ...` where the gradients of this call alone are due, `grads[...] = ...`.",
 )
 class Accumulated(FaultyLoop):
-    """Gradients of the parameters are added to those of the calls before."""
+    """The gradients of the parameters are added to those of the calls before."""
 
     families: frozenset[str] = frozenset()
     old: float = 1.0
@@ -225,7 +223,7 @@ class Accumulated(FaultyLoop):
 
     @staticmethod
     def affected(samples: Sequence[Sample]) -> frozenset[str]:
-        """The families of parameter gradients wrong anywhere."""
+        """Return the families of parameter gradients that are wrong in any sample."""
         return frozenset(
             family(name) for sample in samples for name in sample.all_wrong if is_parameter_gradient(name)
         )

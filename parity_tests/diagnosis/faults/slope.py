@@ -5,14 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from parity_tests.cases.arrays import Array
-from parity_tests.diagnosis.faults.faulty_loop import (
-    FaultyLoop,
-    Variant,
-    fault,
-    register,
-    round_constant,
-    solved,
-)
+from parity_tests.diagnosis.faults.faulty_loop import FaultyLoop, Variant, fault, register
+from parity_tests.diagnosis.faults.infer import round_constant, single_step_dz
 from parity_tests.diagnosis.samples import Sample, prefer_float64
 from parity_tests.references.float64_cell import CellTrace
 
@@ -28,7 +22,7 @@ class UpstreamDropped(FaultyLoop):
 
 
 class OtherSlope(FaultyLoop):
-    """With another derivative of tanh, of relu, or of both."""
+    """Another derivative in place of that of tanh, of relu, or of both."""
 
     replaces_relu_slope = False
     replaces_tanh_slope = True
@@ -41,7 +35,7 @@ class OtherSlope(FaultyLoop):
         return super().slope(trace)
 
     def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
-        """Of the state, where the right one is ``1 - h * h``."""
+        """Return the wrong derivative from the states ``h``; the right one is ``1 - h * h``."""
         raise NotImplementedError
 
     def delta(self, trace: CellTrace, t: int, d: Array, slope: Array, out: Array) -> None:
@@ -236,7 +230,7 @@ class SlopePlusEpsilon(OtherSlope):
             ):
                 # One step: dx is dz Wx^T, and dz is d times the slope.
                 d = call.dhs[:, 0] + (0 if call.dh_n is None else call.dh_n[0])
-                dz = solved(sample)
+                dz = single_step_dz(sample)
                 h = sample.truths[0]["h_n"][0]
                 excess = dz - d * (1 - h * h)
                 value = float((excess * d).sum() / (d * d).sum())
@@ -260,7 +254,7 @@ class NoSlopeOfRelu(NoSlope):
 @fault(
     "slope of tanh under relu",
     sentence="With relu the gradients are those of a layer that takes the derivative of tanh:",
-    look="look for `1 - h**2` that does not ask for the nonlinearity.",
+    look="look for `1 - h**2` that does not depend on the nonlinearity.",
     layers=("nn", "nncell"),
 )
 class TanhSlopeForRelu(OtherSlope):

@@ -5,14 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from parity_tests.cases.arrays import Array, Call, Weights
-from parity_tests.diagnosis.faults.faulty_loop import (
-    SEQUENCES,
-    FaultyLoop,
-    Variant,
-    constant_tolerance,
-    fault,
-    round_constant,
-)
+from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, FaultyLoop, Variant, fault
+from parity_tests.diagnosis.faults.infer import constant_tolerance, round_constant
 from parity_tests.diagnosis.samples import Sample, prefer_float64
 from parity_tests.references.float64_cell import CellTrace
 from parity_tests.references.float64_loop import Spread
@@ -26,7 +20,11 @@ from parity_tests.references.float64_loop import Spread
     variants=tuple({"backward_knows": knows} for knows in (0, 1, 2)),
 )
 class StateStays(FaultyLoop):
-    """Each step starts from h_0; the backward is the right one, knows what dWh met, or all."""
+    """Each step starts from h_0.
+
+    ``backward_knows``: 0 if the backward is that of the right layer, 1 if dWh uses h_0 too, 2 if the
+    carry is dropped as well.
+    """
 
     backward_knows = 0
 
@@ -64,7 +62,7 @@ class StateStays(FaultyLoop):
     ),
 )
 class ZeroEachStep(FaultyLoop):
-    """The state is set to zeros before each step but the first."""
+    """The state is set to zero before each step except the first."""
 
     backward_knows = True
 
@@ -93,7 +91,7 @@ class ZeroEachStep(FaultyLoop):
     ),
 )
 class NoRecurrence(FaultyLoop):
-    """The recurrent term is never added; the backward is the right one, or its own."""
+    """The recurrent term is never added."""
 
     own_backward = True
 
@@ -117,7 +115,10 @@ class NoRecurrence(FaultyLoop):
     ),
 )
 class RowToRow(FaultyLoop):
-    """Row r starts where row r - 1 ended; dWh meets that, or what h_0 says."""
+    """Row r starts from the final state of row r - 1.
+
+    With ``backward_knows`` dWh uses that state at the first step, otherwise the initial state given.
+    """
 
     backward_knows = True
     start_before_fault: Array
@@ -131,8 +132,8 @@ class RowToRow(FaultyLoop):
             alive = None if running is None else running[:, r : r + 1]
             rows.append(super().forward(weights, x[:, :, r : r + 1], start, alive))
             start = rows[-1].h[-1]
-        z, h = (np.concatenate([getattr(row, name) for row in rows], axis=2) for name in ("z", "h"))
-        return CellTrace(weights, x, z, h, running)
+        sums, h = (np.concatenate([getattr(row, name) for row in rows], axis=2) for name in ("sums", "h"))
+        return CellTrace(weights, x, sums, h, running, rows[0].preactivations_kept)
 
     def previous_states(self, trace: CellTrace) -> Array:
         states = super().previous_states(trace).copy()
@@ -147,7 +148,7 @@ class RowToRow(FaultyLoop):
     look="look for `h_0[0]`, or a state without a batch axis.",
 )
 class FirstRowStart(FaultyLoop):
-    """All rows start from row 0's state."""
+    """All rows start from the initial state of row 0."""
 
     def starts(self, call: Call, before: Spread | None) -> Array:
         starts = super().starts(call, before)
@@ -173,13 +174,13 @@ class FirstRowStart(FaultyLoop):
     ),
 )
 class FirstRowDrives(FaultyLoop):
-    """All rows' steps take row 0's state, or the mean of all."""
+    """Every step uses the state of row 0, or with ``mean`` the mean of all rows."""
 
     mean = False
     backward_knows = False
 
     def shared_state(self, states: Array) -> Array:
-        """In place of the rows' own states [..., B, H]."""
+        """Return what is used in place of the rows' own states [..., B, H]."""
         one = states.mean(axis=-2, keepdims=True) if self.mean else states[..., :1, :]
         return np.broadcast_to(one, states.shape)
 
@@ -207,7 +208,7 @@ class FirstRowDrives(FaultyLoop):
     layers=("time", "nn"),
 )
 class StartConstant(FaultyLoop):
-    """Where no state is given the layer starts from a constant."""
+    """If no initial state is given, the layer starts from a constant."""
 
     constant: float = 1.0
 

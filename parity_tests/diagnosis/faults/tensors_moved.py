@@ -16,7 +16,7 @@ from parity_tests.references.float64_loop import Spread
 
 
 class ChangedResults(FaultyLoop):
-    """The tensors handed out are others than those computed."""
+    """The tensors returned differ from those computed."""
 
     reports_only = False
 
@@ -26,7 +26,7 @@ class ChangedResults(FaultyLoop):
         return runs
 
     def change_results(self, call: Call, runs: Answer) -> None:
-        """Change what is handed out."""
+        """Change the tensors in ``runs``, [runs, ...] each."""
         raise NotImplementedError
 
 
@@ -69,7 +69,7 @@ class LastOutputEverywhere(ChangedResults):
 @fault(
     "outputs before the nonlinearity",
     sentence="hs are the pre-activations:",
-    look="look for `z` handed out where `tanh(z)` is due.",
+    look="look for `z` returned where `tanh(z)` is due.",
     layers=SEQUENCES,
 )
 class OutputsBeforeTanh(FaultyLoop):
@@ -90,7 +90,7 @@ class OutputsBeforeTanh(FaultyLoop):
     ),
 )
 class ReadsBackwards(FaultyLoop):
-    """The sequence is read from its end; outputs are put back in place, or stay as they come."""
+    """The sequence is read from its end; with ``puts_back`` outputs and dx are reversed again."""
 
     puts_back = True
 
@@ -109,7 +109,7 @@ class ReadsBackwards(FaultyLoop):
 
 
 class OtherInput(FaultyLoop):
-    """Steps get another input."""
+    """The steps get another input."""
 
     own_backward = False
 
@@ -117,11 +117,11 @@ class OtherInput(FaultyLoop):
         return self.changed_input(super().inputs(call, valid))
 
     def changed_input(self, x: Array) -> Array:
-        """The inputs as the steps get them."""
+        """Return the inputs that the steps get, [T, 1, B, D]."""
         raise NotImplementedError
 
     def gradient_of_input(self, dx: Array) -> Array:
-        """Their gradients put where they came from; [runs, B, T, D]."""
+        """Return dx [runs, B, T, D] with each gradient at the step that its input came from."""
         return dx
 
     def as_returned(self, call: Call, runs: Answer) -> Answer:
@@ -229,12 +229,12 @@ register(
     ),
 )
 class Reshaped(FaultyLoop):
-    """``reshape`` for the transpose of batch and time, of some of what goes in and out."""
+    """Batch and time of ``tensors`` are exchanged by ``reshape`` in place of a transpose."""
 
     tensors: tuple[str, ...] = ("xs", "hs", "dhs", "dx")
 
     def applies(self) -> bool:
-        """Whether the case has the two axes that way."""
+        """Return whether the layer has to exchange the two axes in this case."""
         case = self.case
         return case.kind == "time" or (case.kind == "nn" and case.batch_first and case.form == "batched")
 
@@ -245,7 +245,7 @@ class Reshaped(FaultyLoop):
         return super().upstream(self.misread(call), valid, shape)
 
     def misread(self, call: Call) -> Call:
-        """With the arrays misread."""
+        """Return the call with its arrays misread."""
         for name in {"xs", "dhs"} & {*self.tensors}:
             array = getattr(call, name)
             if array is not None and self.applies():
@@ -268,7 +268,7 @@ class Reshaped(FaultyLoop):
 @fault(
     "arrays read in memory order",
     sentence="An array that is transposed or in Fortran order is misread:",
-    look="look for `ravel(order='K')`, a raw buffer, or strides that are not asked for.",
+    look="look for `ravel(order='K')`, a raw buffer, or strides that are ignored.",
     variants=tuple(
         {"tensors": of}
         for of in (
@@ -283,7 +283,7 @@ class Reshaped(FaultyLoop):
     ),
 )
 class MemoryOrder(FaultyLoop):
-    """Arrays are read in the order in which they lie in memory."""
+    """Arrays are read in memory order, whatever their strides."""
 
     tensors: tuple[str, ...] = ("xs",)
 
@@ -306,18 +306,18 @@ class MemoryOrder(FaultyLoop):
         return [replace(cell, Wx=self.read(cell.Wx), Wh=self.read(cell.Wh)) for cell in cells]
 
     def read(self, array: Array) -> Array:
-        """As it lies."""
+        """Return the elements in memory order, in the shape of ``array``."""
         return laid_out(array, self.case.layout).ravel(order="K").reshape(array.shape)
 
 
 @fault(
     "rows behind the last whole block zero",
-    sentence="With more than {k} rows, those behind the last whole block of {k} stay zero:",
+    sentence="With more than {k} rows, the rows after the last whole block of {k} stay zero:",
     look="look for a loop over blocks of the batch that leaves out the rest.",
     layers=SEQUENCES,
 )
 class WholeBlocksOnly(FaultyLoop):
-    """The batch goes in blocks, and what is behind the last whole one stays zero."""
+    """The batch is processed in blocks of k rows; the rows after the last whole block stay zero."""
 
     k: int = 8
     inside = False
@@ -345,12 +345,12 @@ class WholeBlocksOnly(FaultyLoop):
 
 @fault(
     "steps behind a fixed length not run",
-    sentence="Steps behind the first {k} are not run:",
+    sentence="Steps after the first {k} are not run:",
     look="look for a maximal length.",
     layers=SEQUENCES,
 )
 class FixedLength(FaultyLoop):
-    """Steps behind the k-th are not run."""
+    """Steps after the first k are not run."""
 
     k: int = 3
 

@@ -24,7 +24,7 @@ from parity_tests.references.float64_cell import CellTrace, Gradients
     layers=SEQUENCES,
 )
 class FirstStepSkipped(FaultyLoop):
-    """The loop ends a step too early."""
+    """The loop ends one step too early."""
 
     def order(self, T: int) -> Sequence[int]:
         return range(T - 1, 0, -1)
@@ -42,20 +42,23 @@ class LastStepSkipped(FaultyLoop):
 
 
 class Truncated(FaultyLoop):
-    """The carry is cut between blocks of k steps; ``ahead`` steps before the first border."""
+    """The carry is cut between blocks of k steps, counted from the start or, with ``from_end``, the end.
+
+    With ``for_start`` dh_0 still gets the carry of the first step.
+    """
 
     k: int = 3
     from_end = False
     for_start = True
 
     def cut(self, t: int, T: int) -> bool:
-        """Whether nothing goes from step t to the one before."""
+        """Return whether the carry from step t to the step before is cut."""
         return (T - t) % self.k == 0 if self.from_end else t % self.k == 0
 
     def carry(self, trace: CellTrace, t: int, dz: Array) -> Array:
         if t == 0 and self.for_start:
             return super().carry(trace, t, dz)
-        return np.zeros_like(dz) if self.cut(t, len(trace.z)) else super().carry(trace, t, dz)
+        return np.zeros_like(dz) if self.cut(t, trace.steps) else super().carry(trace, t, dz)
 
     @classmethod
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
@@ -74,7 +77,7 @@ class Truncated(FaultyLoop):
 
     @classmethod
     def reaches(cls, variant: Variant, k: int, T: int) -> tuple[int, ...]:
-        """Through how many steps a gradient at the last step may go back."""
+        """Return how many steps a gradient at the last step may reach back."""
         return (k,) if variant.value("from_end") else ((T - 1) % k + 1,)
 
 
@@ -85,7 +88,7 @@ class Window(Truncated):
 
     def backward(self, trace: CellTrace, dhs: Array, dh_n: Array | None) -> Gradients:
         parts = []
-        T = len(trace.z)
+        T = trace.steps
         for t in range(T):
             alone = np.zeros((T, *dhs.shape[1:]))
             alone[t] = dhs[t]

@@ -17,7 +17,7 @@ from parity_tests.references.float64_cell import CellTrace
     variants=tuple({"shift": by, "wraps": wraps} for by in (-1, 1) for wraps in (True, False)),
 )
 class UpstreamOneOff(FaultyLoop):
-    """Step t is given what belongs to step t + by."""
+    """Step t uses the upstream gradient of step t + shift."""
 
     shift: int = -1
     wraps = True
@@ -100,8 +100,8 @@ class UpstreamSummed(FaultyLoop):
 
 @fault(
     "upstream gradients cumulated",
-    sentence="Each step is given the upstream gradients of all later steps as they are:",
-    look="look for `dhs` that is added up over the steps beside the carry.",
+    sentence="Each step also gets the upstream gradients of all later steps, unchanged:",
+    look="look for `dhs` that is added up over the steps, in addition to the carry.",
     layers=SEQUENCES,
 )
 class UpstreamCumulated(FaultyLoop):
@@ -126,10 +126,10 @@ class UpstreamReversed(FaultyLoop):
     look="look for a mean over the batch: it belongs to the loss.",
 )
 class UpstreamOverBatch(FaultyLoop):
-    """All upstream gradients are scaled first."""
+    """All upstream gradients are scaled before they are used."""
 
     def upstream_scale(self, dhs: Array) -> float:
-        """By what."""
+        """Return the factor."""
         return 1 / dhs.shape[2]
 
     def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
@@ -158,11 +158,11 @@ register(
 @fault(
     "absent output gradient is garbage",
     sentence="Without a gradient of the output all gradients are NaN:",
-    look="look for `np.empty` where zeros stand for a gradient that is not given.",
+    look="look for `np.empty` where `np.zeros` is due.",
     layers=STACKS,
 )
 class AbsentGradientIsNaN(FaultyLoop):
-    """Where no gradient of the output is given, garbage stands for it."""
+    """An output gradient that is not given is read from uninitialised memory."""
 
     def upstream(self, call: Call, valid: Array | None, shape: Sequence[int]) -> Array:
         return np.full(shape, np.nan) if call.dhs is None else super().upstream(call, valid, shape)

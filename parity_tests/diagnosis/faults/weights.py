@@ -85,7 +85,7 @@ class MinusBias(NoBias):
     ),
 )
 class BiasAtSomeSteps(FaultyLoop):
-    """The bias is missing at step 0, or at all others."""
+    """The bias is missing at the first step, or with ``at_first`` at all others."""
 
     at_first = False
     own_backward = False
@@ -101,13 +101,17 @@ class BiasAtSomeSteps(FaultyLoop):
 
 
 class MatricesSwapped(FaultyLoop):
-    """The cells' matrices are rewritten; the gradients are turned back to where they belong, or not."""
+    """The cells use transposed or swapped matrices.
+
+    With ``swaps_gradients_back`` the gradients are put back where they belong; with ``forward_only``
+    the backward uses the right matrices.
+    """
 
     swaps_gradients_back = True
     forward_only = False
 
     def swap_matrices(self, Wx: Array, Wh: Array) -> tuple[Array, Array]:
-        """What the layer takes for Wx and Wh; applied twice it gives them back."""
+        """Return what the layer uses as Wx and Wh. Applied twice, it must return its arguments."""
         raise NotImplementedError
 
     def cells(self, call: Call) -> Sequence[Weights]:
@@ -196,7 +200,7 @@ class WxAndWhSwapped(MatricesSwapped):
     ),
 )
 class OneBiasTwice(FaultyLoop):
-    """One bias is used twice, the other never."""
+    """One bias is added twice, the other never."""
 
     which = 0
 
@@ -238,16 +242,16 @@ class OneBiasLost(OneBiasTwice):
     ),
 )
 class SharedWeights(FaultyLoop):
-    """Recurrent weights, or all where shapes allow, of other cells are used."""
+    """Cells use the recurrent weights of other cells, or with ``everything`` all weights that fit."""
 
     over_layers = True
-    """Whether layer 0 serves all layers; else the forward direction serves both"""
+    """Whether all layers use the weights of layer 0; otherwise both directions use the forward's."""
     everything = False
     together = False
-    """Whether the gradients go where the weights are"""
+    """Whether the gradients are added up where the weights come from."""
 
     def source(self, i: int) -> int:
-        """Whose weights cell i uses."""
+        """Return the cell whose weights cell i uses."""
         dirs = self.case.directions
         return i % dirs if self.over_layers else i // dirs * dirs
 
@@ -282,7 +286,7 @@ class SharedWeights(FaultyLoop):
     layers=("nn", "nncell"),
 )
 class LoadedTransposed(FaultyLoop):
-    """weight_hh is stored transposed when it is loaded, and right when it is updated in place."""
+    """weight_hh is transposed when it is loaded, but not when it is updated in place."""
 
     loaded = False
 
