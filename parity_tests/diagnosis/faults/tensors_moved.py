@@ -17,8 +17,6 @@ from parity_tests.references.float64_loop import Spread
 class ChangedResults(FaultyLoop):
     """The tensors returned differ from those computed."""
 
-    reports_only = False
-
     def as_returned(self, call: Call, runs: Answer) -> Answer:
         runs = dict(super().as_returned(call, runs))
         self.change_results(call, runs)
@@ -319,7 +317,6 @@ class WholeBlocksOnly(FaultyLoop):
     """The batch is processed in blocks of k rows; the rows after the last whole block stay zero."""
 
     k: int = 8
-    inside = False
 
     def as_returned(self, call: Call, runs: Answer) -> Answer:
         runs = dict(super().as_returned(call, runs))
