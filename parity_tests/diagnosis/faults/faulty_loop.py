@@ -30,7 +30,6 @@ from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import RoundingNoise
 
 PARAMETERS = ("dWx", "dWh", "db")
-GRADIENTS = ("dx", "dh_0", *PARAMETERS)
 SEQUENCES = ("time", "nn")
 """The layers that run over a sequence."""
 STACKS = ("nn",)

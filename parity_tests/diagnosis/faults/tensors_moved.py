@@ -18,8 +18,6 @@ from parity_tests.references.float64_loop import Spread
 class ChangedResults(FaultyLoop):
     """The tensors returned differ from those computed."""
 
-    reports_only = False
-
     def as_returned(self, call: Call, runs: Answer) -> Answer:
         runs = dict(super().as_returned(call, runs))
         self.change_results(call, runs)
@@ -320,7 +318,6 @@ class WholeBlocksOnly(FaultyLoop):
     """The batch is processed in blocks of k rows; the rows after the last whole block stay zero."""
 
     k: int = 8
-    inside = False
 
     def as_returned(self, call: Call, runs: Answer) -> Answer:
         runs = dict(super().as_returned(call, runs))
