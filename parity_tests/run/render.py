@@ -176,7 +176,7 @@ def fault_table(faults: Iterable[Mapping[str, Any]]) -> str:
 
 def _printed(table: Table) -> str:
     # As wide as the table: a token that is cut off cannot be run again.
-    console = Console(file=io.StringIO(), width=200, color_system=None)
+    console = Console(file=io.StringIO(), width=400, color_system=None)
     console.print(table)
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
