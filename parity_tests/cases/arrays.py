@@ -18,7 +18,7 @@ DTYPES: dict[str, np.dtype[Any]] = {"f32": np.dtype(np.float32), "f64": np.dtype
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class CellWeights:
     """Of one layer in one direction; the bias is ``b`` alone, or the sum of both, or none."""
 
     Wx: Array
@@ -44,7 +44,7 @@ class Call:
     behind the end of a sequence, in ``xs`` and ``dhs``, is there to have no effect.
     """
 
-    cells: tuple[Weights, ...]
+    weights: tuple[CellWeights, ...]
     """Layer by layer, in each the forward direction first."""
     xs: Array
     """[B, T, D]"""
@@ -63,23 +63,23 @@ class Call:
     @property
     def Wx(self) -> Array:
         """Of the first cell."""
-        return self.cells[0].Wx
+        return self.weights[0].Wx
 
     @property
     def Wh(self) -> Array:
         """Of the first cell."""
-        return self.cells[0].Wh
+        return self.weights[0].Wh
 
     @property
     def b(self) -> Array:
         """Of the first cell, which must have one."""
-        assert self.cells[0].b is not None
-        return self.cells[0].b
+        assert self.weights[0].b is not None
+        return self.weights[0].b
 
     def arrays(self) -> dict[str, Array]:
         """The arrays by name, without those absent."""
         named = {name: getattr(self, name) for name in ("xs", "h_0", "dhs", "dh_n", "lengths")}
-        for number, cell in enumerate(self.cells):
+        for number, cell in enumerate(self.weights):
             named |= {f"{name}{number}": value for name, value in cell.arrays().items()}
         named |= {f"mask{number}": mask for number, mask in enumerate(self.masks)}
         return {name: value for name, value in named.items() if value is not None}
@@ -92,7 +92,7 @@ def calls_of(case: Case) -> tuple[Call, ...]:
     The reference, the loop and the subject ask for the same case one after another, so the last few
     are kept.
     """
-    calls = (_IntegerMaker if case.whole else _Maker)(case).calls()
+    calls = (_IntegerMaker if case.integer else _Maker)(case).calls()
     for call in calls:
         for array in call.arrays().values():
             array.setflags(write=False)
@@ -142,31 +142,31 @@ class _Maker:
         return b, self.uneven(H, scale=0.3) if case.has_torch_interface else None
 
     def state(self, B: int) -> Array:
-        return self.uneven(self.case.cells, B, self.case.H, scale=0.5)
+        return self.uneven(self.case.num_cells, B, self.case.H, scale=0.5)
 
     def values(self, *shape: int) -> Array:
         """Of inputs and upstream gradients."""
         return self.uneven(*shape)
 
-    def weights(self) -> tuple[Weights, ...]:
+    def weights(self) -> tuple[CellWeights, ...]:
         case = self.case
         wide = case.directions * case.H
         return tuple(
-            Weights(
+            CellWeights(
                 self.input_weights(wide if layer else case.D, layer), self.recurrent_weights(), *self.biases()
             )
             for layer in range(case.layers)
             for _ in range(case.directions)
         )
 
-    def call(self, weights: tuple[Weights, ...], B: int, T: int, kind: str = "") -> Call:
+    def call(self, weights: tuple[CellWeights, ...], B: int, T: int, kind: str = "") -> Call:
         """With lengths of a kind, or of the case's."""
         case = self.case
         wide = case.directions * case.H
         h_0 = self.state(B) if case.h0 else None
         xs = self.values(B, T, case.D)
-        dhs = None if case.given == "final" else self.upstream(B, T, wide)
-        dh_n = None if case.given == "output" else self.values(case.cells, B, case.H)
+        dhs = None if case.grad_outputs == "final" else self.upstream(B, T, wide)
+        dh_n = None if case.grad_outputs == "output" else self.values(case.num_cells, B, case.H)
         masks = tuple(
             self.integers(B, T, wide, most=255) >= round(256 * case.dropout)
             for _ in range(case.layers - 1 if case.masked else 0)
@@ -201,7 +201,7 @@ class _Maker:
             same, B, T = (int(bits) for bits in self.bits.random_raw(3) % np.array([4, 3, 16], np.uint64))
             # A case of one sequence stays one: some layers know no batches.
             B = case.B if same % 2 or case.B == 1 else 1 + B
-            T = case.T if case.is_cell or same == 3 else min(1 + T, case.T) if case.whole else 1 + T
+            T = case.T if case.is_cell or same == 3 else min(1 + T, case.T) if case.integer else 1 + T
             other = "full"
             if case.kind == "nn" and case.form != "unbatched":
                 other = ("full", "unsorted")[self.integers(1, most=1)[0]]
@@ -226,9 +226,9 @@ class _Maker:
         )
 
     def put_nonfinite(self, call: Call) -> None:
-        if self.case.plant == "none":
+        if self.case.nonfinite == "none":
             return
-        text, name = self.case.plant.split("@")
+        text, name = self.case.nonfinite.split("@")
         place, negative = (int(bits) for bits in self.bits.random_raw(2))
         value = -float(text) if negative % 2 else float(text)
         if name == "pad":
@@ -270,7 +270,7 @@ class _IntegerMaker(_Maker):
         return self._centred(H, most=1) + self.dtype.type(0.5), self._centred(H, most=1)
 
     def state(self, B: int) -> Array:
-        return 2 * self._centred(self.case.cells, B, self.case.H, most=1)
+        return 2 * self._centred(self.case.num_cells, B, self.case.H, most=1)
 
     def values(self, *shape: int) -> Array:
         return self._centred(*shape, most=2)

@@ -39,7 +39,7 @@ class Case:
     gain: float = 1.0
     h0: bool = False
     upstream: str = "dense"
-    given: str = "output"
+    grad_outputs: str = "output"
     layout: str = "contiguous"
     calls: str = "once"
     bias: str = "flat"
@@ -48,8 +48,8 @@ class Case:
     lengths: str = "full"
     dropout: float = 0.0
     eval: bool = False
-    whole: bool = False
-    plant: str = "none"
+    integer: bool = False
+    nonfinite: str = "none"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -78,8 +78,8 @@ class Case:
             ),
             (
                 "upstream",
-                self.given == "final" and self.upstream != "dense",
-                f"{self.upstream} needs a gradient of the output, got given {self.given}",
+                self.grad_outputs == "final" and self.upstream != "dense",
+                f"{self.upstream} needs a gradient of the output, got given {self.grad_outputs}",
             ),
             (
                 "dropout",
@@ -87,25 +87,28 @@ class Case:
                 f"{self.dropout:g} needs two layers or more, got 1: dropout is applied between layers",
             ),
             (
-                "whole",
-                self.whole
+                "integer",
+                self.integer
                 and (
                     not self.relu or self.bias == "nobias" or self.gain != 1 or self.dropout not in (0, 0.5)
                 ),
                 "whole numbers need relu, biases, gain 1, and dropout 0 or 0.5, got "
                 f"relu {self.relu}, {self.bias}, gain {self.gain:g}, dropout {self.dropout:g}",
             ),
-            *(("plant", broken, f"{self.plant} {why}") for broken, why in self._nonfinite_contradictions()),
+            *(
+                ("nonfinite", broken, f"{self.nonfinite} {why}")
+                for broken, why in self._nonfinite_contradictions()
+            ),
         ]
 
     def _nonfinite_contradictions(self) -> list[tuple[bool, str]]:
-        if self.plant == "none":
+        if self.nonfinite == "none":
             return []
-        place = self.plant.partition("@")[2]
+        place = self.nonfinite.partition("@")[2]
         in_padding = place == "pad"
         return [
             (place == "h0" and not self.h0, "needs an initial state"),
-            (place == "dhs" and self.given == "final", "needs a gradient of the output"),
+            (place == "dhs" and self.grad_outputs == "final", "needs a gradient of the output"),
             (
                 in_padding and (self.lengths == "full" or self.form != "batched"),
                 f"needs padding, got {self.form} input and {self.lengths} lengths",
@@ -118,7 +121,7 @@ class Case:
             # Whether a factor of 0 stops a value there is a layer's choice.
             (not in_padding and (self.relu or self.masked), "needs tanh and no dropout"),
             (self.calls != "once", f"needs calls once, got {self.calls}"),
-            (self.whole, "is not a whole number"),
+            (self.integer, "is not a whole number"),
         ]
 
     @property
@@ -137,7 +140,7 @@ class Case:
         return 1 + self.bidirectional
 
     @property
-    def cells(self) -> int:
+    def num_cells(self) -> int:
         """Layers times directions: how many cells run over a sequence."""
         return self.layers * self.directions
 
@@ -161,7 +164,7 @@ class Case:
         """Sorts cases by how much a reader has to look at."""
         token = str(self)
         before = 16 if self.calls in ("again", "reset") else 0  # about as many steps in the first call
-        return (self.B * self.T + before) * (self.D + self.H) * self.cells, token.count("-"), token
+        return (self.B * self.T + before) * (self.D + self.H) * self.num_cells, token.count("-"), token
 
     def __str__(self) -> str:
         sizes, parts = "", []

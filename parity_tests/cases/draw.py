@@ -20,7 +20,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from parity_tests.cases.case import Case
 from parity_tests.cases.features import restricted
-from parity_tests.cases.fields import CALLS, FIELD, GAINS, PLANTS
+from parity_tests.cases.fields import CALLS, FIELD, GAINS, NONFINITE
 from parity_tests.cases.layers import KINDS, LAYERS
 
 MAX_STEPS = 300
@@ -30,7 +30,7 @@ MAX_AREA = 3 * 2**13
 """Of B * T * max(D, H), for all cells, so that no case takes the time of a hundred others."""
 MAX_RELU_GAIN = 1.5
 """States of relu grow without bound; where they leave the range of float32 nothing is judged."""
-MAX_WHOLE = 6
+MAX_INTEGER = 6
 """Of every size of a case of whole numbers: larger ones would round."""
 SHARES = {"time": 7, "cell": 1, "nn": 7, "nncell": 1}
 """How often each kind is drawn."""
@@ -62,7 +62,7 @@ def _cases(draw: DrawFn, kinds: tuple[str, ...], without: tuple[str, ...]) -> Ca
     """
     kind = draw(_one_of(tuple(kind for kind in kinds for _ in range(SHARES[kind]))))
     square, as_long = draw(_rarely(8)), draw(_rarely(8))
-    has_nonfinite, nonfinite = draw(_rarely(16)), draw(_one_of(PLANTS))
+    has_nonfinite, nonfinite = draw(_rarely(16)), draw(_one_of(NONFINITE))
     case = _repaired(kind, _drawn_options(draw, kind))
     if has_nonfinite:
         case = _with_nonfinite(case, nonfinite)
@@ -72,11 +72,11 @@ def _cases(draw: DrawFn, kinds: tuple[str, ...], without: tuple[str, ...]) -> Ca
 
 def _drawn_options(draw: DrawFn, kind: str) -> dict[str, Any]:
     """Every option, whether the layer has it or not."""
-    options: dict[str, Any] = {"calls": draw(_one_of(CALLS)), "whole": draw(_rarely(8))}
+    options: dict[str, Any] = {"calls": draw(_one_of(CALLS)), "integer": draw(_rarely(8))}
     options["layers"] = draw(_one_of(FIELD["layers"].values))
     for name in ("bidirectional", "relu", "batch_first", "eval"):
         options[name] = draw(_BOOLEANS)
-    for name in ("dropout", "given", "form", "lengths", "layout", "upstream", "dtype"):
+    for name in ("dropout", "grad_outputs", "form", "lengths", "layout", "upstream", "dtype"):
         options[name] = draw(_one_of(FIELD[name].values))
     biases = ("flat", "flat", "flat", "nobias") if LAYERS[kind].has_torch_interface else ("flat", "row")
     options |= {"bias": draw(_one_of(biases)), "gain": draw(_one_of(GAINS)), "h0": draw(_BOOLEANS)}
@@ -89,15 +89,15 @@ def _repaired(kind: str, options: dict[str, Any]) -> Case:
         options["calls"] = CALLS[CALLS.index(options["calls"]) % 2]
     options = {name: FIELD[name].fitted(value, kind) for name, value in options.items()}
     if not options["relu"] or options["bias"] != "flat":
-        options["whole"] = False
-    if options["whole"]:
+        options["integer"] = False
+    if options["integer"]:
         options["gain"] = 1.0
         options["dropout"] = options["dropout"] if options["dropout"] == 0.5 else 0.0
     elif options["relu"]:
         options["gain"] = min(options["gain"], MAX_RELU_GAIN)
     if options["form"] == "unbatched":
         options["lengths"] = "full"
-    if options["given"] == "final":
+    if options["grad_outputs"] == "final":
         options["upstream"] = "dense"
     if options["layers"] == 1:
         options["dropout"] = 0.0
@@ -110,7 +110,7 @@ def _with_nonfinite(case: Case, nonfinite: str) -> Case:
     """With the value there, or else in the padding, or else unchanged."""
     for choice in (nonfinite, f"{nonfinite[:4]}pad"):
         with contextlib.suppress(ValueError):
-            return replace(case, plant=choice, h0=case.h0 or choice.endswith("h0"))
+            return replace(case, nonfinite=choice, h0=case.h0 or choice.endswith("h0"))
     return case
 
 
@@ -123,16 +123,16 @@ def _drawn_sizes(draw: DrawFn, case: Case, square: bool, as_long: bool) -> dict[
         square: whether D = H.
         as_long: whether B = T, if B may be as large.
     """
-    hidden, steps, rows = MAX_HIDDEN, MAX_STEPS // case.cells, MAX_BATCH
+    hidden, steps, rows = MAX_HIDDEN, MAX_STEPS // case.num_cells, MAX_BATCH
     if case.form == "unbatched":
         rows = 1
-    if case.whole:
-        hidden, steps, rows = (min(most, MAX_WHOLE) for most in (hidden, steps, rows))
+    if case.integer:
+        hidden, steps, rows = (min(most, MAX_INTEGER) for most in (hidden, steps, rows))
     H, D = draw(_log_uniform(hidden)), draw(_log_uniform(hidden))
     D = H if square else D
-    if case.plant != "none" and not case.plant.endswith("pad"):
+    if case.nonfinite != "none" and not case.nonfinite.endswith("pad"):
         D, H = max(D, 2), max(H, 2)
-    area = max(1, MAX_AREA // (case.cells * max(D, H)))
+    area = max(1, MAX_AREA // (case.num_cells * max(D, H)))
     T = FIELD["T"].fitted(max(draw(_log_uniform(min(steps, area))), case.chunks), case.kind)
     rows = min(rows, area // T)
     B = draw(_log_uniform(rows))

@@ -10,7 +10,7 @@ from parity_tests.cases.tensors import TENSORS, family
 
 def _plain(*places: str) -> Callable[[Case], dict[str, Any]]:
     """Without values planted in these places."""
-    return lambda case: {"plant": "none"} if case.plant.endswith(places) else {}
+    return lambda case: {"nonfinite": "none"} if case.nonfinite.endswith(places) else {}
 
 
 def _without_initial_state(case: Case) -> dict[str, Any]:
@@ -46,8 +46,8 @@ FEATURES: dict[str, tuple[str, Callable[[Case], dict[str, Any]]]] = {
         "a bias [H]",
         lambda case: {} if case.has_torch_interface else {"bias": "row"},
     ),
-    "non-finite": ("NaN and infinity", lambda case: {"plant": "none"}),
-    "relu": ("relu", lambda case: {"relu": False, "whole": False}),
+    "non-finite": ("NaN and infinity", lambda case: {"nonfinite": "none"}),
+    "relu": ("relu", lambda case: {"relu": False, "integer": False}),
     "layers": ("several layers", lambda case: {"layers": 1, **_without_dropout(case)}),
     "bidirectional": ("two directions", lambda case: {"bidirectional": False}),
     "no-bias": ("bias=False", lambda case: {"bias": "flat"} if case.bias == "nobias" else {}),
@@ -68,9 +68,9 @@ FEATURES: dict[str, tuple[str, Callable[[Case], dict[str, Any]]]] = {
     "dropout": ("dropout", _without_dropout),
     "dense-gradient": (
         "a gradient of every output: of the last step's alone",
-        lambda case: {} if case.is_cell or case.given == "final" else {"upstream": "last"},
+        lambda case: {} if case.is_cell or case.grad_outputs == "final" else {"upstream": "last"},
     ),
-    "final-gradient": ("a gradient of h_n", lambda case: {"given": "output"}),
+    "final-gradient": ("a gradient of h_n", lambda case: {"grad_outputs": "output"}),
 }
 """Name, what it is, and what a case becomes without it."""
 

@@ -20,10 +20,10 @@ CALLS = ("once", "again", "reset", "chunks2", "chunks3")
 BIASES = ("flat", "row", "nobias")
 FORMS = ("batched", "unbatched", "packed")
 LENGTHS = ("full", "equal", "sorted", "unsorted", "ones")
-GIVEN = ("output", "both", "final")
+GRAD_OUTPUTS = ("output", "both", "final")
 DROPOUTS = (0.0, 0.5, 0.25, 0.8)
 MOST_LAYERS = 4
-PLANTS = (
+NONFINITE = (
     "none",
     *(f"{value}@{place}" for place in ("xs", "dhs", "h0", "pad") for value in ("nan", "inf")),
 )
@@ -191,8 +191,8 @@ FIELDS = (
         "with `gaps` (zero at some steps)",
     ),
     Field(
-        name="given",
-        values=GIVEN,
+        name="grad_outputs",
+        values=GRAD_OUTPUTS,
         kinds=_NN,
         help="what has an upstream gradient: the `output`, h_n (`final`), or `both`",
     ),
@@ -233,9 +233,9 @@ FIELDS = (
         "T), `sorted`, `unsorted`, or mostly 1 (`ones`)",
     ),
     Field(
-        name="plant",
-        values=PLANTS,
-        only=dict.fromkeys(PLANTS[-2:], _NN),
+        name="nonfinite",
+        values=NONFINITE,
+        only=dict.fromkeys(NONFINITE[-2:], _NN),
         why="only nn.RNN has padding",
         help="a NaN or infinity in one element of `xs`, `dhs` or `h0`, or all over the padding (`pad`)",
     ),
@@ -248,7 +248,7 @@ FIELDS = (
     ),
     Field(name="eval", values=(False, True), flag="eval", kinds=_NN, help="evaluation mode"),
     Field(
-        name="whole",
+        name="integer",
         values=(False, True),
         flag="int",
         kinds=_TORCH,

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from parity_tests.cases.arrays import Array, Call, Weights
+from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.cases.case import Case
 
 Answer = dict[str, Array]
@@ -113,7 +113,7 @@ def suffixes(case: Case) -> Iterator[str]:
         yield from (f"_l{layer}", f"_l{layer}_reverse")[: case.directions]
 
 
-def parameters(case: Case, cells: tuple[Weights, ...]) -> dict[str, Array]:
+def parameters(case: Case, cells: tuple[CellWeights, ...]) -> dict[str, Array]:
     """The parameters of an ``nn`` or ``nncell`` under torch's names, in torch's layout."""
     named: dict[str, Array] = {}
     for suffix, cell in zip(suffixes(case), cells, strict=True):
@@ -180,7 +180,7 @@ def native_shape(case: Case, call: Call, name: str) -> tuple[int, ...]:
     wide = case.directions * case.H
     upper_layer = re.search("_l[1-9]", name) is not None
     sizes = {"1": 1, "B": B, "T": T, "D": wide if upper_layer else case.D, "H": case.H}
-    sizes |= {STACK: case.cells, WIDE: wide}
+    sizes |= {STACK: case.num_cells, WIDE: wide}
     return tuple(sizes[axis] for axis in native_axes(case, name))
 
 

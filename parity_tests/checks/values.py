@@ -118,7 +118,7 @@ def allowances_of(case: Case, calls: Sequence[Call], truths: Sequence[Answer]) -
     u, tiny = unit_roundoff(case.dtype), float(np.finfo(DTYPES[case.dtype]).tiny)
     magnitudes = SumBounds(case)
     # Every number in it is a multiple of 1/2.
-    if case.whole and (spreads := Loop(case, magnitudes).spreads(calls)) and magnitudes.largest < 0.25 / u:
+    if case.integer and (spreads := Loop(case, magnitudes).spreads(calls)) and magnitudes.largest < 0.25 / u:
         return [
             _agreed(case, truth, {name: exact(truth[name], runs[0]) for name, runs in spread.runs.items()})
             for truth, spread in zip(truths, spreads, strict=True)

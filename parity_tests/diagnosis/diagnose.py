@@ -67,7 +67,7 @@ def diagnose(kind: str, ask: Ask, findings: Sequence[Finding], fit: Fit = no_res
         explains = frozenset(w for w in whats if w[0] == seen.check and w[1] in seen.tensors)
         name = seen.symptom.name if seen.symptom else None
         result.append(Diagnosis(name, None if name else seen.text, seen.text, explains))
-    numbers = [sample for sample in samples if sample.got and sample.case.plant == "none"]
+    numbers = [sample for sample in samples if sample.got and sample.case.nonfinite == "none"]
     if any(sample.all_wrong for sample in numbers):
         result += _explanations(kind, ask, numbers, fit, whats)
     return _merged(sorted(result, key=lambda diagnosis: diagnosis.fault is None))
@@ -85,9 +85,10 @@ def _merged(found: list[Diagnosis]) -> list[Diagnosis]:
 def _samples(kind: str, ask: Ask, findings: Sequence[Finding], fit: Fit) -> list[Sample]:
     own = {finding.case for finding in findings if finding.check in OF_NUMBERS}
     # How far NaN and infinity spread does not depend on the fault alone.
-    own = {case for case in own if case.plant == "none"}
+    own = {case for case in own if case.nonfinite == "none"}
     small = sorted(
-        (case for case in own - {*PROBE_CASES[kind]} if case.T * case.cells <= LARGEST), key=lambda c: c.size
+        (case for case in own - {*PROBE_CASES[kind]} if case.T * case.num_cells <= LARGEST),
+        key=lambda c: c.size,
     )
     return [sample_subject(case, ask) for case in dict.fromkeys(map(fit, (*PROBE_CASES[kind], *small[:3])))]
 

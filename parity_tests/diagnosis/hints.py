@@ -68,8 +68,8 @@ _CONDITIONS: tuple[Condition, ...] = (
     ("dropout in training", lambda c: c.masked, {"dropout": 0.0}),
     ("dropout in evaluation mode", lambda c: c.eval and c.dropout > 0, {"eval": False}),
     ("batch_first", lambda c: c.batch_first, {"batch_first": False}),
-    ("no gradient of the output", lambda c: c.given == "final", {"given": "both"}),
-    ("a gradient of h_n", lambda c: c.given != "output", {"given": "output"}),
+    ("no gradient of the output", lambda c: c.grad_outputs == "final", {"grad_outputs": "both"}),
+    ("a gradient of h_n", lambda c: c.grad_outputs != "output", {"grad_outputs": "output"}),
     ("unbatched input", lambda c: c.form == "unbatched", {"form": "batched"}),
     ("packed input", lambda c: c.form == "packed", {"form": "batched"}),
     ("biases", lambda c: c.bias != "nobias", {"bias": "nobias"}),
@@ -217,7 +217,7 @@ def _early(sample: Sample, got: Array, right: Array) -> bool:
 
 
 def _rows_reversed(sample: Sample, got: Array, right: Array) -> bool:
-    axis = 1 if right.ndim == 3 and right.shape[0] == sample.case.cells != sample.case.B else 0
+    axis = 1 if right.ndim == 3 and right.shape[0] == sample.case.num_cells != sample.case.B else 0
     return right.ndim == 3 and right.shape[axis] > 1 and _same(sample, got, np.flip(right, axis))
 
 
@@ -245,9 +245,9 @@ def _without_bias(call: Call) -> Call:
         replace(
             cell, b=None if cell.b is None else 0 * cell.b, b_hh=None if cell.b_hh is None else 0 * cell.b_hh
         )
-        for cell in call.cells
+        for cell in call.weights
     )
-    return replace(call, cells=none)
+    return replace(call, weights=none)
 
 
 def _without_start(call: Call) -> Call:
@@ -255,7 +255,7 @@ def _without_start(call: Call) -> Call:
 
 
 def _without_recurrence(call: Call) -> Call:
-    return replace(call, cells=tuple(replace(cell, Wh=0 * cell.Wh) for cell in call.cells))
+    return replace(call, weights=tuple(replace(cell, Wh=0 * cell.Wh) for cell in call.weights))
 
 
 def _without_final(call: Call) -> Call:

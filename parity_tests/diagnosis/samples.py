@@ -50,7 +50,7 @@ class Sample:
     @property
     def cost(self) -> int:
         """The number of cell steps, a measure of the time that the loop takes."""
-        return sum(call.xs.shape[1] for call in self.calls) * self.case.cells
+        return sum(call.xs.shape[1] for call in self.calls) * self.case.num_cells
 
 
 def measured(

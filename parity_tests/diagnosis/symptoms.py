@@ -187,7 +187,7 @@ def _numbers(shape: str) -> list[int]:
 
 def _raised(raised: Sequence[Sample], fine: Sequence[Sample]) -> ObservedSymptom:
     symptom = None
-    if fine and all(sample.case.given == "final" for sample in raised):
+    if fine and all(sample.case.grad_outputs == "final" for sample in raised):
         symptom = FINAL_ONLY
     elif all(s.case.bias != "nobias" for s in raised) and fine and all(s.case.bias == "nobias" for s in fine):
         symptom = NO_BIAS

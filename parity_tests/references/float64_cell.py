@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from parity_tests.cases.arrays import Array, Weights
+from parity_tests.cases.arrays import Array, CellWeights
 from parity_tests.cases.case import Case
 from parity_tests.references.rounding import RoundingNoise
 
@@ -21,7 +21,7 @@ class CellTrace:
     Time runs in the cell's own direction.
     """
 
-    weights: Weights
+    weights: CellWeights
     x: Array
     """[T, runs or 1, B, D]"""
     sums: Array
@@ -76,7 +76,7 @@ class Cell:
         self.case = case
         self.noise = noise
 
-    def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> CellTrace:
+    def forward(self, weights: CellWeights, x: Array, h_0: Array, running: Array | None) -> CellTrace:
         """Run a cell over ``x`` [T, runs or 1, B, D]."""
         noise = self.noise
         Wx, Wh = self.matrices(weights)
@@ -138,11 +138,11 @@ class Cell:
 
     # Pieces that a fault may replace: each does one part of the forward or the backward.
 
-    def matrices(self, weights: Weights) -> tuple[Array, Array]:
+    def matrices(self, weights: CellWeights) -> tuple[Array, Array]:
         """Return Wx [D, H] and Wh [H, H] of the forward."""
         return np.asarray(weights.Wx, np.float64), np.asarray(weights.Wh, np.float64)
 
-    def biases(self, weights: Weights) -> list[Array]:
+    def biases(self, weights: CellWeights) -> list[Array]:
         """Return the biases that are added to the products, [H] each."""
         return [b for b in (weights.b, weights.b_hh) if b is not None]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from parity_tests.cases.arrays import Array, Call, Weights
+from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.cases.tensors import Answer, is_parameter_gradient, suffixes
 from parity_tests.references.float64_cell import Cell, CellTrace, Gradients
 
@@ -100,7 +100,7 @@ class Loop(Cell):
         runs["dx"] = dx.transpose(1, 2, 0, 3)
         runs["dh_0"] = np.stack([found.dh_0 for found in gradients], axis=1)
         for suffix, cell, found in zip(
-            suffixes(case), call.cells, self.by_parameter_name(gradients), strict=True
+            suffixes(case), call.weights, self.by_parameter_name(gradients), strict=True
         ):
             if case.kind in ("time", "cell"):
                 runs |= {"dWx": found.dWx, "dWh": found.dWh, "db": found.db}
@@ -152,9 +152,9 @@ class Loop(Cell):
 
     # Pieces that a fault may replace: each does one part of the forward or the backward.
 
-    def cells(self, call: Call) -> Sequence[Weights]:
+    def cells(self, call: Call) -> Sequence[CellWeights]:
         """Return the weights of every cell."""
-        return call.cells
+        return call.weights
 
     def masks(self, call: Call) -> Sequence[Array]:
         """Return the mask of every dropout layer, [B, T, ...] each."""
@@ -190,7 +190,7 @@ class Loop(Cell):
             assert before is not None  # a call carries the state of the one before
             carried: Array = before.runs["h_n"].swapaxes(0, 1)
             return carried
-        return np.zeros((len(call.cells), 1, 1)) if call.h_0 is None else call.h_0[:, None]
+        return np.zeros((len(call.weights), 1, 1)) if call.h_0 is None else call.h_0[:, None]
 
     def flips(self, call: Call) -> Array:
         """Return which step of the sequence each step of the reverse direction reads, [T, B]."""

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from parity_tests.cases.arrays import Array, Call, Weights
+from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import SECOND_BIAS, Answer, suffixes
 
@@ -22,19 +22,19 @@ def torch_answers(case: Case, calls: Sequence[Call]) -> list[Answer]:
 
 
 def _answer(case: Case, call: Call, h_0: Array | None) -> Answer:
-    shape = len(call.cells), len(call.xs), case.H
+    shape = len(call.weights), len(call.xs), case.H
     xs = _tensor(call.xs).requires_grad_()
     start = torch.zeros(shape, dtype=torch.float64) if h_0 is None else _tensor(h_0)
     start.requires_grad_()
     if case.is_cell:
-        modules: list[Any] = [_cell(case, call.cells[0])]
+        modules: list[Any] = [_cell(case, call.weights[0])]
         h_n = modules[0](xs[:, 0], start[0])[None]
         hs = h_n[0, :, None]
     else:
         # With dropout the same masks are applied: a chain of single layers, the masks between them.
         depth = 1 if call.masks else case.layers
         size = depth * case.directions
-        modules = [_stack(case, call.cells[i : i + size], depth) for i in range(0, len(call.cells), size)]
+        modules = [_stack(case, call.weights[i : i + size], depth) for i in range(0, len(call.weights), size)]
         hs, finals = xs, []
         for layer, module in enumerate(modules):
             if layer:
@@ -52,14 +52,14 @@ def _answer(case: Case, call: Call, h_0: Array | None) -> Answer:
     }
 
 
-def _cell(case: Case, weights: Weights) -> torch.nn.RNNCell:
+def _cell(case: Case, weights: CellWeights) -> torch.nn.RNNCell:
     nonlinearity = "relu" if case.relu else "tanh"
     bias = case.bias != "nobias"
     cell = torch.nn.RNNCell(case.D, case.H, bias, nonlinearity, dtype=torch.float64)
     return _with_weights(cell, [weights])
 
 
-def _stack(case: Case, cells: Sequence[Weights], depth: int) -> torch.nn.RNN:
+def _stack(case: Case, cells: Sequence[CellWeights], depth: int) -> torch.nn.RNN:
     rnn = torch.nn.RNN(
         len(cells[0].Wx),
         case.H,
@@ -75,7 +75,7 @@ def _stack(case: Case, cells: Sequence[Weights], depth: int) -> torch.nn.RNN:
     return _with_weights(rnn.eval(), cells)
 
 
-def _with_weights(module: Any, cells: Sequence[Weights]) -> Any:
+def _with_weights(module: Any, cells: Sequence[CellWeights]) -> Any:
     values: list[Array] = []
     for cell in cells:
         values += [cell.Wx.T, cell.Wh.T]
@@ -104,7 +104,7 @@ def _gradients(case: Case, parameters: Sequence[torch.nn.Parameter]) -> Answer:
     if case.kind in ("time", "cell"):
         weight_ih, weight_hh, bias_ih, bias_hh = gradients
         return {"dWx": weight_ih.T, "dWh": weight_hh.T, "db": bias_ih, SECOND_BIAS: bias_hh}
-    kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: len(gradients) // case.cells]
+    kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: len(gradients) // case.num_cells]
     names = [f"d{kind}{suffix}" for suffix in suffixes(case) for kind in kinds]
     return dict(zip(names, gradients, strict=True))
 

@@ -238,13 +238,13 @@ class _Module(Performer):
 
     def make(self, call: Call) -> Any:
         layer = self.cls(self.case.D, self.case.H, **self.options())
-        weights = parameters(self.case, call.cells)
+        weights = parameters(self.case, call.weights)
         layer.load_state_dict({name: laid_out(value, self.case.layout) for name, value in weights.items()})
         self.names = tuple(weights)
         return layer
 
     def update(self, layer: Any, call: Call) -> None:
-        for name, value in parameters(self.case, call.cells).items():
+        for name, value in parameters(self.case, call.weights).items():
             getattr(layer, name)[...] = value
 
     def parameters(self, layer: Any) -> dict[str, Array]:

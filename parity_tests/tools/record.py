@@ -16,10 +16,10 @@ from parity_tests.cases.fields import (
     DROPOUTS,
     FORMS,
     GAINS,
-    GIVEN,
+    GRAD_OUTPUTS,
     LENGTHS,
     MOST_LAYERS,
-    PLANTS,
+    NONFINITE,
     UPSTREAMS,
 )
 from parity_tests.cases.memory_layouts import LAYOUTS
@@ -53,7 +53,9 @@ def recorded_cases() -> list[Case]:
     cases += [Case(**usual, calls=calls, dtype="f32", seed=3) for calls in CALLS[1:]]
     cases += [Case(**usual, calls="again", seed=seed) for seed in range(10, 13)]
     cases += [
-        Case(**usual, h0=True, plant=value, seed=4) for value in PLANTS[1:] if not value.endswith("pad")
+        Case(**usual, h0=True, nonfinite=value, seed=4)
+        for value in NONFINITE[1:]
+        if not value.endswith("pad")
     ]
     cases += [
         Case(kind="cell", B=3, T=1, D=2, H=5, h0=True, calls=calls, bias=bias, dtype=dtype, seed=5)
@@ -72,27 +74,45 @@ def recorded_cases() -> list[Case]:
 def _stacks(usual: dict[str, Any]) -> list[Case]:
     nn: dict[str, Any] = {"kind": "nn", **usual}
     cases = [
-        Case(**nn, layers=layers, bidirectional=bidirectional, relu=relu, given="both", h0=True, seed=6)
+        Case(
+            **nn, layers=layers, bidirectional=bidirectional, relu=relu, grad_outputs="both", h0=True, seed=6
+        )
         for layers in range(1, MOST_LAYERS + 1)
         for bidirectional in (False, True)
         for relu in (False, True)
     ]
     both: dict[str, Any] = {**nn, "layers": 2, "bidirectional": True}
     cases += [
-        Case(**both, lengths=lengths, form=form, given="both", seed=7)
+        Case(**both, lengths=lengths, form=form, grad_outputs="both", seed=7)
         for lengths in LENGTHS[1:]
         for form in FORMS
         if form != "unbatched"
     ]
-    cases += [Case(**both, given=value, batch_first=True, dtype="f32", seed=8) for value in GIVEN]
-    cases += [Case(**both, dropout=dropout, relu=True, given="both", seed=9) for dropout in DROPOUTS[1:]]
+    cases += [
+        Case(**both, grad_outputs=value, batch_first=True, dtype="f32", seed=8) for value in GRAD_OUTPUTS
+    ]
+    cases += [
+        Case(**both, dropout=dropout, relu=True, grad_outputs="both", seed=9) for dropout in DROPOUTS[1:]
+    ]
     cases += [
         Case(**both, dropout=0.5, eval=True, seed=10),
         Case(**both, bias="nobias", calls="again", seed=11),
-        Case(**both, relu=True, whole=True, given="both", dtype="f32", dropout=0.5, seed=12),
-        Case(**both, relu=True, whole=True, given="both", dtype="f32", lengths="unsorted", h0=True, seed=13),
-        Case(**{**both, "B": 1}, form="unbatched", given="both", h0=True, seed=14),
-        *(Case(**both, lengths="unsorted", given="both", plant=value, seed=15) for value in PLANTS[-2:]),
+        Case(**both, relu=True, integer=True, grad_outputs="both", dtype="f32", dropout=0.5, seed=12),
+        Case(
+            **both,
+            relu=True,
+            integer=True,
+            grad_outputs="both",
+            dtype="f32",
+            lengths="unsorted",
+            h0=True,
+            seed=13,
+        ),
+        Case(**{**both, "B": 1}, form="unbatched", grad_outputs="both", h0=True, seed=14),
+        *(
+            Case(**both, lengths="unsorted", grad_outputs="both", nonfinite=value, seed=15)
+            for value in NONFINITE[-2:]
+        ),
         Case(**nn, calls="again", layout="strided", seed=16),
     ]
     cell: dict[str, Any] = {"kind": "nncell", "B": 1, "T": 1, "D": 2, "H": 5}
@@ -105,7 +125,7 @@ def elements(case: Case) -> int:
     calls = max(case.chunks, 1 + (case.calls in ("again", "reset")))
     of_layers = case.layers + 2
     rows = case.B * case.T * (2 * D + of_layers * case.directions * H)
-    return rows + calls * case.cells * 2 * (max(D, case.directions * H) + H + 2) * H
+    return rows + calls * case.num_cells * 2 * (max(D, case.directions * H) + H + 2) * H
 
 
 def main() -> None:

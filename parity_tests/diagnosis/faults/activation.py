@@ -386,7 +386,7 @@ class LeakyUnit(FaultyLoop):
         rows, values = [], []
         for sample in prefer_float64(samples):
             call = sample.calls[0]
-            if sample.case.T == 1 and sample.case.cells == 1 and call.h_0 is not None and sample.got:
+            if sample.case.T == 1 and sample.case.num_cells == 1 and call.h_0 is not None and sample.got:
                 before, right = call.h_0[0].ravel(), sample.truths[0]["h_n"].ravel()
                 rows.append(np.stack([before, right], axis=1))
                 values.append(sample.got[0].get("h_n", sample.truths[0]["h_n"]).ravel())

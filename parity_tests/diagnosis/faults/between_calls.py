@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from parity_tests.cases.arrays import Array, Call, Weights
+from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.diagnosis.faults.faulty_loop import FaultyLoop, Variant, fault
 from parity_tests.diagnosis.samples import Sample
 from parity_tests.references.float64_cell import CellTrace, Gradients
@@ -40,7 +40,7 @@ class InitialStateIgnored(FaultyLoop):
         self.ignored_start = super().starts(call, before)
         if call.carries and self.carries:
             return self.ignored_start
-        zeros = np.zeros((len(call.cells), 1, len(call.xs), self.case.H))
+        zeros = np.zeros((len(call.weights), 1, len(call.xs), self.case.H))
         if self.goes_on and before is not None and call.h_0 is not None:
             kept = before.runs["h_n"].swapaxes(0, 1)
             return kept if kept.shape[2] == len(call.xs) else zeros
@@ -48,7 +48,7 @@ class InitialStateIgnored(FaultyLoop):
 
     def previous_states(self, trace: CellTrace) -> Array:
         states = super().previous_states(trace).copy()
-        if self.in_weights and self.case.cells == 1:
+        if self.in_weights and self.case.num_cells == 1:
             states[0] = self.ignored_start[0]
         return states
 
@@ -80,7 +80,7 @@ class InitialStateAgain(FaultyLoop):
 )
 class StateForgotten(FaultyLoop):
     def starts(self, call: Call, before: Spread | None) -> Array:
-        return np.zeros((len(call.cells), 1, 1, 1)) if call.carries else super().starts(call, before)
+        return np.zeros((len(call.weights), 1, 1, 1)) if call.carries else super().starts(call, before)
 
 
 @fault(
@@ -131,10 +131,10 @@ class FirstWeights(FaultyLoop):
 
     forward_old = True
     backward_old = True
-    first_weights: Sequence[Weights] | None = None
-    current_weights: Sequence[Weights]
+    first_weights: Sequence[CellWeights] | None = None
+    current_weights: Sequence[CellWeights]
 
-    def cells(self, call: Call) -> Sequence[Weights]:
+    def cells(self, call: Call) -> Sequence[CellWeights]:
         self.current_weights = super().cells(call)
         self.first_weights = self.first_weights or self.current_weights
         return self.first_weights if self.forward_old else self.current_weights
@@ -161,7 +161,7 @@ class FirstTrace(FaultyLoop):
     current_trace: CellTrace | None = None
 
     def backward_traces(self, traces: list[CellTrace]) -> list[CellTrace]:
-        if self.case.cells > 1:
+        if self.case.num_cells > 1:
             return traces
         old, new = self.first_trace, traces[0]
         self.first_trace, self.current_trace = old or new, None
@@ -207,10 +207,10 @@ class ParametersUpdated(FaultyLoop):
     """The backward updates the parameters by gradient descent."""
 
     rate: float = 0.1
-    updated_weights: list[Weights] | None = None
-    used_weights: Sequence[Weights]
+    updated_weights: list[CellWeights] | None = None
+    used_weights: Sequence[CellWeights]
 
-    def cells(self, call: Call) -> Sequence[Weights]:
+    def cells(self, call: Call) -> Sequence[CellWeights]:
         known = super().cells(call)
         self.used_weights = self.updated_weights if call.carries and self.updated_weights else known
         return self.used_weights

@@ -73,7 +73,7 @@ class CarryLeftOver(FaultyLoop):
 
     def backward(self, trace: CellTrace, dhs: Array, dh_n: Array | None) -> Gradients:
         found = super().backward(trace, dhs, dh_n)
-        if self.case.cells == 1:
+        if self.case.num_cells == 1:
             self.left_carry = found.dh_0
         return found
 
@@ -126,7 +126,7 @@ class CarryTimesConstant(ScaledCarry):
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         chosen = prefer_float64(samples)
         for sample in chosen:
-            if sample.case.T == 1 and sample.case.cells == 1 and sample.got and "dh_0" in sample.got[0]:
+            if sample.case.T == 1 and sample.case.num_cells == 1 and sample.got and "dh_0" in sample.got[0]:
                 right, got = sample.truths[0]["dh_0"].ravel(), sample.got[0]["dh_0"].ravel()
                 factor = round_constant(float(right @ got / (right @ right)), constant_tolerance(chosen))
                 if np.allclose(got, factor * right, rtol=1e-4) and factor not in (0, 1, 2, -1):

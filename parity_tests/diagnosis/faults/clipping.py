@@ -105,7 +105,7 @@ class ClippedUpstream(FaultyLoop):
         chosen = prefer_float64(samples)
         most = 0.0
         for sample in chosen:
-            if sample.case.cells == 1 and sample.got and not sample.case.relu:
+            if sample.case.num_cells == 1 and sample.got and not sample.case.relu:
                 dz = all_dz(sample)
                 if dz.size and sample.calls[0].dh_n is None and sample.case.lengths == "full":
                     # At the last step there is no carry.

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from parity_tests.cases.arrays import Array, Call, Weights
+from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.cases.tensors import Answer
 from parity_tests.diagnosis.faults.faulty_loop import STACKS, FaultyLoop, Variant, fault
 from parity_tests.diagnosis.faults.shared import KnowsItsCell
@@ -80,7 +80,7 @@ class NotReversed(FaultyLoop):
 class FlippedBatch(KnowsItsCell):
     """The reverse direction reverses the batch axis instead of time."""
 
-    def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> CellTrace:
+    def forward(self, weights: CellWeights, x: Array, h_0: Array, running: Array | None) -> CellTrace:
         if running is not None and self.case.bidirectional and self.cell_number % 2 == 0:
             running = running[:, ::-1]
         return super().forward(weights, x, h_0, running)

@@ -132,7 +132,7 @@ class FinalGradient(KnowsItsCell):
     how: str = "ignored"
 
     def final_gradient(self, call: Call, i: int) -> Array | None:
-        lost = self.how == "ignored" or i < self.case.cells - self.case.directions
+        lost = self.how == "ignored" or i < self.case.num_cells - self.case.directions
         return None if self.how in ("ignored", "last layer") and lost else super().final_gradient(call, i)
 
     def backward(self, trace: CellTrace, dhs: Array, dh_n: Array | None) -> Gradients:
@@ -175,14 +175,14 @@ class LayersFromTheTop(StateOrder):
         case = self.case
         return [
             (case.layers - 1 - i // case.directions) * case.directions + i % case.directions
-            for i in range(case.cells)
+            for i in range(case.num_cells)
         ]
 
 
 class ReverseStateFirst(StateOrder):
     def places(self) -> list[int]:
         case = self.case
-        return [i ^ 1 if case.bidirectional else i for i in range(case.cells)]
+        return [i ^ 1 if case.bidirectional else i for i in range(case.num_cells)]
 
 
 register(

@@ -64,7 +64,7 @@ def single_step_dz(sample: Sample, call: int = 0) -> Array:
 def all_dz(sample: Sample) -> Array:
     """Return dz [B, T, H] of the first call of a single cell, computed from dx; empty if D < H."""
     case, got = sample.case, sample.got[0]
-    if case.cells > 1 or case.D < case.H or "dx" not in got or not np.isfinite(got["dx"]).all():
+    if case.num_cells > 1 or case.D < case.H or "dx" not in got or not np.isfinite(got["dx"]).all():
         return np.zeros((0, 0, 0))
     if case.T == 1:
         return single_step_dz(sample)[:, None]

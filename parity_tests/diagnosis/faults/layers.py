@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from parity_tests.cases.arrays import Array, Call, Weights
+from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.diagnosis.faults.faulty_loop import STACKS, FaultyLoop, fault
 from parity_tests.diagnosis.faults.shared import KnowsItsCell
 from parity_tests.references.float64_cell import CellTrace
@@ -54,7 +54,7 @@ class OneRunningState(KnowsItsCell):
 
     ended_state: Array
 
-    def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> CellTrace:
+    def forward(self, weights: CellWeights, x: Array, h_0: Array, running: Array | None) -> CellTrace:
         trace = super().forward(weights, x, self.ended_state if self.cell_number >= 0 else h_0, running)
         self.ended_state = trace.h[-1]
         return trace

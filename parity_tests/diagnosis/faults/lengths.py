@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from parity_tests.cases.arrays import Array, Call, Weights
+from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.cases.tensors import Answer
 from parity_tests.diagnosis.faults.faulty_loop import STACKS, FaultyLoop, fault
 from parity_tests.diagnosis.faults.shared import KnowsItsCell
@@ -39,7 +39,7 @@ class WholeRowReversed(KnowsItsCell):
         B, T, _ = call.xs.shape
         return np.broadcast_to(np.arange(T)[::-1, None], (T, B))
 
-    def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> CellTrace:
+    def forward(self, weights: CellWeights, x: Array, h_0: Array, running: Array | None) -> CellTrace:
         reverse = self.case.bidirectional and self.cell_number % 2 == 0
         return super().forward(weights, x, h_0, None if reverse else running)
 

@@ -250,7 +250,7 @@ class UpperLayersLost(CellsLost):
 
 class LowerLayersLost(CellsLost):
     def loses(self, i: int, name: str) -> bool:
-        return i < self.case.cells - self.case.directions
+        return i < self.case.num_cells - self.case.directions
 
 
 register(

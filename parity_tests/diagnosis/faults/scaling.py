@@ -160,7 +160,7 @@ class WeightDecay(Changed):
                     if sample.case.kind in ("time", "cell"):
                         value = {"dWx": call.Wx, "dWh": call.Wh, "db": call.b}[wanted]
                     elif name.endswith(("ih", "hh", "ih_l0", "hh_l0")):
-                        cell = call.cells[0]
+                        cell = call.weights[0]
                         value = {"dWx": cell.Wx.T, "dWh": cell.Wh.T, "db": cell.b}[wanted]
                     else:
                         continue

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from parity_tests.cases.arrays import Array, Call, Weights
+from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.diagnosis.faults.faulty_loop import PARAMETERS, FaultyLoop, Variant
 from parity_tests.diagnosis.samples import Sample, wrong_roles
 from parity_tests.references.float64_cell import CellTrace, Gradients
@@ -71,7 +71,7 @@ class KnowsItsCell(FaultyLoop):
         self.cell_numbers = {}
         return super().call(call, before)
 
-    def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> CellTrace:
+    def forward(self, weights: CellWeights, x: Array, h_0: Array, running: Array | None) -> CellTrace:
         self.cell_number += 1
         return super().forward(weights, x, h_0, running)
 

@@ -222,7 +222,7 @@ class SlopePlusEpsilon(OtherSlope):
             case, call = sample.case, sample.calls[0]
             if (
                 case.T == 1
-                and case.cells == 1
+                and case.num_cells == 1
                 and not case.relu
                 and call.dhs is not None
                 and case.D >= case.H

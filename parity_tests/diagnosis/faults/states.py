@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from parity_tests.cases.arrays import Array, Call, Weights
+from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, FaultyLoop, Variant, fault
 from parity_tests.diagnosis.faults.infer import constant_tolerance, round_constant
 from parity_tests.diagnosis.samples import Sample, prefer_float64
@@ -123,7 +123,7 @@ class RowToRow(FaultyLoop):
     backward_knows = True
     start_before_fault: Array
 
-    def forward(self, weights: Weights, x: Array, h_0: Array, running: Array | None) -> CellTrace:
+    def forward(self, weights: CellWeights, x: Array, h_0: Array, running: Array | None) -> CellTrace:
         runs, B, H = self.noise.runs, x.shape[2], self.case.H
         self.start_before_fault = np.broadcast_to(h_0, (h_0.shape[0], B, H))
         start = np.broadcast_to(self.start_before_fault[:, :1], (runs, 1, H))
@@ -222,13 +222,13 @@ class StartConstant(FaultyLoop):
             case, call = sample.case, sample.calls[0]
             if (
                 call.h_0 is None
-                and case.cells == 1
+                and case.num_cells == 1
                 and not case.relu
                 and sample.got
                 and "hs" in sample.got[0]
             ):
                 x, got = np.asarray(call.xs[:, 0], np.float64), sample.got[0]["hs"][:, 0]
-                cell = call.cells[0]
+                cell = call.weights[0]
                 bias = sum(np.asarray(b, np.float64) for b in (cell.b, cell.b_hh) if b is not None)
                 with np.errstate(all="ignore"):
                     excess = np.arctanh(got) - x @ np.asarray(cell.Wx, np.float64) - bias

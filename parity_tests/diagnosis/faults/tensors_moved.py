@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from parity_tests.cases.arrays import Array, Call, Weights
+from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.cases.memory_layouts import laid_out
 from parity_tests.cases.tensors import Answer, canonical, native
 from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, FaultyLoop, Variant, fault, register
@@ -297,7 +297,7 @@ class MemoryOrder(FaultyLoop):
                 call = replace(call, **changes)
         return super().call(call, before)
 
-    def cells(self, call: Call) -> Sequence[Weights]:
+    def cells(self, call: Call) -> Sequence[CellWeights]:
         cells = super().cells(call)
         if "weights" not in self.tensors or self.case.kind not in ("time", "cell"):
             return cells

@@ -64,7 +64,7 @@ class Truncated(FaultyLoop):
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         for sample in samples:
             case = sample.case
-            if case.T < 12 or case.upstream != "last" or case.cells > 1 or not sample.got:
+            if case.T < 12 or case.upstream != "last" or case.num_cells > 1 or not sample.got:
                 continue
             # With a gradient at the last step only, dx shows how far it goes back.
             if "dx" not in sample.got[0]:

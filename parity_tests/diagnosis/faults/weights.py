@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from parity_tests.cases.arrays import Array, Call, Weights
+from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.diagnosis.faults.faulty_loop import (
     PARAMETERS,
     SEQUENCES,
@@ -29,7 +29,7 @@ from parity_tests.references.float64_cell import CellTrace, Gradients
 class BiasTwice(FaultyLoop):
     own_backward = False
 
-    def biases(self, weights: Weights) -> list[Array]:
+    def biases(self, weights: CellWeights) -> list[Array]:
         return 2 * super().biases(weights)
 
     def parameter_gradients(self, trace: CellTrace, dz: Array) -> tuple[Array, Array, Array]:
@@ -49,7 +49,7 @@ class BiasTwice(FaultyLoop):
 class NoBias(FaultyLoop):
     own_backward = False
 
-    def biases(self, weights: Weights) -> list[Array]:
+    def biases(self, weights: CellWeights) -> list[Array]:
         return []
 
     def parameter_gradients(self, trace: CellTrace, dz: Array) -> tuple[Array, Array, Array]:
@@ -67,7 +67,7 @@ class NoBias(FaultyLoop):
     ),
 )
 class MinusBias(NoBias):
-    def biases(self, weights: Weights) -> list[Array]:
+    def biases(self, weights: CellWeights) -> list[Array]:
         return [-b for b in FaultyLoop.biases(self, weights)]
 
     def parameter_gradients(self, trace: CellTrace, dz: Array) -> tuple[Array, Array, Array]:
@@ -114,7 +114,7 @@ class MatricesSwapped(FaultyLoop):
         """Return what the layer uses as Wx and Wh. Applied twice, it must return its arguments."""
         raise NotImplementedError
 
-    def cells(self, call: Call) -> Sequence[Weights]:
+    def cells(self, call: Call) -> Sequence[CellWeights]:
         result = []
         for cell in super().cells(call):
             Wx, Wh = self.swap_matrices(cell.Wx, cell.Wh)
@@ -204,7 +204,7 @@ class OneBiasTwice(FaultyLoop):
 
     which = 0
 
-    def biases(self, weights: Weights) -> list[Array]:
+    def biases(self, weights: CellWeights) -> list[Array]:
         both = super().biases(weights)
         return [both[self.which]] * 2 if len(both) == 2 else both
 
@@ -220,7 +220,7 @@ class OneBiasTwice(FaultyLoop):
     ),
 )
 class OneBiasLost(OneBiasTwice):
-    def biases(self, weights: Weights) -> list[Array]:
+    def biases(self, weights: CellWeights) -> list[Array]:
         both = FaultyLoop.biases(self, weights)
         return [both[self.which]] if len(both) == 2 else both
 
@@ -255,7 +255,7 @@ class SharedWeights(FaultyLoop):
         dirs = self.case.directions
         return i % dirs if self.over_layers else i // dirs * dirs
 
-    def cells(self, call: Call) -> Sequence[Weights]:
+    def cells(self, call: Call) -> Sequence[CellWeights]:
         cells = super().cells(call)
         result = []
         for i, cell in enumerate(cells):
@@ -290,7 +290,7 @@ class LoadedTransposed(FaultyLoop):
 
     loaded = False
 
-    def cells(self, call: Call) -> Sequence[Weights]:
+    def cells(self, call: Call) -> Sequence[CellWeights]:
         cells = super().cells(call)
         if self.loaded:
             return cells

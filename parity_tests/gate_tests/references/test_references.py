@@ -69,7 +69,7 @@ def test_torch_stacks_are_called_as_a_user_would() -> None:
     case = Case.parse("nn-B3T4D2H5L2-bi-relu-f64-h0-both-unsorted-s3")
     (call,) = calls_of(case)
     rnn = torch.nn.RNN(2, 5, 2, "relu", bidirectional=True, dtype=torch.float64)
-    state = parameters(case, call.cells)
+    state = parameters(case, call.weights)
     rnn.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
     x, h_0 = (torch.tensor(a, requires_grad=True) for a in (call.xs.swapaxes(0, 1), call.h_0))
     packed = pack_padded_sequence(x, torch.tensor(call.lengths), enforce_sorted=False)
