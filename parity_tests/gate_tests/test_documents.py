@@ -1,4 +1,4 @@
-"""The documents and workflows under ``.github`` are true: their YAML is read, their commands exist or are run."""
+"""The commands that the documents, workflows and hooks show exist or are run, and their YAML is read."""
 
 import importlib.util
 import os
@@ -15,17 +15,35 @@ from typing import Any
 import pytest
 
 import rnn_np
+from parity_tests.gate_tests.documents import (
+    DOCUMENTS,
+    GATE,
+    GITHUB,
+    IN_CHECKOUT,
+    LAYERS,
+    README,
+    ROOT,
+    blocks,
+    name_of,
+    prepared,
+    shell_commands,
+)
 
 yaml = pytest.importorskip("yaml", reason="the extra dev reads YAML")
 
-ROOT = Path(__file__).parents[2]
-GITHUB = ROOT / ".github"
-pytestmark = pytest.mark.skipif(not GITHUB.exists(), reason="only a checkout has the documents")
+pytestmark = pytest.mark.skipif(not IN_CHECKOUT, reason="only a checkout has the documents")
 
 TOOLS = Path(sys.executable).parent
 """In the documents: ``.venv/bin``."""
 
 NOT_RUN = {
+    "python3 -m venv .venv && .venv/bin/pip install -q -e '.[parity]' && .venv/bin/rnn-parity": "downloads; all "
+    "tests run the gate",
+    "python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]' && .venv/bin/pytest": "it runs these tests",
+    "rnn-parity my_rnn.py:RNN": "the same as the next one without a file",
+    "rnn-parity my_rnn.py:RNN --json report.json": "test_readme.py runs it and reads what it prints",
+    "python -m pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu": "downloads",
+    "python -m pip install './parity-gate[parity]'": "downloads",
     "bash .ci/run": "it runs these tests",
     "python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]'": "downloads",
     "python -m pip install -e '.[recorded]' 'numpy${{ matrix.numpy }}'": "downloads",
@@ -42,15 +60,13 @@ NOT_RUN = {
     "rnn-parity --reference torch --cases 10000 --seed fresh --json report.json": "takes a minute on 2 cores",
     ".venv/bin/python -m parity_tests.tools.record": "writes the recorded answers anew",
     ".venv/bin/python -m build": "downloads; .ci/run builds the wheel",
+    ".venv/bin/mypy": "takes 11 s; .ci/run runs it",
     ".venv/bin/ruff format --force-exclude": "changes files; .ci/run runs it with --check",
 }
 """Commands that are not run here, each with the reason."""
-
-
-def shell_commands(path: Path) -> list[str]:
-    blocks = re.findall(r"^```sh\n(.*?)^```", path.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    lines = "".join(blocks).replace("\\\n", " ").splitlines()
-    return [re.sub(r"\s+# .*", "", line) for line in lines if line.strip()]
+FOR_USERS = (README, LAYERS, GATE)
+"""Their commands run outside the checkout."""
+WORKFLOW = {"name", "permissions", "jobs"}
 
 
 def values(node: Any, key: str) -> Iterator[str]:
@@ -62,30 +78,62 @@ def values(node: Any, key: str) -> Iterator[str]:
             yield from values(value, key)
 
 
-def documents() -> list[Path]:
+def yaml_files() -> list[Path]:
     return sorted([*GITHUB.rglob("*.yml"), *GITHUB.rglob("*.cff"), *ROOT.glob(".pre-commit-config.yaml")])
 
 
+def commands_of(document: Any, key: str) -> list[str]:
+    """The commands in the values of a key of a YAML document."""
+    return [line for block in values(document, key) for line in block.splitlines()]
+
+
 @cache
-def commands() -> list[str]:
-    """Every command that the documents show, and that the workflows and hooks run."""
-    found = [command for path in sorted(GITHUB.rglob("*.md")) for command in shell_commands(path)]
-    for path in documents():
-        document = yaml.safe_load(path.read_text("utf-8"))
+def commands() -> dict[str, Path]:
+    """Every command that the documents show, and that the workflows and hooks run, with its file."""
+    found: dict[str, Path] = {}
+    for path in yaml_files():
         key = "run" if path.parent.name == "workflows" else "entry"
-        found += [line for block in values(document, key) for line in block.splitlines()]
-    return sorted(set(found))
+        found |= dict.fromkeys(commands_of(yaml.safe_load(path.read_text("utf-8")), key), path)
+    for path in DOCUMENTS:
+        for code in blocks(path, "sh"):
+            found |= dict.fromkeys(shell_commands(code), path)
+        for code in blocks(path, "yaml"):
+            found |= dict.fromkeys(commands_of(yaml.safe_load(code), "run"), path)
+    return dict(sorted(found.items()))
 
 
 def test_every_yaml_document_is_read() -> None:
-    for path in documents():
+    for path in yaml_files():
         document = yaml.safe_load(path.read_text("utf-8"))
         expected = {
-            "workflows": {"name", "permissions", "jobs"},
+            "workflows": WORKFLOW,
             "ISSUE_TEMPLATE": {"name", "description", "body"},
             ".github": {"cff-version", "title", "authors", "version"},
         }
         assert expected.get(path.parent.name, {"repos"}) <= document.keys(), path
+
+
+def test_the_workflow_of_the_readme_is_a_workflow() -> None:
+    (code,) = blocks(README, "yaml")
+    workflow = yaml.safe_load(code)
+    # YAML 1.1 reads the key ``on`` as true.
+    assert workflow.keys() == WORKFLOW | {True}
+    (job,) = workflow["jobs"].values()
+    assert job.keys() == {"runs-on", "timeout-minutes", "steps"}
+    actions = {step["uses"] for step in job["steps"] if "uses" in step}
+    own = {
+        step
+        for path in GITHUB.glob("workflows/*.yml")
+        for step in values(yaml.safe_load(path.read_text()), "uses")
+    }
+    assert actions <= own
+    assert sum("run" in step for step in job["steps"]) == 3
+
+
+def test_no_other_language_is_in_a_block() -> None:
+    for path in DOCUMENTS:
+        languages = re.findall(r"^```(\w*)\n.*?^```$", path.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+        assert {*languages} <= {"python", "sh", "yaml", "text"}, name_of(path)
 
 
 def test_the_commands_that_are_not_run_are_still_shown() -> None:
@@ -93,14 +141,20 @@ def test_the_commands_that_are_not_run_are_still_shown() -> None:
 
 
 @pytest.mark.parametrize("command", [command for command in commands() if command not in NOT_RUN])
-def test_a_command_works(command: str) -> None:
+def test_a_command_works(command: str, tmp_path: Path) -> None:
     here = command.replace(".venv/bin", str(TOOLS))
     search = os.pathsep.join([str(TOOLS), os.environ["PATH"]])
     program = shlex.split(here)[0]
     if shutil.which(program, path=search) is None:
         pytest.skip(f"{program} is not installed")
+    path = commands()[command]
+    folder = prepared(tmp_path) if path in FOR_USERS else ROOT
     done = subprocess.run(
-        ["bash", "-euc", here], cwd=ROOT, env={**os.environ, "PATH": search}, capture_output=True, text=True
+        ["bash", "-euc", here],
+        cwd=folder,
+        env={**os.environ, "PATH": search, "PYTEST_XDIST_AUTO_NUM_WORKERS": "0"},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

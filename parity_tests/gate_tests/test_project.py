@@ -17,8 +17,6 @@ MOST_ENTRIES = 20
 UNLIMITED = ("parity_tests/diagnosis/faults", "parity_tests/gate_tests", "parity_tests/layer_tests")
 """The catalogue of faults, and the tests, grow by a file or a class for each thing they know."""
 MOST_LINES_OF_README = 200
-TOO_LONG = {"README.md", "parity_tests/references/float64_loop.py"}
-"""Each leaves this list when it is split."""
 
 
 def limited(path: Path) -> bool:
@@ -38,16 +36,11 @@ def test_a_file_has_at_most_400_lines() -> None:
     long = {
         path.relative_to(ROOT).as_posix() for path in sources() if limited(path) and lines(path) > MOST_LINES
     }
-    assert long <= TOO_LONG
+    assert long == set()
 
 
 def test_the_readme_has_at_most_200_lines() -> None:
-    assert lines(ROOT / "README.md") <= MOST_LINES_OF_README or "README.md" in TOO_LONG
-
-
-def test_what_is_listed_as_too_long_still_is() -> None:
-    for name in TOO_LONG:
-        assert lines(ROOT / name) > (MOST_LINES_OF_README if name == "README.md" else MOST_LINES)
+    assert lines(ROOT / "README.md") <= MOST_LINES_OF_README
 
 
 def test_a_folder_has_at_most_20_entries() -> None:
