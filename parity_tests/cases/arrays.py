@@ -203,7 +203,7 @@ class _Maker:
             B = case.B if same % 2 or case.B == 1 else 1 + B
             T = case.T if case.is_cell or same == 3 else min(1 + T, case.T) if case.integer else 1 + T
             other = "full"
-            if case.kind == "nn" and case.form != "unbatched":
+            if case.layer == "nn.RNN" and case.form != "unbatched":
                 other = ("full", "unsorted")[self.integers(1, most=1)[0]]
             first, second = self.call(weights, B, T, other), self.call(self.weights(), case.B, case.T)
             # After reset_state the second call starts from zeros, whatever the first was given.

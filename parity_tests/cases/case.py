@@ -31,7 +31,7 @@ class Case:
     T: int
     D: int
     H: int
-    kind: str = "time"
+    layer: str = "TimeRNN"
     layers: int = 1
     bidirectional: bool = False
     relu: bool = False
@@ -53,11 +53,11 @@ class Case:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        FIELD["kind"].check(self.kind, self.kind)
-        for row, allowed in _ALLOWED[self.kind]:
+        FIELD["layer"].check(self.layer, self.layer)
+        for row, allowed in _ALLOWED[self.layer]:
             value = getattr(self, row.name)
             if value not in allowed:
-                row.check(value, self.kind)
+                row.check(value, self.layer)
         widest = max(self.D, self.H * self.directions)
         largest = max(self.B * self.T * widest, self.H * widest)
         if largest > MAX_ELEMENTS:
@@ -127,12 +127,12 @@ class Case:
     @property
     def is_cell(self) -> bool:
         """Whether one time step is judged."""
-        return LAYERS[self.kind].is_cell
+        return LAYERS[self.layer].is_cell
 
     @property
     def has_torch_interface(self) -> bool:
         """Whether the layer has the options, parameters and shapes of ``torch.nn``."""
-        return LAYERS[self.kind].has_torch_interface
+        return LAYERS[self.layer].has_torch_interface
 
     @property
     def directions(self) -> int:
@@ -169,12 +169,12 @@ class Case:
     def __str__(self) -> str:
         sizes, parts = "", []
         for row in FIELDS[1:]:
-            text = row.written(getattr(self, row.name), self.kind)
+            text = row.written(getattr(self, row.name), self.layer)
             if row.size:
                 sizes += text
             elif text:
                 parts.append(text)
-        return "-".join([*filter(None, [LAYERS[self.kind].token]), sizes, *parts])
+        return "-".join([*filter(None, [LAYERS[self.layer].token]), sizes, *parts])
 
     @classmethod
     def parse(cls, token: str) -> Self:
@@ -185,10 +185,10 @@ class Case:
         """
         first, _, rest = token.partition("-")
         kinds = {layer.token: kind for kind, layer in LAYERS.items() if layer.token}
-        kind, text = (kinds[first], rest) if first in kinds else (FIELD["kind"].default, token)
+        kind, text = (kinds[first], rest) if first in kinds else (FIELD["layer"].default, token)
         # What the layer leaves no choice of is not in the token.
         values = {row.name: row.allowed(kind)[0] for row in FIELDS if kind not in row.kinds}
-        values["kind"] = kind
+        values["layer"] = kind
         sizes, *parts = text.split("-")
         values |= _parse_sizes(sizes, kind, token)
         for part in parts:

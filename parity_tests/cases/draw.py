@@ -32,7 +32,7 @@ MAX_RELU_GAIN = 1.5
 """States of relu grow without bound; where they leave the range of float32 nothing is judged."""
 MAX_INTEGER = 6
 """Of every size of a case of whole numbers: larger ones would round."""
-SHARES = {"time": 7, "cell": 1, "nn": 7, "nncell": 1}
+SHARES = {"TimeRNN": 7, "RNN": 1, "nn.RNN": 7, "nn.RNNCell": 1}
 """How often each kind is drawn."""
 
 
@@ -103,7 +103,7 @@ def _repaired(kind: str, options: dict[str, Any]) -> Case:
         options["dropout"] = 0.0
     if options["dropout"] == 0:
         options["eval"] = False
-    return Case(kind=kind, B=1, T=FIELD["T"].fitted(3, kind), D=2, H=2, **options)
+    return Case(layer=kind, B=1, T=FIELD["T"].fitted(3, kind), D=2, H=2, **options)
 
 
 def _with_nonfinite(case: Case, nonfinite: str) -> Case:
@@ -133,7 +133,7 @@ def _drawn_sizes(draw: DrawFn, case: Case, square: bool, as_long: bool) -> dict[
     if case.nonfinite != "none" and not case.nonfinite.endswith("pad"):
         D, H = max(D, 2), max(H, 2)
     area = max(1, MAX_AREA // (case.num_cells * max(D, H)))
-    T = FIELD["T"].fitted(max(draw(_log_uniform(min(steps, area))), case.chunks), case.kind)
+    T = FIELD["T"].fitted(max(draw(_log_uniform(min(steps, area))), case.chunks), case.layer)
     rows = min(rows, area // T)
     B = draw(_log_uniform(rows))
     return {"B": T if as_long and rows >= T else B, "T": T, "D": D, "H": H}

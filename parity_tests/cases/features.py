@@ -14,7 +14,7 @@ def _plain(*places: str) -> Callable[[Case], dict[str, Any]]:
 
 
 def _without_initial_state(case: Case) -> dict[str, Any]:
-    if case.kind == "cell":
+    if case.layer == "RNN":
         return {}
     calls = case.calls if case.calls == "again" else "once"
     return {"h0": False, "calls": calls, **_plain("h0")(case)}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from parity_tests.cases.layers import CLASSES, KINDS, LAYERS
+from parity_tests.cases.layers import KINDS, LAYERS
 from parity_tests.cases.memory_layouts import LAYOUTS
 
 GAINS = (1.0, 0.5, 0.7, 1.5, 2.0, 3.0, 4.0, 0.3, 0.1, 0.03, 0.01, 0.001)
@@ -31,7 +31,7 @@ NONFINITE = (
 _SEQUENCES = tuple(kind for kind in KINDS if not LAYERS[kind].is_cell)
 _TORCH = tuple(kind for kind in KINDS if LAYERS[kind].has_torch_interface)
 _LISTS = tuple(kind for kind in KINDS if not LAYERS[kind].has_torch_interface)
-_NN, _TIME = ("nn",), ("time",)
+_NN, _TIME = ("nn.RNN",), ("TimeRNN",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +91,7 @@ class Field:
         allowed = self.allowed(kind)
         if allowed and value not in allowed:
             usual = repr(allowed[0]) if len(allowed) == 1 else f"one of {allowed}"
-            raise ValueError(
-                f"{self.name}: expected {usual} for {CLASSES[kind]}, got {value!r}: {self.reason}"
-            )
+            raise ValueError(f"{self.name}: expected {usual} for {kind}, got {value!r}: {self.reason}")
         if allowed:
             return
         if value < self.least:
@@ -131,10 +129,10 @@ class Field:
 
 FIELDS = (
     Field(
-        name="kind",
+        name="layer",
         values=KINDS,
         help="the layer: "
-        + ", ".join(f"`{layer.class_name}` (`{layer.token}-`)" for layer in LAYERS.values() if layer.token),
+        + ", ".join(f"`{name}` (`{layer.token}-`)" for name, layer in LAYERS.items() if layer.token),
     ),
     Field(name="B", prefix="B", size=True, always=True, least=1, help="batch size"),
     Field(
@@ -177,7 +175,7 @@ FIELDS = (
         name="h0",
         values=(False, True),
         flag="h0",
-        kinds=tuple(kind for kind in KINDS if kind != "cell"),
+        kinds=tuple(kind for kind in KINDS if kind != "RNN"),
         elsewhere=True,
         why="a cell always has an initial state",
         help="an initial state is given",
@@ -269,7 +267,7 @@ EXAMPLES = ("B4T12D8H16-f32-g2-h0-last-again-s17", "nn-B4T12D8H16L2-bi-relu-bf-f
 
 def token_parts(row: Field) -> list[str]:
     """What a token may have of a field; ``N`` for any whole number."""
-    if row.name == "kind":
+    if row.name == "layer":
         return [f"{LAYERS[kind].token}-" for kind in KINDS[1:]]
     if row.flag:
         return [row.flag]
@@ -309,9 +307,7 @@ def token_table() -> str:
 
 
 def _default(row: Field) -> str:
-    return (
-        CLASSES[row.default] if row.name == "kind" else f"{row.default:g}" if row.prefix else f"{row.default}"
-    )
+    return f"{row.default:g}" if row.prefix else f"{row.default}"
 
 
 def _limits(row: Field) -> str:
@@ -326,4 +322,4 @@ def _limits(row: Field) -> str:
 
 
 def _classes(kinds: tuple[str, ...]) -> str:
-    return " and ".join(CLASSES[kind] for kind in kinds)
+    return " and ".join(kinds)

@@ -106,7 +106,7 @@ def is_parameter_gradient(name: str) -> bool:
 
 def suffixes(case: Case) -> Iterator[str]:
     """What torch appends to the names of each cell's parameters."""
-    if case.kind == "nncell":
+    if case.layer == "nn.RNNCell":
         yield ""
         return
     for layer in range(case.layers):
@@ -140,9 +140,9 @@ def native_axes(case: Case, name: str) -> tuple[str, ...]:
     left_out = set()
     if case.is_cell:
         left_out.add("T")
-    elif "T" in axes and not (case.kind == "time" or case.batch_first or case.form == "packed"):
+    elif "T" in axes and not (case.layer == "TimeRNN" or case.batch_first or case.form == "packed"):
         axes = ("T", "B", *axes[2:])
-    if case.kind != "nn":
+    if case.layer != "nn.RNN":
         left_out.add(STACK)
     if case.form == "unbatched":
         left_out.add("B")

@@ -20,10 +20,12 @@ from parity_tests.report import Finding
 from parity_tests.subjects.user_frames import told
 
 TEMPLATES = {
-    "time": Case(B=3, T=4, D=2, H=5, h0=True),
-    "cell": Case(kind="cell", B=3, T=1, D=2, H=5, h0=True),
-    "nn": Case(kind="nn", B=3, T=4, D=2, H=5, h0=True, layers=2, bidirectional=True, grad_outputs="both"),
-    "nncell": Case(kind="nncell", B=3, T=1, D=2, H=5, h0=True),
+    "TimeRNN": Case(B=3, T=4, D=2, H=5, h0=True),
+    "RNN": Case(layer="RNN", B=3, T=1, D=2, H=5, h0=True),
+    "nn.RNN": Case(
+        layer="nn.RNN", B=3, T=4, D=2, H=5, h0=True, layers=2, bidirectional=True, grad_outputs="both"
+    ),
+    "nn.RNNCell": Case(layer="nn.RNNCell", B=3, T=1, D=2, H=5, h0=True),
 }
 """The case in which a kind of layer is checked, once in each precision."""
 

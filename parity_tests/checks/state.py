@@ -11,7 +11,7 @@ from parity_tests.report import Severity
 
 @contract_check(
     "state copied",
-    kinds=("time",),
+    kinds=("TimeRNN",),
     needs="initial-state",
     fault="set_state keeps the caller's array",
     advice="look for `self.h = h`; write `self.h = h.copy()`",
@@ -30,7 +30,7 @@ def state_copied(trial: Trial) -> None:
 
 @contract_check(
     "state kept",
-    kinds=("time",),
+    kinds=("TimeRNN",),
     needs="state",
     fault="state not carried from call to call",
     advice="look for where a stateful forward starts from, and what it leaves in `self.h`",
@@ -50,7 +50,7 @@ def state_kept(trial: Trial) -> None:
 
 @contract_check(
     "state reset",
-    kinds=("time",),
+    kinds=("TimeRNN",),
     needs="state",
     fault="reset_state without effect",
     advice="look for a state kept under another name than `self.h`",
@@ -76,7 +76,7 @@ def state_reset(trial: Trial) -> None:
 
 @contract_check(
     "checkpoints copied",
-    kinds=("nn", "nncell"),
+    kinds=("nn.RNN", "nn.RNNCell"),
     fault="state dict shares memory",
     advice="look for `state_dict` or `load_state_dict` without a copy",
 )
@@ -101,7 +101,7 @@ def checkpoints_copied(trial: Trial) -> None:
 
 @contract_check(
     "bad lengths",
-    kinds=("nn",),
+    kinds=("nn.RNN",),
     needs="lengths",
     severity=Severity.ADVISORY,
     fault="rows of length 0 accepted",

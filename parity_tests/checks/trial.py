@@ -8,7 +8,7 @@ import numpy as np
 
 from parity_tests.cases.arrays import Array, Call, calls_of
 from parity_tests.cases.case import Case
-from parity_tests.cases.layers import CLASSES, KINDS
+from parity_tests.cases.layers import KINDS
 from parity_tests.cases.tensors import Answer
 from parity_tests.check_facts import Check
 from parity_tests.report import Severity
@@ -51,7 +51,7 @@ class Trial:
 
     def made(self, call: Call) -> tuple[Performer, Any]:
         """A new layer with a call's weights, and its driver."""
-        performer = PERFORMERS[self.case.kind](self.case, self.layers)
+        performer = PERFORMERS[self.case.layer](self.case, self.layers)
         return performer, performer.make(call)
 
     def run(self, performer: Performer, layer: Any, call: Call) -> Answer:
@@ -149,4 +149,4 @@ def contract_form_of(facts: Check) -> Registers:
 
 
 def _applies_to(kinds: tuple[str, ...]) -> str:
-    return "all layers" if kinds == KINDS else ", ".join(f"`{CLASSES[kind]}`" for kind in kinds)
+    return "all layers" if kinds == KINDS else ", ".join(f"`{kind}`" for kind in kinds)

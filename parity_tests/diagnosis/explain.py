@@ -31,7 +31,7 @@ def explained(
         own = [
             finding
             for finding in findings
-            if finding.severity == Severity.FAULT and not finding.fault and finding.case.kind == kind
+            if finding.severity == Severity.FAULT and not finding.fault and finding.case.layer == kind
         ]
         if not own:
             continue

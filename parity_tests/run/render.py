@@ -7,7 +7,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from parity_tests.cases.layers import CLASSES
 from parity_tests.cases.tensors import TENSORS
 from parity_tests.checks.registry import CONTRACT_CHECKS
 from parity_tests.report import Finding, Report, Severity
@@ -166,9 +165,7 @@ def fault_table(faults: Iterable[Mapping[str, Any]]) -> str:
     for row in rows:
         named = "yes" if row["named"] == row["fault"] else row["named"] or "no"
         after = f"{row['caught']} cases" if row["caught"] else "NOT CAUGHT"
-        table.add_row(
-            row["fault"], CLASSES.get(row["kind"], ""), after, named, row["case"], f"{row['seconds']:.1f}"
-        )
+        table.add_row(row["fault"], row["kind"], after, named, row["case"], f"{row['seconds']:.1f}")
     caught = sum(bool(row["caught"]) for row in rows)
     right = sum(row["named"] == row["fault"] for row in rows)
     return f"{_printed(table)}\n{caught} of {len(rows)} faults caught, {right} named by this name alone\n"

@@ -9,7 +9,7 @@ import numpy as np
 
 from parity_tests.cases.arrays import Array, Call, calls_of
 from parity_tests.cases.case import Case
-from parity_tests.cases.layers import CLASSES, KINDS
+from parity_tests.cases.layers import KINDS
 from parity_tests.cases.memory_layouts import laid_out
 from parity_tests.cases.tensors import Answer, native, parameters
 from parity_tests.check_facts import (
@@ -54,7 +54,7 @@ class Question:
 
 def class_of(kind: str, layers: Any) -> Any:
     """The class of a kind in ``layers``, or None."""
-    for name in CLASSES[kind].split("."):
+    for name in kind.split("."):
         layers = getattr(layers, name, None)
     return layers
 
@@ -65,7 +65,7 @@ class Performer:
     def __init__(self, case: Case, layers: Any) -> None:
         self.case = case
         self.layers = layers
-        self.cls = class_of(case.kind, layers)
+        self.cls = class_of(case.layer, layers)
         self.results = CaseResults()
         self.returned = ReturnedArrays()
 
@@ -338,17 +338,17 @@ class _NNCell(_Module):
 
 PERFORMERS: dict[str, type[Performer]] = {
     "adapter": _Adapter,
-    "time": _TimeRNN,
-    "cell": _RNN,
-    "nn": _NN,
-    "nncell": _NNCell,
+    "TimeRNN": _TimeRNN,
+    "RNN": _RNN,
+    "nn.RNN": _NN,
+    "nn.RNNCell": _NNCell,
 }
 
 
 def kinds_of(subject: Any) -> tuple[str, ...]:
     """The kinds of layers that ``subject`` has."""
     if hasattr(subject, "answer"):
-        return ("time",)
+        return ("TimeRNN",)
     return tuple(kind for kind in KINDS if class_of(kind, subject) is not None)
 
 
@@ -358,7 +358,7 @@ def run_case(subject: Any, case: Case) -> CaseResults:
     What the layer raises is a finding, and ends the case.
     """
     calls = calls_of(case)
-    performer = PERFORMERS["adapter" if hasattr(subject, "answer") else case.kind](case, subject)
+    performer = PERFORMERS["adapter" if hasattr(subject, "answer") else case.layer](case, subject)
     try:
         with warnings.catch_warnings():
             # A right layer may warn, of an overflow in an exponential, say; values are judged here.
