@@ -70,7 +70,7 @@ class Field:
 
     @property
     def default(self) -> Any:
-        """What it is where nothing is said: the first value; of whole numbers 0."""
+        """What it is where nothing is error_line: the first value; of whole numbers 0."""
         return self.values[0] if self.values else 0
 
     def allowed(self, kind: str) -> tuple[Any, ...]:

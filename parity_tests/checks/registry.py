@@ -17,7 +17,7 @@ from parity_tests.check_facts import CASE_CHECKS, Check
 from parity_tests.checks import contract, state
 from parity_tests.checks.trial import ContractBroken, ContractCheck, Trial
 from parity_tests.report import Finding
-from parity_tests.subjects.user_frames import told
+from parity_tests.subjects.user_frames import format_error
 
 TEMPLATES = {
     "TimeRNN": Case(B=3, T=4, D=2, H=5, h0=True),
@@ -91,13 +91,13 @@ def run_contract_check(
             try:
                 trial.alone(trial.first)
             except (Exception, SystemExit) as error:
-                return findings, f"{name}: an ordinary call raises {told(error)}"
+                return findings, f"{name}: an ordinary call raises {format_error(error)}"
             try:
                 check.run(trial)
             except ContractBroken as broken:
                 findings.append(check.facts.finding(broken.tensor, case, str(broken)))
             except (Exception, SystemExit) as error:
-                message = f"raises {told(error)}"
+                message = f"raises {format_error(error)}"
                 findings.append(Finding(name, "", case, message, check.facts.severity))
     return findings, ""
 

@@ -15,8 +15,6 @@ from parity_tests.references.rounding import RoundingNoise, unit_roundoff
 from parity_tests.references.tolerance import Allowance, allowance
 from parity_tests.subjects.results import Mismatch
 
-Ask = RunCase
-
 
 @dataclass(slots=True)
 class Sample:
@@ -76,10 +74,10 @@ def _right(case: Case) -> tuple[tuple[Call, ...], list[Answer], list[dict[str, A
     return calls, *measured(case, calls, Loop(case, RoundingNoise(case)))
 
 
-def sample_subject(case: Case, ask: Ask) -> Sample:
+def sample_subject(case: Case, run_case: RunCase) -> Sample:
     """Run the subject in a case and compare its answers with the right ones."""
     sample = Sample(case, *_right(case))
-    results = ask(case)
+    results = run_case(case)
     sample.raised = next((f.message for f in results.findings if f.check == "raises"), "")
     for result in results.calls:
         sample.mismatches += result.mismatches.values()

@@ -103,8 +103,8 @@ def test_a_case_and_the_contract_say_the_same_of_a_side_effect(check: Check) -> 
     findings, _ = run_contract_check(subject, kind, check.name, ())
     in_a_case = run_case(subject, Case(B=3, T=4, D=2, H=5, h0=True, calls="chunks2")).findings
     assert {finding.check for finding in in_a_case} == {check.name}
-    said = {(f.tensor, f.message, f.severity, f.fault) for f in in_a_case}
-    assert {(f.tensor, f.message, f.severity, f.fault) for f in findings} <= said
+    seen = {(f.tensor, f.message, f.severity, f.fault) for f in in_a_case}
+    assert {(f.tensor, f.message, f.severity, f.fault) for f in findings} <= seen
     assert all(f.fault == check.fault and f.message.endswith(f"; {check.advice}") for f in in_a_case)
 
 

@@ -13,10 +13,10 @@ from parity_tests.cases.arrays import Array, calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.features import restricted
 from parity_tests.cases.tensors import Answer
+from parity_tests.checks.values import RunCase
 from parity_tests.diagnosis.diagnose import Diagnosis, diagnose
 from parity_tests.diagnosis.faults.catalogue import CATALOGUE, ORDER
 from parity_tests.diagnosis.faults.faulty_loop import Fault, FaultyLoop, PiecesClash, Variant
-from parity_tests.diagnosis.samples import Ask
 from parity_tests.diagnosis.symptoms import SYMPTOMS
 from parity_tests.gate_tests.people import CELLS, LAYERS, MODULES, RIGHT_LAYERS, RIGHT_MODULES
 from parity_tests.references.float64_cell import CellTrace
@@ -315,14 +315,14 @@ def test_what_a_target_lacks_costs_no_name() -> None:
         tag, cls = next((tag, cls) for tag, _, cls in LAYERS if cls.__name__ == name)
         subject = layers("TimeRNN", cls)
 
-        def ask(case: Case, subject: Any = subject) -> CaseResults:
+        def run_case(case: Case, subject: Any = subject) -> CaseResults:
             results = run_case(subject, case)
             for tensors in (call.tensors for call in results.calls):
                 del tensors["dx"], tensors["dh_0"]
             return results
 
         finding = Finding("values", "dWh", Case.parse("B1T2D1H1-f64-last-s0"), "off")
-        found = diagnose("TimeRNN", ask, [finding], lambda case: restricted(case, lacking))
+        found = diagnose("TimeRNN", run_case, [finding], lambda case: restricted(case, lacking))
         (explained,) = (diagnosis for diagnosis in found if ("values", "dWh") in diagnosis.explains)
         assert explained.fault in NAMES[tag], name
 
@@ -353,19 +353,19 @@ def test_what_a_diagnosis_explains_and_says() -> None:
     assert found.clue is None
 
 
-def asking(loop: Variant) -> Ask:
+def asking(loop: Variant) -> RunCase:
     return answering(loop)
 
 
-def altered(change: Callable[[Case, int, Answer], Answer]) -> Ask:
+def altered(change: Callable[[Case, int, Answer], Answer]) -> RunCase:
     """A subject that is right but for a change of each call's tensors."""
 
-    def ask(case: Case) -> CaseResults:
+    def run_case(case: Case) -> CaseResults:
         spreads = FaultyLoop(case, NoNoise(case)).spreads(calls_of(case))
         right = [{name: runs[0].copy() for name, runs in spread.runs.items()} for spread in spreads]
         return results_of(case, [change(case, n, tensors) for n, tensors in enumerate(right)])
 
-    return ask
+    return run_case
 
 
 def hint(change: Callable[[Case, int, Answer], Answer]) -> str:
