@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import TENSORS, family
+from parity_tests.check_facts import NON_FINITE_VALUES, VALUES
 from parity_tests.checks.values import RunCase
 from parity_tests.diagnosis.hints import hints, randomness_symptom
 from parity_tests.diagnosis.matching import (
@@ -21,7 +22,7 @@ from parity_tests.diagnosis.samples import Sample, sample_subject
 from parity_tests.diagnosis.symptoms import SINGLE, observed_symptoms
 from parity_tests.report import Finding
 
-OF_NUMBERS = ("values", "non-finite values")
+OF_NUMBERS = (VALUES.name, NON_FINITE_VALUES.name)
 """The checks whose findings a faulty loop can explain."""
 SINGLE_INSIDE = "float32 inside"
 Restrict = Callable[[Case], Case]

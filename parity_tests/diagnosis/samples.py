@@ -9,6 +9,7 @@ import numpy as np
 from parity_tests.cases.arrays import DTYPES, Array, Call, calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import Answer, role
+from parity_tests.check_facts import RAISES
 from parity_tests.checks.values import RunCase, comparisons
 from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import RoundingNoise, unit_roundoff
@@ -78,7 +79,7 @@ def sample_subject(case: Case, run_case: RunCase) -> Sample:
     """Run the subject in a case and compare its answers with the right ones."""
     sample = Sample(case, *_right(case))
     results = run_case(case)
-    sample.raised = next((f.message for f in results.findings if f.check == "raises"), "")
+    sample.raised = next((f.message for f in results.findings if f.check == RAISES.name), "")
     for result in results.calls:
         sample.mismatches += result.mismatches.values()
         sample.got.append({})

@@ -7,7 +7,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 INTERFACES = ("layer", "cell", "module", "adapter", "package")
-PARTS = ("RNN", "TimeRNN", "nn.RNN")
+PARTS = ("RNN", "TimeRNN", "nn")
 """What is judged of a package; one of them is enough."""
 
 FORCE = "--as layer|cell|module|adapter"

@@ -315,14 +315,14 @@ def test_what_a_target_lacks_costs_no_name() -> None:
         tag, cls = next((tag, cls) for tag, _, cls in LAYERS if cls.__name__ == name)
         subject = layers("TimeRNN", cls)
 
-        def run_case(case: Case, subject: Any = subject) -> CaseResults:
+        def many_to_one(case: Case, subject: Any = subject) -> CaseResults:
             results = run_case(subject, case)
             for tensors in (call.tensors for call in results.calls):
                 del tensors["dx"], tensors["dh_0"]
             return results
 
         finding = Finding("values", "dWh", Case.parse("B1T2D1H1-f64-last-s0"), "off")
-        found = diagnose("TimeRNN", run_case, [finding], lambda case: restricted(case, lacking))
+        found = diagnose("TimeRNN", many_to_one, [finding], lambda case: restricted(case, lacking))
         (explained,) = (diagnosis for diagnosis in found if ("values", "dWh") in diagnosis.explains)
         assert explained.fault in NAMES[tag], name
 
