@@ -1,7 +1,7 @@
 """``python -m parity_tests.tools.record``: record the answers of the installed torch into ``fixtures/``.
 
-A hundred and sixty cases: the smallest of every kind by name, then random ones small enough that all of them,
-inputs and weights included, stay under 3 MB.
+A hundred and sixty cases: first small cases of every kind, listed below, then random ones. They are so small
+that all files together stay under 3 MB.
 """
 
 import importlib.metadata
@@ -28,7 +28,7 @@ from parity_tests.references.recorded import default_folder, write
 
 NUMBER = 160
 MAX_ELEMENTS = 3500
-"""Of a random case, in all of its arrays."""
+"""The limit for a random case, over all of its arrays."""
 SEED = 2
 
 
@@ -120,7 +120,7 @@ def _stacks(usual: dict[str, Any]) -> list[Case]:
 
 
 def elements(case: Case) -> int:
-    """About how many numbers a case's recording holds."""
+    """About how many numbers are recorded for a case."""
     D, H = case.D, case.H
     calls = max(case.chunks, 1 + (case.calls in ("again", "reset")))
     of_layers = case.layers + 2
@@ -129,7 +129,7 @@ def elements(case: Case) -> int:
 
 
 def main() -> None:
-    """Record, and say what was recorded."""
+    """Record the cases and print a summary."""
     folder = default_folder()
     versions = {"torch": importlib.metadata.version("torch"), "numpy": np.__version__}
     cases = recorded_cases()
