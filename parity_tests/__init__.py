@@ -14,7 +14,7 @@ from parity_tests.api import assert_parity, check, parametrize
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import TENSORS
 from parity_tests.report import Finding, Report
-from parity_tests.subjects.drivers import Question as Problem
+from parity_tests.subjects.drivers import Problem as Problem
 
 __all__ = [
     "TENSORS",

@@ -1,1 +1,1 @@
-"""What is asked: a case, its arrays, and how cases are drawn."""
+"""What is asked: a case, its arrays and tensors, and how cases are drawn."""

@@ -1,7 +1,7 @@
-"""The arrays of a case, made from its token alone, bit for bit on every platform.
+"""The arrays of a case: they follow from its token alone, bit for bit on every platform.
 
-NumPy promises the raw bits of PCG64 for a seed, not the streams of its distributions; so bits are
-drawn and scaled here, by operations that IEEE 754 rounds exactly.
+NumPy guarantees the raw bits of PCG64 for a seed, but not the numbers of its distributions. So this
+module draws bits and scales them, with operations that IEEE 754 rounds correctly.
 """
 
 import itertools
@@ -19,10 +19,10 @@ DTYPES: dict[str, np.dtype[Any]] = {"f32": np.dtype(np.float32), "f64": np.dtype
 
 @dataclass(frozen=True, slots=True)
 class CellWeights:
-    """Of one layer in one direction; the bias is ``b`` alone, or the sum of both, or none."""
+    """The weights of one layer in one direction. The bias is ``b``, the sum of both, or none."""
 
     Wx: Array
-    """[D, H]; of the layers above the first, [directions * H, H]"""
+    """[D, H]; in the layers above the first [directions * H, H]"""
     Wh: Array
     """[H, H]"""
     b: Array | None
@@ -31,21 +31,22 @@ class CellWeights:
     """[H], torch's bias_hh"""
 
     def arrays(self) -> dict[str, Array]:
-        """By name, without those absent."""
+        """The arrays by name, without those that are None."""
         named = {"Wx": self.Wx, "Wh": self.Wh, "b": self.b, "b_hh": self.b_hh}
         return {name: value for name, value in named.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One forward and backward: the weights in force, what goes in, and what the state is before.
+    """The weights and the inputs of one forward and backward.
 
-    ``h_0`` None means zeros, or, where ``carries``, the state that the call before left. What stands
-    behind the end of a sequence, in ``xs`` and ``dhs``, is there to have no effect.
+    If ``h_0`` is None, the state starts at zero, or with ``carries`` at the state that the previous
+    call left. ``xs`` and ``dhs`` have values after the end of a sequence, too: padding, which must
+    have no effect.
     """
 
     weights: tuple[CellWeights, ...]
-    """Layer by layer, in each the forward direction first."""
+    """Layer by layer; in each layer the forward direction comes first."""
     xs: Array
     """[B, T, D]"""
     h_0: Array | None
@@ -53,31 +54,32 @@ class Call:
     dhs: Array | None
     """[B, T, directions * H], the upstream gradient of the outputs"""
     dh_n: Array | None = None
-    """[cells, B, H], that of the final states"""
+    """[cells, B, H], the upstream gradient of the final states"""
     lengths: Array | None = None
-    """[B], where the sequences end; None: all of them at T"""
+    """[B], the lengths of the sequences; None: all have length T"""
     masks: tuple[Array, ...] = ()
-    """[B, T, directions * H] of each dropout: what it keeps"""
+    """[B, T, directions * H], True where dropout keeps a value; one mask between two layers"""
     carries: bool = False
+    """Whether the state of the previous call is the initial state"""
 
     @property
     def Wx(self) -> Array:
-        """Of the first cell."""
+        """The input weights of the first cell."""
         return self.weights[0].Wx
 
     @property
     def Wh(self) -> Array:
-        """Of the first cell."""
+        """The recurrent weights of the first cell."""
         return self.weights[0].Wh
 
     @property
     def b(self) -> Array:
-        """Of the first cell, which must have one."""
+        """The bias of the first cell, which must have one."""
         assert self.weights[0].b is not None
         return self.weights[0].b
 
     def arrays(self) -> dict[str, Array]:
-        """The arrays by name, without those absent."""
+        """The arrays by name, without those that are None."""
         named = {name: getattr(self, name) for name in ("xs", "h_0", "dhs", "dh_n", "lengths")}
         for number, cell in enumerate(self.weights):
             named |= {f"{name}{number}": value for name, value in cell.arrays().items()}
@@ -110,7 +112,7 @@ class _Maker:
         return self._scaled(self._raw(*shape), scale)
 
     def uneven(self, *shape: int, scale: float = 1.0) -> Array:
-        """The same, but now and then exactly 0 or large: what masks and clips would change."""
+        """The same with some zeros and some large values, which masks and clips would change."""
         raw = self._raw(*shape)
         factors = np.array([0.0, 0.0, 4.0, 16.0] + [1.0] * 28)[raw & np.uint64(31)]
         return self._scaled(raw, scale) * factors.astype(self.dtype)
@@ -127,7 +129,7 @@ class _Maker:
         return np.asarray((self._raw(*shape) >> np.uint64(32)) % np.uint64(most + 1), np.int64)
 
     def input_weights(self, D: int, layer: int) -> Array:
-        # The input keeps its ordinary size when the recurrence is chaotic.
+        # A chaotic recurrence does not enlarge the input.
         return self.uniform(D, self.case.H, scale=min(self.case.gain, 1.0) / np.sqrt(D))
 
     def recurrent_weights(self) -> Array:
@@ -145,7 +147,7 @@ class _Maker:
         return self.uneven(self.case.num_cells, B, self.case.H, scale=0.5)
 
     def values(self, *shape: int) -> Array:
-        """Of inputs and upstream gradients."""
+        """Inputs and upstream gradients."""
         return self.uneven(*shape)
 
     def weights(self) -> tuple[CellWeights, ...]:
@@ -160,7 +162,14 @@ class _Maker:
         )
 
     def call(self, weights: tuple[CellWeights, ...], B: int, T: int, kind: str = "") -> Call:
-        """With lengths of a kind, or of the case's."""
+        """A call with these weights and sizes.
+
+        Args:
+            weights: of every cell.
+            B: batch size.
+            T: number of time steps.
+            kind: of the lengths, one of ``LENGTHS``; empty for the case's.
+        """
         case = self.case
         wide = case.directions * case.H
         h_0 = self.state(B) if case.h0 else None
@@ -196,23 +205,23 @@ class _Maker:
         case = self.case
         weights = self.weights()
         if case.calls in ("again", "reset"):
-            # Half of the time the batch size stays, a quarter T too, so that what is left of a call
-            # fits the next.
+            # Half of these cases keep the batch size, a quarter T as well: then what a layer keeps of
+            # the first call has the shape of the second.
             same, B, T = (int(bits) for bits in self.bits.random_raw(3) % np.array([4, 3, 16], np.uint64))
-            # A case of one sequence stays one: some layers know no batches.
+            # A case of one sequence has one in both calls: some layers do not support batches.
             B = case.B if same % 2 or case.B == 1 else 1 + B
             T = case.T if case.is_cell or same == 3 else min(1 + T, case.T) if case.integer else 1 + T
             other = "full"
-            if case.kind == "nn" and case.form != "unbatched":
+            if case.layer == "nn.RNN" and case.form != "unbatched":
                 other = ("full", "unsorted")[self.integers(1, most=1)[0]]
             first, second = self.call(weights, B, T, other), self.call(self.weights(), case.B, case.T)
-            # After reset_state the second call starts from zeros, whatever the first was given.
+            # reset_state makes the second call start from zeros.
             return first, replace(second, h_0=None) if case.calls == "reset" else second
         sequence = self.call(weights, case.B, case.T)
         self.put_nonfinite(sequence)
         if case.chunks == 1:
             return (sequence,)
-        assert sequence.dhs is not None  # a state is carried by layers without dh_n
+        assert sequence.dhs is not None  # only TimeRNN carries a state; it has no dh_n
         cuts = [case.T * part // case.chunks for part in range(case.chunks + 1)]
         return tuple(
             Call(
@@ -232,22 +241,22 @@ class _Maker:
         place, negative = (int(bits) for bits in self.bits.random_raw(2))
         value = -float(text) if negative % 2 else float(text)
         if name == "pad":
-            assert call.lengths is not None  # a case without lengths has no padding
+            assert call.lengths is not None  # Case refuses a value in the padding without lengths
             padding = np.arange(self.case.T) >= call.lengths[:, None]
             for array in (call.xs, call.dhs):
                 if array is not None:
                     array[padding] = value
             return
         target = {"xs": call.xs, "dhs": call.dhs, "h0": call.h_0}[name]
-        assert target is not None  # a case refuses to plant into what is absent
+        assert target is not None  # Case refuses a value in an array that is None
         target.reshape(-1)[place % target.size] = value
 
 
 class _IntegerMaker(_Maker):
-    """Small whole numbers, such that no sum or product rounds in float32.
+    """Small integers, so small that float32 computes every sum and product exactly.
 
-    Biases are half-odd and what they are added to is whole, so that no pre-activation is 0, where
-    relu's derivative is a convention; states being multiples of 1/2, their weights are even.
+    Biases are an integer plus 1/2 and are added to integers, so that no pre-activation is 0, where
+    relu's derivative is a convention. States are multiples of 1/2, so recurrent weights are even.
     """
 
     def _centred(self, *shape: int, most: int) -> Array:

@@ -1,4 +1,4 @@
-"""A case says all of one comparison; its token is its name.
+"""A case fully specifies one comparison; its token is its unique name.
 
 ``B4T12D8H16-f32-g2-h0-last-again-s17`` is a sequence of 12 steps, batch 4, 8 inputs, 16 hidden
 units, float32, recurrent gain 2, an initial state, a gradient at the last step only, two calls of
@@ -14,7 +14,7 @@ from parity_tests.cases.fields import FIELD, FIELDS, token_help
 from parity_tests.cases.layers import LAYERS
 
 MAX_ELEMENTS = 2**26
-"""Of the largest array of a case; a token asking for more is refused rather than run."""
+"""The size limit of each array of a case; a case with a larger array is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,14 +24,15 @@ class Case:
     Its fields, their values and their meanings are the rows of ``fields.FIELDS``, listed below.
 
     Raises:
-        ValueError: a value or a combination that no case has.
+        ValueError: a value or a combination of values is not allowed; the message names the field, the
+            value and the reason.
     """
 
     B: int
     T: int
     D: int
     H: int
-    kind: str = "time"
+    layer: str = "TimeRNN"
     layers: int = 1
     bidirectional: bool = False
     relu: bool = False
@@ -53,11 +54,11 @@ class Case:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        FIELD["kind"].check(self.kind, self.kind)
-        for row, allowed in _ALLOWED[self.kind]:
+        FIELD["layer"].check(self.layer, self.layer)
+        for row, allowed in _ALLOWED[self.layer]:
             value = getattr(self, row.name)
             if value not in allowed:
-                row.check(value, self.kind)
+                row.check(value, self.layer)
         widest = max(self.D, self.H * self.directions)
         largest = max(self.B * self.T * widest, self.H * widest)
         if largest > MAX_ELEMENTS:
@@ -79,7 +80,7 @@ class Case:
             (
                 "upstream",
                 self.grad_outputs == "final" and self.upstream != "dense",
-                f"{self.upstream} needs a gradient of the output, got given {self.grad_outputs}",
+                f"{self.upstream} needs a gradient of the output, got the gradient of h_n alone",
             ),
             (
                 "dropout",
@@ -92,7 +93,7 @@ class Case:
                 and (
                     not self.relu or self.bias == "nobias" or self.gain != 1 or self.dropout not in (0, 0.5)
                 ),
-                "whole numbers need relu, biases, gain 1, and dropout 0 or 0.5, got "
+                "integers need relu, biases, gain 1, and dropout 0 or 0.5, got "
                 f"relu {self.relu}, {self.bias}, gain {self.gain:g}, dropout {self.dropout:g}",
             ),
             *(
@@ -121,18 +122,18 @@ class Case:
             # Whether a factor of 0 stops a value there is a layer's choice.
             (not in_padding and (self.relu or self.masked), "needs tanh and no dropout"),
             (self.calls != "once", f"needs calls once, got {self.calls}"),
-            (self.integer, "is not a whole number"),
+            (self.integer, "is not an integer"),
         ]
 
     @property
     def is_cell(self) -> bool:
         """Whether one time step is judged."""
-        return LAYERS[self.kind].is_cell
+        return LAYERS[self.layer].is_cell
 
     @property
     def has_torch_interface(self) -> bool:
         """Whether the layer has the options, parameters and shapes of ``torch.nn``."""
-        return LAYERS[self.kind].has_torch_interface
+        return LAYERS[self.layer].has_torch_interface
 
     @property
     def directions(self) -> int:
@@ -141,54 +142,54 @@ class Case:
 
     @property
     def num_cells(self) -> int:
-        """Layers times directions: how many cells run over a sequence."""
+        """The number of cells that run over a sequence: layers times directions."""
         return self.layers * self.directions
 
     @property
     def masked(self) -> bool:
-        """Whether dropout is applied."""
+        """Whether dropout is applied: its probability is above 0, and the mode is training."""
         return self.dropout > 0 and not self.eval
 
     @property
     def chunks(self) -> int:
-        """Into how many calls the sequence is cut."""
+        """The number of calls that share the sequence."""
         return int(self.calls[-1]) if self.calls.startswith("chunks") else 1
 
     @property
     def stateful(self) -> bool:
-        """Whether the layer is made stateful: it keeps or is given a state."""
+        """Whether the layer is created as stateful: it keeps a state or is given one."""
         return self.h0 or self.calls == "reset" or self.chunks > 1
 
     @property
     def size(self) -> tuple[int, int, str]:
-        """Sorts cases by how much a reader has to look at."""
+        """A sort key: the cases that are easiest to read come first."""
         token = str(self)
-        before = 16 if self.calls in ("again", "reset") else 0  # about as many steps in the first call
+        before = 16 if self.calls in ("again", "reset") else 0  # the first call has about 16 steps
         return (self.B * self.T + before) * (self.D + self.H) * self.num_cells, token.count("-"), token
 
     def __str__(self) -> str:
         sizes, parts = "", []
         for row in FIELDS[1:]:
-            text = row.written(getattr(self, row.name), self.kind)
+            text = row.written(getattr(self, row.name), self.layer)
             if row.size:
                 sizes += text
             elif text:
                 parts.append(text)
-        return "-".join([*filter(None, [LAYERS[self.kind].token]), sizes, *parts])
+        return "-".join([*filter(None, [LAYERS[self.layer].token]), sizes, *parts])
 
     @classmethod
     def parse(cls, token: str) -> Self:
         """Return the case of a token.
 
         Raises:
-            ValueError: it is no token; the message says which part is not understood.
+            ValueError: it is not a token; the message names the part that is wrong.
         """
         first, _, rest = token.partition("-")
         kinds = {layer.token: kind for kind, layer in LAYERS.items() if layer.token}
-        kind, text = (kinds[first], rest) if first in kinds else (FIELD["kind"].default, token)
-        # What the layer leaves no choice of is not in the token.
+        kind, text = (kinds[first], rest) if first in kinds else (FIELD["layer"].default, token)
+        # A token does not have the fields that the layer does not have.
         values = {row.name: row.allowed(kind)[0] for row in FIELDS if kind not in row.kinds}
-        values["kind"] = kind
+        values["layer"] = kind
         sizes, *parts = text.split("-")
         values |= _parse_sizes(sizes, kind, token)
         for part in parts:

@@ -1,8 +1,8 @@
-"""Cases drawn and shrunk by Hypothesis.
+"""Draw and shrink cases with Hypothesis.
 
-Every case is drawn from bytes of its own, which follow from the run's seed and the case's number.
-Hypothesis's own generation is not used: it draws constants it finds in whatever modules are loaded,
-and varies what it drew before, so that cases would depend on the process and often repeat.
+Every case is drawn from its own bytes, which follow from the run's seed and the case's number.
+Hypothesis's own generation is not used: it takes constants from the modules that are loaded and
+mutates earlier examples, so that cases would depend on the process and often repeat.
 """
 
 import contextlib
@@ -27,16 +27,16 @@ MAX_STEPS = 300
 MAX_HIDDEN = 128
 MAX_BATCH = 32
 MAX_AREA = 3 * 2**13
-"""Of B * T * max(D, H), for all cells, so that no case takes the time of a hundred others."""
+"""The limit of B * T * max(D, H), summed over all cells, so that no case takes very long."""
 MAX_RELU_GAIN = 1.5
-"""States of relu grow without bound; where they leave the range of float32 nothing is judged."""
+"""States of relu grow without bound; outside the range of float32 nothing can be judged."""
 MAX_INTEGER = 6
-"""Of every size of a case of whole numbers: larger ones would round."""
-SHARES = {"time": 7, "cell": 1, "nn": 7, "nncell": 1}
-"""How often each kind is drawn."""
+"""The limit of every size of a case of integers: larger cases would round."""
+SHARES = {"TimeRNN": 7, "RNN": 1, "nn.RNN": 7, "nn.RNNCell": 1}
+"""How often each layer is drawn."""
 
 
-# A strategy is checked when it is first drawn from; made once, it is checked once.
+# Hypothesis validates a strategy at its first draw, so each is made only once.
 _integers = cache(st.integers)
 _one_of = cache(st.sampled_from)
 _BOOLEANS = st.booleans()
@@ -45,11 +45,11 @@ _BOOLEANS = st.booleans()
 @cache
 @st.composite
 def _log_uniform(draw: DrawFn, most: int) -> int:
-    """1 .. ``most``, every octave as likely as every other; shrinks towards 1."""
+    """1 to ``most``, each octave with the same probability; shrinks towards 1."""
     octave = draw(_integers(0, (most - 1).bit_length()))
     lowest, highest = 2**octave // 2 + 1, min(most, 2**octave)
-    # A part of the octave, not a number in it: so each choice can be made smaller by itself. One in
-    # eight is the octave's end, a power of two, where fast paths begin.
+    # The position in the octave is drawn, not the number: so each draw can shrink without the other.
+    # One in eight is the end of the octave, a power of two, where fast paths begin.
     return min(highest, lowest + draw(_integers(0, 255)) * (highest - lowest + 1) // 224)
 
 
@@ -58,7 +58,7 @@ def _log_uniform(draw: DrawFn, most: int) -> int:
 def _cases(draw: DrawFn, kinds: tuple[str, ...], without: tuple[str, ...]) -> Case:
     """Hypothesis simplifies earlier draws first, so the number of calls is drawn before the sizes.
 
-    Everything is drawn, used or not: a case that grows simpler must not need more draws.
+    Every option is drawn, even if the layer does not have it: a simpler case must not need more draws.
     """
     kind = draw(_one_of(tuple(kind for kind in kinds for _ in range(SHARES[kind]))))
     square, as_long = draw(_rarely(8)), draw(_rarely(8))
@@ -84,7 +84,7 @@ def _drawn_options(draw: DrawFn, kind: str) -> dict[str, Any]:
 
 
 def _repaired(kind: str, options: dict[str, Any]) -> Case:
-    """The nearest case that there is, of the smallest sizes that suit any option."""
+    """The nearest valid case, with sizes that are small but suit every option."""
     if options["calls"] not in FIELD["calls"].allowed(kind):
         options["calls"] = CALLS[CALLS.index(options["calls"]) % 2]
     options = {name: FIELD[name].fitted(value, kind) for name, value in options.items()}
@@ -103,11 +103,11 @@ def _repaired(kind: str, options: dict[str, Any]) -> Case:
         options["dropout"] = 0.0
     if options["dropout"] == 0:
         options["eval"] = False
-    return Case(kind=kind, B=1, T=FIELD["T"].fitted(3, kind), D=2, H=2, **options)
+    return Case(layer=kind, B=1, T=FIELD["T"].fitted(3, kind), D=2, H=2, **options)
 
 
 def _with_nonfinite(case: Case, nonfinite: str) -> Case:
-    """With the value there, or else in the padding, or else unchanged."""
+    """The case with the value there; if it may not be, in the padding; or else the case unchanged."""
     for choice in (nonfinite, f"{nonfinite[:4]}pad"):
         with contextlib.suppress(ValueError):
             return replace(case, nonfinite=choice, h0=case.h0 or choice.endswith("h0"))
@@ -133,7 +133,7 @@ def _drawn_sizes(draw: DrawFn, case: Case, square: bool, as_long: bool) -> dict[
     if case.nonfinite != "none" and not case.nonfinite.endswith("pad"):
         D, H = max(D, 2), max(H, 2)
     area = max(1, MAX_AREA // (case.num_cells * max(D, H)))
-    T = FIELD["T"].fitted(max(draw(_log_uniform(min(steps, area))), case.chunks), case.kind)
+    T = FIELD["T"].fitted(max(draw(_log_uniform(min(steps, area))), case.chunks), case.layer)
     rows = min(rows, area // T)
     B = draw(_log_uniform(rows))
     return {"B": T if as_long and rows >= T else B, "T": T, "D": D, "H": H}
@@ -141,7 +141,7 @@ def _drawn_sizes(draw: DrawFn, case: Case, square: bool, as_long: bool) -> dict[
 
 @cache
 def _rarely(times: int) -> SearchStrategy[bool]:
-    """True once in so many draws; shrinks to False."""
+    """True once in ``times`` draws; shrinks to False."""
     return st.integers(0, times - 1).map(lambda number: number == times - 1)
 
 
@@ -161,15 +161,15 @@ def shrink(
     kinds: tuple[str, ...] = KINDS,
     without: tuple[str, ...] = (),
 ) -> Case:
-    """Return the smallest failing case that Hypothesis comes to from a failing one.
+    """Shrink a failing case; return the smallest failing case that Hypothesis finds.
 
     Args:
         run_seed: the seed of the run.
-        number: of the case to start from, of which ``fails`` is true.
-        fails: whether a case shows the failure.
-        deadline: of ``time.monotonic()``; later, no further case is tried.
-        kinds: of layers that the run judges.
-        without: features that its cases do not have.
+        number: the number of the case to start from; it must fail.
+        fails: returns whether a case fails in the same way.
+        deadline: a time of ``time.monotonic()``; after it no further case is tried.
+        kinds: the layers that the run judges.
+        without: features that the run's cases do not have.
     """
     start = draw_case(run_seed, number, kinds, without)
     known = {start: True}
@@ -190,11 +190,11 @@ def shrink(
 
 
 class _Failing(Exception):
-    """Tells Hypothesis that a case shows the failure."""
+    """Tells Hypothesis that a case fails."""
 
 
 def _test(body: Callable[[Case], None], kinds: tuple[str, ...], without: tuple[str, ...]) -> Any:
-    """A Hypothesis test that replays the failure it was fed, and shrinks it."""
+    """A Hypothesis test that replays a failure from bytes and shrinks it."""
     return settings(
         database=InMemoryExampleDatabase(),
         phases=[Phase.reuse, Phase.shrink],
@@ -206,7 +206,7 @@ def _test(body: Callable[[Case], None], kinds: tuple[str, ...], without: tuple[s
 
 
 def _bytes(run_seed: int, number: int) -> bytes:
-    """More than a draw uses."""
+    """The bytes of a case; a draw uses fewer."""
     return np.random.PCG64([run_seed, number]).random_raw(64).astype("<u8").tobytes()
 
 

@@ -1,4 +1,4 @@
-"""Features: what a target may be declared to lack, and the cases that are left then."""
+"""Features that a target may be declared to lack, and the same case without them."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -9,12 +9,12 @@ from parity_tests.cases.tensors import TENSORS, family
 
 
 def _plain(*places: str) -> Callable[[Case], dict[str, Any]]:
-    """Without values planted in these places."""
+    """Without non-finite values in these places."""
     return lambda case: {"nonfinite": "none"} if case.nonfinite.endswith(places) else {}
 
 
 def _without_initial_state(case: Case) -> dict[str, Any]:
-    if case.kind == "cell":
+    if case.layer == "RNN":
         return {}
     calls = case.calls if case.calls == "again" else "once"
     return {"h0": False, "calls": calls, **_plain("h0")(case)}
@@ -72,11 +72,11 @@ FEATURES: dict[str, tuple[str, Callable[[Case], dict[str, Any]]]] = {
     ),
     "final-gradient": ("a gradient of h_n", lambda case: {"grad_outputs": "output"}),
 }
-"""Name, what it is, and what a case becomes without it."""
+"""Name of the feature, what it is, and the fields that change in a case without it."""
 
 
 def restricted(case: Case, without: Iterable[str]) -> Case:
-    """The case, simplified until it needs none of the features in ``without``."""
+    """The case without the features in ``without``; names of tensors and checks are ignored."""
     for name in without:
         if name in FEATURES:
             case = replace(case, **FEATURES[name][1](case))
@@ -87,7 +87,7 @@ def parse(text: str, checks: Iterable[str]) -> tuple[str, ...]:
     """The names in a comma-separated list: features, tensors, and checks with hyphens for spaces.
 
     Raises:
-        ValueError: a name is none of them.
+        ValueError: a name is neither a feature nor a tensor nor a check, or nothing is left to judge.
     """
     known = {*FEATURES, *(check.replace(" ", "-") for check in checks)}
     names = tuple(sorted({name.strip() for name in text.split(",") if name.strip()}))
@@ -103,5 +103,5 @@ def parse(text: str, checks: Iterable[str]) -> tuple[str, ...]:
 
 
 def described(name: str) -> str:
-    """A name in words."""
+    """A feature in words; other names as they are."""
     return FEATURES[name][0] if name in FEATURES else name

@@ -1,7 +1,7 @@
-"""The fields of a case: one table for what a field may be, how a token has it, and what it means.
+"""The fields of a case: the values of each, how it is written in a token, and what it means.
 
-From it follow the checks of a case, the parsing and printing of tokens, what can be drawn, the help of
-the command line, and the table in the documentation.
+From this one table follow the checks of a case, the parsing and printing of tokens, the values that are
+drawn, the help of the command line, and the table in the documentation.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from parity_tests.cases.layers import CLASSES, KINDS, LAYERS
+from parity_tests.cases.layers import KINDS, LAYERS
 from parity_tests.cases.memory_layouts import LAYOUTS
 
 GAINS = (1.0, 0.5, 0.7, 1.5, 2.0, 3.0, 4.0, 0.3, 0.1, 0.03, 0.01, 0.001)
@@ -31,7 +31,7 @@ NONFINITE = (
 _SEQUENCES = tuple(kind for kind in KINDS if not LAYERS[kind].is_cell)
 _TORCH = tuple(kind for kind in KINDS if LAYERS[kind].has_torch_interface)
 _LISTS = tuple(kind for kind in KINDS if not LAYERS[kind].has_torch_interface)
-_NN, _TIME = ("nn",), ("time",)
+_NN, _TIME = ("nn.RNN",), ("TimeRNN",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +48,10 @@ class Field:
         least, below: the bounds of a whole number.
         kinds: the layers that have the field.
         elsewhere: its value for the other layers; None for the default.
-        only: those values that not all of these layers have, and which do.
+        only: for the values that some of these layers do not have, the layers that do.
         why: the reason for ``kinds`` and ``only``.
         flag, prefix, always: how it is written.
-        size: whether it is a part of the first word of a token, as in ``B4T12D8H16``.
+        size: whether it belongs to the sizes at the start of a token, as in ``B4T12D8H16``.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Field:
 
     @property
     def default(self) -> Any:
-        """What it is where nothing is said: the first value; of whole numbers 0."""
+        """The value of a field that is not given: the first of ``values``, or 0 for a whole number."""
         return self.values[0] if self.values else 0
 
     def allowed(self, kind: str) -> tuple[Any, ...]:
@@ -85,15 +85,13 @@ class Field:
         return value if not allowed or value in allowed else allowed[0]
 
     def check(self, value: Any, kind: str) -> None:
-        """Raise ValueError for a value that the field never has, or not for a layer."""
+        """Raise ValueError for a value that the field does not have, or does not have for a layer."""
         if self.values and value not in self.values:
             raise ValueError(f"{self.name}: expected one of {self.values}, got {value!r}")
         allowed = self.allowed(kind)
         if allowed and value not in allowed:
             usual = repr(allowed[0]) if len(allowed) == 1 else f"one of {allowed}"
-            raise ValueError(
-                f"{self.name}: expected {usual} for {CLASSES[kind]}, got {value!r}: {self.reason}"
-            )
+            raise ValueError(f"{self.name}: expected {usual} for {kind}, got {value!r}: {self.reason}")
         if allowed:
             return
         if value < self.least:
@@ -103,7 +101,7 @@ class Field:
 
     @property
     def reason(self) -> str:
-        """Why not every layer has it, in words."""
+        """Why the other layers do not have the field or a value."""
         return self.why or f"only {_classes(self.kinds)} {'has' if len(self.kinds) == 1 else 'have'} it"
 
     def text(self, value: Any) -> str:
@@ -113,13 +111,13 @@ class Field:
         return self.flag or str(value)
 
     def written(self, value: Any, kind: str) -> str:
-        """What a token has of it; empty where it is left out."""
+        """The part of a token for a value; empty if the field is left out."""
         if kind not in self.kinds or (value == self.default and not self.always):
             return ""
         return self.text(value)
 
     def read(self, part: str) -> Any:
-        """The value that a part of a token says; None if it is no part of this field."""
+        """The value of a part of a token; None if the part is not of this field."""
         if self.flag:
             return True if part == self.flag else None
         if not self.prefix:
@@ -131,10 +129,10 @@ class Field:
 
 FIELDS = (
     Field(
-        name="kind",
+        name="layer",
         values=KINDS,
         help="the layer: "
-        + ", ".join(f"`{layer.class_name}` (`{layer.token}-`)" for layer in LAYERS.values() if layer.token),
+        + ", ".join(f"`{name}` (`{layer.token}-`)" for name, layer in LAYERS.items() if layer.token),
     ),
     Field(name="B", prefix="B", size=True, always=True, least=1, help="batch size"),
     Field(
@@ -177,7 +175,7 @@ FIELDS = (
         name="h0",
         values=(False, True),
         flag="h0",
-        kinds=tuple(kind for kind in KINDS if kind != "cell"),
+        kinds=tuple(kind for kind in KINDS if kind != "RNN"),
         elsewhere=True,
         why="a cell always has an initial state",
         help="an initial state is given",
@@ -252,24 +250,24 @@ FIELDS = (
         values=(False, True),
         flag="int",
         kinds=_TORCH,
-        help="small whole numbers (biases half-odd), so that float32 is exact and values are compared "
+        help="small integers (biases an integer plus 1/2), so that float32 is exact and values are compared "
         "bit for bit",
     ),
     Field(name="seed", prefix="s", always=True, below=2**63, help="seed of the arrays"),
 )
-"""In the order of a token."""
+"""In the order of the parts of a token."""
 
 FIELD = {row.name: row for row in FIELDS}
 CHOICES = {row.name: row.values for row in FIELDS if row.values}
-"""The values of every field that is no whole number."""
+"""The values of every field that has a fixed list of them."""
 
 EXAMPLES = ("B4T12D8H16-f32-g2-h0-last-again-s17", "nn-B4T12D8H16L2-bi-relu-bf-f32-both-unsorted-p0.5-s17")
 """Two tokens that show most of the grammar."""
 
 
 def token_parts(row: Field) -> list[str]:
-    """What a token may have of a field; ``N`` for any whole number."""
-    if row.name == "kind":
+    """How the values of a field are written in a token; ``N`` means any whole number."""
+    if row.name == "layer":
         return [f"{LAYERS[kind].token}-" for kind in KINDS[1:]]
     if row.flag:
         return [row.flag]
@@ -309,13 +307,11 @@ def token_table() -> str:
 
 
 def _default(row: Field) -> str:
-    return (
-        CLASSES[row.default] if row.name == "kind" else f"{row.default:g}" if row.prefix else f"{row.default}"
-    )
+    return f"{row.default:g}" if row.prefix else f"{row.default}"
 
 
 def _limits(row: Field) -> str:
-    """Which layers have a field or some of its values; empty for all."""
+    """Which layers have a field and which have some of its values; empty if all have all."""
     limits = [f"only {_classes(row.kinds)}"] if row.kinds != KINDS else []
     shared: dict[tuple[str, ...], list[str]] = {}
     for value, kinds in row.only.items():
@@ -326,4 +322,4 @@ def _limits(row: Field) -> str:
 
 
 def _classes(kinds: tuple[str, ...]) -> str:
-    return " and ".join(CLASSES[kind] for kind in kinds)
+    return " and ".join(kinds)

@@ -1,18 +1,14 @@
 """Memory layouts: the same values in arrays of other strides."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from parity_tests.cases.arrays import Array
+from numpy.typing import NDArray
 
 LAYOUTS = ("contiguous", "readonly", "fortran", "transposed", "strided", "negative")
 
 
-def laid_out(array: Array, layout: str) -> Array:
+def laid_out(array: NDArray[Any], layout: str) -> NDArray[Any]:
     """Return a new array of the same values in a memory layout of ``LAYOUTS``."""
     if layout == "fortran":
         return np.array(array, order="F")

@@ -1,7 +1,7 @@
 """The tensors of one call, one row a tensor, and the two forms that they have.
 
-Inside the gate a tensor has its canonical form, the same for every layer: the axes given here. A layer
-has its own form, by the options of the case; ``native`` and ``canonical`` convert between the two.
+Inside the gate every tensor has its canonical form, with the axes listed here, the same for all layers.
+The form that a layer uses depends on the options of the case: ``native`` and ``canonical`` convert.
 """
 
 import re
@@ -15,7 +15,7 @@ Answer = dict[str, Array]
 """Tensor name to array."""
 
 STACK, WIDE = "layers * directions", "directions * H"
-"""Axes: the cells of a stack, and their outputs side by side."""
+"""Two axes: the cells of a stack, and the outputs of all directions side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Tensor:
             parameter gradients are followed by ``_l0``, ``_l0_reverse``, ...
         axes: of the canonical form.
         meaning: what it is.
-        torch: what torch calls it; empty for the gradient of a parameter that bears torch's own name.
+        torch: torch's name; empty if ours is torch's.
         cell: what ``RNN`` calls it, if something else.
         role: what it is to a single cell; empty for the name.
         of_parameter: whether it is the gradient of a parameter.
@@ -48,7 +48,7 @@ class Tensor:
 
 
 SECOND_BIAS = "db_hh"
-"""In the reference's answers of ``time`` and ``cell`` only: torch's bias_hh gradient, which must
+"""Only in the reference's answers for ``TimeRNN`` and ``RNN``: torch's bias_hh gradient, which must
 equal ``db``."""
 
 _TABLE = (
@@ -85,8 +85,8 @@ _TABLE = (
 _ROWS = {row.name: row for row in _TABLE}
 
 TENSORS = {row.name: str(row) for row in _TABLE if row.name != SECOND_BIAS}
-"""Every tensor compared, by the one name it has in cases, reports, messages and recorded answers;
-the last four are followed by ``_l0``, ``_l0_reverse``, ... where there are layers."""
+"""Every tensor that is compared, with what it is. Its name is the same in reports, messages and recorded
+answers; the last four have a suffix ``_l0``, ``_l0_reverse``, ... for ``nn.RNN``."""
 
 
 def family(tensor: str) -> str:
@@ -105,8 +105,8 @@ def is_parameter_gradient(name: str) -> bool:
 
 
 def suffixes(case: Case) -> Iterator[str]:
-    """What torch appends to the names of each cell's parameters."""
-    if case.kind == "nncell":
+    """The suffixes that torch appends to parameter names, one a cell."""
+    if case.layer == "nn.RNNCell":
         yield ""
         return
     for layer in range(case.layers):
@@ -114,7 +114,7 @@ def suffixes(case: Case) -> Iterator[str]:
 
 
 def parameters(case: Case, cells: tuple[CellWeights, ...]) -> dict[str, Array]:
-    """The parameters of an ``nn`` or ``nncell`` under torch's names, in torch's layout."""
+    """The parameters of an ``nn.RNN`` or ``nn.RNNCell`` by torch's names, with torch's shapes."""
     named: dict[str, Array] = {}
     for suffix, cell in zip(suffixes(case), cells, strict=True):
         named |= {f"weight_ih{suffix}": cell.Wx.T, f"weight_hh{suffix}": cell.Wh.T}
@@ -140,9 +140,9 @@ def native_axes(case: Case, name: str) -> tuple[str, ...]:
     left_out = set()
     if case.is_cell:
         left_out.add("T")
-    elif "T" in axes and not (case.kind == "time" or case.batch_first or case.form == "packed"):
+    elif "T" in axes and not (case.layer == "TimeRNN" or case.batch_first or case.form == "packed"):
         axes = ("T", "B", *axes[2:])
-    if case.kind != "nn":
+    if case.layer != "nn.RNN":
         left_out.add(STACK)
     if case.form == "unbatched":
         left_out.add("B")
@@ -163,7 +163,7 @@ def canonical(case: Case, name: str, native: Array) -> Array:
 
 
 def _rearranged(array: Array, before: tuple[str, ...], after: tuple[str, ...]) -> Array:
-    """Transpose; leave out what ``after`` lacks, of length 1, and insert what ``before`` lacks."""
+    """Transpose an array; drop axes of length 1 that ``after`` lacks, insert those that ``before`` lacks."""
     if before == after:
         return array
     missing = len(before) - array.ndim
@@ -185,6 +185,6 @@ def native_shape(case: Case, call: Call, name: str) -> tuple[int, ...]:
 
 
 def time_axis(case: Case, name: str) -> int | None:
-    """Which axis of a native tensor is time, if one is."""
+    """The number of the time axis of a native tensor; None if it has no time axis."""
     axes = native_axes(case, name)
     return axes.index("T") if "T" in axes else None

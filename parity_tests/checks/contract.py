@@ -14,7 +14,7 @@ from parity_tests.check_facts import GRADIENTS_IN_PLACE, INPUTS_UNTOUCHED, RESUL
 from parity_tests.checks.trial import ContractBroken, Trial, contract_check, contract_form_of, copied
 from parity_tests.report import Severity
 from parity_tests.subjects.side_effects import ReturnedArrays, overwritten_inputs, replaced_gradients
-from parity_tests.subjects.user_frames import told
+from parity_tests.subjects.user_frames import format_error
 
 SLOW = 100.0
 """A layer is slow if its step takes more than this many times as long as the step of rnn_np."""
@@ -23,23 +23,23 @@ SLOW = 100.0
 @contract_form_of(INPUTS_UNTOUCHED)
 def inputs_untouched(trial: Trial) -> None:
     """No call writes into its inputs."""
-    performer, layer = trial.made(trial.first)
-    given = performer.given(trial.first)
-    before = copied(given)
-    performer.forward(layer, trial.first, given)
-    performer.backward(layer, trial.first, given)
-    trial.forbid(overwritten_inputs(given, before))
+    driver, layer = trial.made(trial.first)
+    arguments = driver.arguments(trial.first)
+    before = copied(arguments)
+    driver.forward(layer, trial.first, arguments)
+    driver.backward(layer, trial.first, arguments)
+    trial.forbid(overwritten_inputs(arguments, before))
 
 
 @contract_form_of(RESULTS_OWNED)
 def results_owned(trial: Trial) -> None:
     """Returned arrays keep their values through later calls."""
-    performer, layer = trial.made(trial.first)
-    given = performer.given(trial.first)
+    driver, layer = trial.made(trial.first)
+    arguments = driver.arguments(trial.first)
     returned = ReturnedArrays()
-    returned.keep(0, performer.forward(layer, trial.first, given))
-    returned.keep(0, performer.backward(layer, trial.first, given))
-    trial.run(performer, layer, replace(trial.first, xs=trial.first.xs[::-1].copy()))
+    returned.keep(0, driver.forward(layer, trial.first, arguments))
+    returned.keep(0, driver.backward(layer, trial.first, arguments))
+    trial.run(driver, layer, replace(trial.first, xs=trial.first.xs[::-1].copy()))
     trial.forbid(returned.changed())
 
 
@@ -51,14 +51,14 @@ def results_owned(trial: Trial) -> None:
 )
 def repeatable_backward(trial: Trial) -> None:
     """A second backward of the same forward gives the same gradients."""
-    performer, layer = trial.made(trial.first)
-    given = performer.given(trial.first)
-    performer.forward(layer, trial.first, given)
-    once = trial.back(performer, layer, trial.first, given)
+    driver, layer = trial.made(trial.first)
+    arguments = driver.arguments(trial.first)
+    driver.forward(layer, trial.first, arguments)
+    once = trial.back(driver, layer, trial.first, arguments)
     try:
-        again = trial.back(performer, layer, trial.first, performer.given(trial.first))
+        again = trial.back(driver, layer, trial.first, driver.arguments(trial.first))
     except Exception as error:
-        raise ContractBroken(f"a second backward of one forward raises {told(error)}") from error
+        raise ContractBroken(f"a second backward of one forward raises {format_error(error)}") from error
     # torch too allows one backward a forward, unless retain_graph is set.
     trial.expect(again, once, "at a second backward of one forward")
 
@@ -71,10 +71,10 @@ def repeatable_backward(trial: Trial) -> None:
 )
 def second_call(trial: Trial) -> None:
     """A call of other sizes with other weights has no effect on the next call."""
-    performer, layer = trial.made(trial.other)
-    trial.run(performer, layer, trial.other)
-    performer.update(layer, trial.second)
-    again = trial.run(performer, layer, trial.second)
+    driver, layer = trial.made(trial.other)
+    trial.run(driver, layer, trial.other)
+    driver.update(layer, trial.second)
+    again = trial.run(driver, layer, trial.second)
     trial.expect(again, trial.alone(trial.second), "after a call of other sizes and an update of the weights")
 
 
@@ -85,10 +85,10 @@ def second_call(trial: Trial) -> None:
 )
 def gradients_overwritten(trial: Trial) -> None:
     """Each backward overwrites the gradients of the one before."""
-    performer, layer = trial.made(trial.first)
-    once = trial.run(performer, layer, trial.first)
-    again = trial.run(performer, layer, trial.first)
-    gradients = performer.gradients(layer).keys()
+    driver, layer = trial.made(trial.first)
+    once = trial.run(driver, layer, trial.first)
+    again = trial.run(driver, layer, trial.first)
+    gradients = driver.gradients(layer).keys()
     trial.expect(
         {name: again[name] for name in gradients},
         {name: once[name] for name in gradients},
@@ -99,10 +99,10 @@ def gradients_overwritten(trial: Trial) -> None:
 @contract_form_of(GRADIENTS_IN_PLACE)
 def gradients_in_place(trial: Trial) -> None:
     """``backward`` fills the gradient arrays that an optimizer holds."""
-    performer, layer = trial.made(trial.first)
-    held = performer.gradients(layer)
-    trial.run(performer, layer, trial.first)
-    trial.forbid(replaced_gradients(performer.gradients(layer), held))
+    driver, layer = trial.made(trial.first)
+    held = driver.gradients(layer)
+    trial.run(driver, layer, trial.first)
+    trial.forbid(replaced_gradients(driver.gradients(layer), held))
 
 
 @contract_check(
@@ -112,10 +112,10 @@ def gradients_in_place(trial: Trial) -> None:
 )
 def parameters_by_reference(trial: Trial) -> None:
     """The next forward uses parameters that were updated in place."""
-    performer, layer = trial.made(trial.other)
-    performer.update(layer, trial.first)
+    driver, layer = trial.made(trial.other)
+    driver.update(layer, trial.first)
     trial.expect(
-        trial.run(performer, layer, trial.first),
+        trial.run(driver, layer, trial.first),
         trial.alone(trial.first),
         "when the weights were written into the parameters in place",
     )
@@ -128,11 +128,11 @@ def parameters_by_reference(trial: Trial) -> None:
 )
 def two_layers(trial: Trial) -> None:
     """Two layers called in turn do not affect each other."""
-    (performer, layer), (others, other) = trial.made(trial.first), trial.made(trial.second)
-    given = performer.given(trial.first)
-    answer = copied(performer.forward(layer, trial.first, given))
+    (driver, layer), (others, other) = trial.made(trial.first), trial.made(trial.second)
+    arguments = driver.arguments(trial.first)
+    answer = copied(driver.forward(layer, trial.first, arguments))
     trial.run(others, other, trial.second)
-    answer |= trial.back(performer, layer, trial.first, given)
+    answer |= trial.back(driver, layer, trial.first, arguments)
     trial.expect(answer, trial.alone(trial.first), "when another layer is called before its backward")
 
 
@@ -143,10 +143,10 @@ def two_layers(trial: Trial) -> None:
 )
 def two_forwards(trial: Trial) -> None:
     """After two forwards, ``backward`` belongs to the last one."""
-    performer, layer = trial.made(trial.first)
+    driver, layer = trial.made(trial.first)
     earlier = replace(trial.first, xs=trial.first.xs[::-1].copy())
-    performer.forward(layer, earlier, performer.given(earlier))
-    again = trial.run(performer, layer, trial.first)
+    driver.forward(layer, earlier, driver.arguments(earlier))
+    again = trial.run(driver, layer, trial.first)
     trial.expect(again, trial.alone(trial.first), "after two forwards in a row")
 
 
@@ -160,7 +160,7 @@ def memory_layouts(trial: Trial) -> None:
     """Arrays in any memory layout, read-only ones too, give the same results."""
     want = trial.alone(trial.first)
     for layout in LAYOUTS[1:]:
-        laid = Trial(replace(trial.case, layout=layout), trial.layers)
+        laid = Trial(replace(trial.case, layout=layout), trial.subject)
         trial.expect(laid.alone(trial.first), want, f"when arrays are {layout}")
 
 
@@ -171,9 +171,9 @@ def memory_layouts(trial: Trial) -> None:
 )
 def large_inputs(trial: Trial) -> None:
     """Where tanh saturates, the states are numbers of at most 1 in magnitude."""
-    performer, layer = trial.made(trial.first)
+    driver, layer = trial.made(trial.first)
     large = replace(trial.first, xs=trial.first.xs * trial.first.xs.dtype.type(1e4))
-    for name, value in performer.forward(layer, large, performer.given(large)).items():
+    for name, value in driver.forward(layer, large, driver.arguments(large)).items():
         if not (np.abs(value) <= 1).all():
             raise ContractBroken(
                 f"{name} reaches {float(np.abs(value).max())} with large inputs, expected at most 1", name
@@ -188,13 +188,13 @@ def large_inputs(trial: Trial) -> None:
 )
 def inputs_copied(trial: Trial) -> None:
     """The caller may change its inputs between forward and backward."""
-    performer, layer = trial.made(trial.first)
-    given = performer.given(trial.first)
-    answer = copied(performer.forward(layer, trial.first, given))
+    driver, layer = trial.made(trial.first)
+    arguments = driver.arguments(trial.first)
+    answer = copied(driver.forward(layer, trial.first, arguments))
     for name in ("xs", "x", "input", "h_prev", "h_0", "hx"):
-        if name in given:
-            given[name][...] = 0
-    answer |= trial.back(performer, layer, trial.first, given)
+        if name in arguments:
+            arguments[name][...] = 0
+    answer |= trial.back(driver, layer, trial.first, arguments)
     why = "when the caller changes its inputs between forward and backward: they are not copied"
     trial.expect(answer, trial.alone(trial.first), why)
 
@@ -207,14 +207,14 @@ def inputs_copied(trial: Trial) -> None:
 )
 def results_copied(trial: Trial) -> None:
     """The caller may change the results between forward and backward."""
-    performer, layer = trial.made(trial.first)
-    given = performer.given(trial.first)
-    results = performer.forward(layer, trial.first, given)
+    driver, layer = trial.made(trial.first)
+    arguments = driver.arguments(trial.first)
+    results = driver.forward(layer, trial.first, arguments)
     answer = copied(results)
     for value in results.values():
         if value.flags.writeable:
             value[...] = 0
-    answer |= trial.back(performer, layer, trial.first, given)
+    answer |= trial.back(driver, layer, trial.first, arguments)
     why = "when the caller changes the results between forward and backward: they are the layer's own arrays"
     trial.expect(answer, trial.alone(trial.first), why)
 
@@ -227,11 +227,11 @@ def results_copied(trial: Trial) -> None:
 )
 def weights_copied(trial: Trial) -> None:
     """``backward`` uses the weights of its forward, even if they have been updated since."""
-    performer, layer = trial.made(trial.first)
-    given = performer.given(trial.first)
-    answer = copied(performer.forward(layer, trial.first, given))
-    performer.update(layer, trial.second)
-    answer |= trial.back(performer, layer, trial.first, given)
+    driver, layer = trial.made(trial.first)
+    arguments = driver.arguments(trial.first)
+    answer = copied(driver.forward(layer, trial.first, arguments))
+    driver.update(layer, trial.second)
+    answer |= trial.back(driver, layer, trial.first, arguments)
     trial.expect(
         answer, trial.alone(trial.first), "when the weights are updated between forward and backward"
     )
@@ -245,10 +245,10 @@ def weights_copied(trial: Trial) -> None:
 )
 def gradients_kept(trial: Trial) -> None:
     """A forward leaves the gradients of the last backward unchanged."""
-    performer, layer = trial.made(trial.first)
-    before = trial.run(performer, layer, trial.first)
-    performer.forward(layer, trial.first, performer.given(trial.first))
-    now = copied(performer.gradients(layer))
+    driver, layer = trial.made(trial.first)
+    before = trial.run(driver, layer, trial.first)
+    driver.forward(layer, trial.first, driver.arguments(trial.first))
+    now = copied(driver.gradients(layer))
     trial.expect(now, {name: before[name] for name in now}, "after the next forward")
 
 
@@ -264,12 +264,12 @@ def speed(trial: Trial) -> None:
 
     case = replace(trial.case, T=1 if trial.case.is_cell else 32, D=16, H=32)
     times = []
-    for layers in (trial.layers, rnn_np):
-        one = Trial(case, layers)
-        performer, layer = one.made(one.first)
-        one.run(performer, layer, one.first)
+    for subject in (trial.subject, rnn_np):
+        one = Trial(case, subject)
+        driver, layer = one.made(one.first)
+        one.run(driver, layer, one.first)
         start = time.perf_counter()
-        one.run(performer, layer, one.first)
+        one.run(driver, layer, one.first)
         times.append(time.perf_counter() - start)
     if times[0] > SLOW * times[1]:
         raise ContractBroken(f"a step takes {times[0] / times[1]:.0f} times as long as that of rnn_np")

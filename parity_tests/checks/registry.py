@@ -17,13 +17,15 @@ from parity_tests.check_facts import CASE_CHECKS, Check
 from parity_tests.checks import contract, state
 from parity_tests.checks.trial import ContractBroken, ContractCheck, Trial
 from parity_tests.report import Finding
-from parity_tests.subjects.user_frames import told
+from parity_tests.subjects.user_frames import format_error
 
 TEMPLATES = {
-    "time": Case(B=3, T=4, D=2, H=5, h0=True),
-    "cell": Case(kind="cell", B=3, T=1, D=2, H=5, h0=True),
-    "nn": Case(kind="nn", B=3, T=4, D=2, H=5, h0=True, layers=2, bidirectional=True, grad_outputs="both"),
-    "nncell": Case(kind="nncell", B=3, T=1, D=2, H=5, h0=True),
+    "TimeRNN": Case(B=3, T=4, D=2, H=5, h0=True),
+    "RNN": Case(layer="RNN", B=3, T=1, D=2, H=5, h0=True),
+    "nn.RNN": Case(
+        layer="nn.RNN", B=3, T=4, D=2, H=5, h0=True, layers=2, bidirectional=True, grad_outputs="both"
+    ),
+    "nn.RNNCell": Case(layer="nn.RNNCell", B=3, T=1, D=2, H=5, h0=True),
 }
 """The case in which a kind of layer is checked, once in each precision."""
 
@@ -89,13 +91,13 @@ def run_contract_check(
             try:
                 trial.alone(trial.first)
             except (Exception, SystemExit) as error:
-                return findings, f"{name}: an ordinary call raises {told(error)}"
+                return findings, f"{name}: an ordinary call raises {format_error(error)}"
             try:
                 check.run(trial)
             except ContractBroken as broken:
                 findings.append(check.facts.finding(broken.tensor, case, str(broken)))
             except (Exception, SystemExit) as error:
-                message = f"raises {told(error)}"
+                message = f"raises {format_error(error)}"
                 findings.append(Finding(name, "", case, message, check.facts.severity))
     return findings, ""
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from parity_tests.cases.arrays import Array, Call, calls_of
 from parity_tests.cases.case import Case
-from parity_tests.cases.layers import CLASSES, KINDS
+from parity_tests.cases.layers import KINDS
 from parity_tests.cases.tensors import Answer
 from parity_tests.check_facts import Check
 from parity_tests.report import Severity
-from parity_tests.subjects.drivers import PERFORMERS, Performer
+from parity_tests.subjects.drivers import DRIVERS, Driver
 from parity_tests.subjects.side_effects import Violations
 
 CLOSE = {"f64": 1e-9, "f32": 1e-3}
@@ -37,33 +37,33 @@ class Trial:
 
     Attributes:
         case: the case that the layers are made for.
-        layers: the package that has the layer.
+        subject: the package that has the layer.
         first: a call of the case's sizes.
         other: a call of another batch size and length, with weights of its own.
         second: a call of the case's sizes, with weights of its own.
     """
 
-    def __init__(self, case: Case, layers: Any) -> None:
+    def __init__(self, case: Case, subject: Any) -> None:
         self.case = case
-        self.layers = layers
+        self.subject = subject
         (self.first,) = calls_of(replace(case, calls="once"))
         self.other, self.second = calls_of(replace(case, calls="again", seed=7))
 
-    def made(self, call: Call) -> tuple[Performer, Any]:
+    def made(self, call: Call) -> tuple[Driver, Any]:
         """A new layer with a call's weights, and its driver."""
-        performer = PERFORMERS[self.case.kind](self.case, self.layers)
-        return performer, performer.make(call)
+        driver = DRIVERS[self.case.layer](self.case, self.subject)
+        return driver, driver.make(call)
 
-    def run(self, performer: Performer, layer: Any, call: Call) -> Answer:
+    def run(self, driver: Driver, layer: Any, call: Call) -> Answer:
         """One forward and backward."""
-        given = performer.given(call)
-        answer = copied(performer.forward(layer, call, given))
-        return answer | self.back(performer, layer, call, given)
+        arguments = driver.arguments(call)
+        answer = copied(driver.forward(layer, call, arguments))
+        return answer | self.back(driver, layer, call, arguments)
 
-    def back(self, performer: Performer, layer: Any, call: Call, given: dict[str, Array]) -> Answer:
+    def back(self, driver: Driver, layer: Any, call: Call, arguments: dict[str, Array]) -> Answer:
         """The backward of the last forward, with the gradients of the parameters."""
-        answer = performer.backward(layer, call, given)
-        return copied(answer | performer.gradients(layer))
+        answer = driver.backward(layer, call, arguments)
+        return copied(answer | driver.gradients(layer))
 
     def alone(self, call: Call) -> Answer:
         """The results of a call of a new layer."""
@@ -149,4 +149,4 @@ def contract_form_of(facts: Check) -> Registers:
 
 
 def _applies_to(kinds: tuple[str, ...]) -> str:
-    return "all layers" if kinds == KINDS else ", ".join(f"`{CLASSES[kind]}`" for kind in kinds)
+    return "all layers" if kinds == KINDS else ", ".join(f"`{kind}`" for kind in kinds)

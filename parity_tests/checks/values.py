@@ -8,6 +8,7 @@ import numpy as np
 from parity_tests.cases.arrays import DTYPES, Array, Call, calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import SECOND_BIAS, Answer, family, native, time_axis
+from parity_tests.check_facts import NON_FINITE_VALUES, VALUES
 from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import RoundingNoise, SumBounds, unit_roundoff
 from parity_tests.references.tolerance import Allowance, Comparison, allowance, compare, exact
@@ -177,5 +178,5 @@ def _difference(case: Case, compared: Compared, label: str) -> Finding:
         lines.append(
             f"first wrong time step {times.min()}, last {times.max()}, of 0 to {got.shape[steps] - 1}"
         )
-    check = "values" if np.isfinite(got[first]) == np.isfinite(want[first]) else "non-finite values"
-    return Finding(check, name, case, "; ".join(lines))
+    check = VALUES if np.isfinite(got[first]) == np.isfinite(want[first]) else NON_FINITE_VALUES
+    return check.finding(name, case, "; ".join(lines))

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import TENSORS, family
+from parity_tests.check_facts import NON_FINITE_VALUES, VALUES
+from parity_tests.checks.values import RunCase
 from parity_tests.diagnosis.hints import hints, randomness_symptom
 from parity_tests.diagnosis.matching import (
     Candidate,
@@ -16,14 +18,14 @@ from parity_tests.diagnosis.matching import (
     partial_matches,
 )
 from parity_tests.diagnosis.probe_cases import PROBE_CASES, TIE_BREAKER_CASES
-from parity_tests.diagnosis.samples import Ask, Sample, sample_subject
+from parity_tests.diagnosis.samples import Sample, sample_subject
 from parity_tests.diagnosis.symptoms import SINGLE, observed_symptoms
 from parity_tests.report import Finding
 
-OF_NUMBERS = ("values", "non-finite values")
+OF_NUMBERS = (VALUES.name, NON_FINITE_VALUES.name)
 """The checks whose findings a faulty loop can explain."""
 SINGLE_INSIDE = "float32 inside"
-Fit = Callable[[Case], Case]
+Restrict = Callable[[Case], Case]
 LARGEST = 400
 """A finding's own case joins the probe cases only if it has at most this many cell steps."""
 
@@ -51,16 +53,18 @@ def no_restriction(case: Case) -> Case:
     return case
 
 
-def diagnose(kind: str, ask: Ask, findings: Sequence[Finding], fit: Fit = no_restriction) -> list[Diagnosis]:
+def diagnose(
+    kind: str, run_case: RunCase, findings: Sequence[Finding], restrict: Restrict = no_restriction
+) -> list[Diagnosis]:
     """Name the fault of a subject.
 
     Args:
         kind: one of ``KINDS``.
-        ask: runs the subject in a case.
+        run_case: runs the subject in a case.
         findings: the findings to explain.
-        fit: restricts a case to what the subject supports.
+        restrict: restricts a case to what the subject supports.
     """
-    samples = _samples(kind, ask, findings, fit)
+    samples = _samples(kind, run_case, findings, restrict)
     whats = {(finding.check, finding.tensor) for finding in findings}
     result = []
     for seen in observed_symptoms(samples):
@@ -69,7 +73,7 @@ def diagnose(kind: str, ask: Ask, findings: Sequence[Finding], fit: Fit = no_res
         result.append(Diagnosis(name, None if name else seen.text, seen.text, explains))
     numbers = [sample for sample in samples if sample.got and sample.case.nonfinite == "none"]
     if any(sample.all_wrong for sample in numbers):
-        result += _explanations(kind, ask, numbers, fit, whats)
+        result += _explanations(kind, run_case, numbers, restrict, whats)
     return _merged(sorted(result, key=lambda diagnosis: diagnosis.fault is None))
 
 
@@ -82,7 +86,7 @@ def _merged(found: list[Diagnosis]) -> list[Diagnosis]:
     return [replace(single[0], explains=both), *(other for other in found if other not in single)]
 
 
-def _samples(kind: str, ask: Ask, findings: Sequence[Finding], fit: Fit) -> list[Sample]:
+def _samples(kind: str, run_case: RunCase, findings: Sequence[Finding], restrict: Restrict) -> list[Sample]:
     own = {finding.case for finding in findings if finding.check in OF_NUMBERS}
     # How far NaN and infinity spread does not depend on the fault alone.
     own = {case for case in own if case.nonfinite == "none"}
@@ -90,22 +94,25 @@ def _samples(kind: str, ask: Ask, findings: Sequence[Finding], fit: Fit) -> list
         (case for case in own - {*PROBE_CASES[kind]} if case.T * case.num_cells <= LARGEST),
         key=lambda c: c.size,
     )
-    return [sample_subject(case, ask) for case in dict.fromkeys(map(fit, (*PROBE_CASES[kind], *small[:3])))]
+    return [
+        sample_subject(case, run_case)
+        for case in dict.fromkeys(map(restrict, (*PROBE_CASES[kind], *small[:3])))
+    ]
 
 
 def _explanations(
     kind: str,
-    ask: Ask,
+    run_case: RunCase,
     samples: list[Sample],
-    fit: Fit,
+    restrict: Restrict,
     whats: set[tuple[str, str]],
 ) -> list[Diagnosis]:
     wrong = frozenset(family(name) for sample in samples for name in sample.all_wrong)
     explained = frozenset(what for what in whats if what[0] in OF_NUMBERS)
     found = candidates(kind, samples)
-    fits = _distinguished(kind, ask, matching_candidates(found, samples), fit)
+    fits = _distinguished(kind, run_case, matching_candidates(found, samples), restrict)
     rounded = bool(fits) and all(candidate.variant.loop.inner_roundoff for candidate in fits)
-    symptom = randomness_symptom(samples, ask) if rounded or not fits else None
+    symptom = randomness_symptom(samples, run_case) if rounded or not fits else None
     if symptom:
         return [Diagnosis(symptom.name, None, f"{symptom.sentence} {_listed(wrong, samples)}", explained)]
     if fits:
@@ -117,7 +124,7 @@ def _explanations(
     if both:
         name = ", and ".join(fault.name for fault in both[0].faults)
         return [Diagnosis(name, None, f"Two faults. {both[0].sentence} {_listed(wrong, samples)}", explained)]
-    text = hints(samples, ask, fit)
+    text = hints(samples, run_case, restrict)
     if parts:
         candidate, tensors = parts[0]
         families = frozenset(map(family, tensors))
@@ -135,13 +142,15 @@ def _explanations(
     return [Diagnosis(None, text, text, explained)]
 
 
-def _distinguished(kind: str, ask: Ask, fits: list[Candidate], fit: Fit) -> list[Candidate]:
+def _distinguished(
+    kind: str, run_case: RunCase, fits: list[Candidate], restrict: Restrict
+) -> list[Candidate]:
     """Keep the candidates that also match a tie-breaker case in which they differ."""
     fits = _one_for_each_fault(fits)
     for case in TIE_BREAKER_CASES[kind]:
         if len(fits) < 2:
             break
-        sample = sample_subject(fit(case), ask)
+        sample = sample_subject(restrict(case), run_case)
         texts = {
             str(
                 [

@@ -26,12 +26,12 @@ def explained(
     """
     result = list(findings)
     if any(finding.check in DID_NOT_RETURN for finding in findings):
-        return result  # there are no numbers, and to ask for them may take forever
+        return result  # there are no numbers, and to call the subject again may take forever
     for kind in kinds:
         own = [
             finding
             for finding in findings
-            if finding.severity == Severity.FAULT and not finding.fault and finding.case.kind == kind
+            if finding.severity == Severity.FAULT and not finding.fault and finding.case.layer == kind
         ]
         if not own:
             continue

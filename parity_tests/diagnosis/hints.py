@@ -9,7 +9,8 @@ import numpy as np
 from parity_tests.cases.arrays import Array, Call
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import Answer, family
-from parity_tests.diagnosis.samples import Ask, Sample, sample_subject
+from parity_tests.checks.values import RunCase
+from parity_tests.diagnosis.samples import Sample, sample_subject
 from parity_tests.diagnosis.symptoms import EVALUATED, RANDOM, UNLOADED, Symptom
 from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import NoNoise
@@ -18,12 +19,12 @@ MOST_CONDITIONS = 3
 """How many conditions are stated at most."""
 
 
-def randomness_symptom(samples: Sequence[Sample], ask: Ask) -> Symptom | None:
+def randomness_symptom(samples: Sequence[Sample], run_case: RunCase) -> Symptom | None:
     """Return the symptom that explains random numbers, or None if the subject repeats its numbers."""
     wrong = [sample for sample in samples if sample.all_wrong]
     # In a large case it is unlikely that random numbers repeat.
     first_time = max(wrong, key=lambda sample: sample.case.size)
-    again = sample_subject(first_time.case, ask)
+    again = sample_subject(first_time.case, run_case)
     same = all(
         np.array_equal(value, second[name], equal_nan=True)
         for first, second in zip(first_time.got, again.got, strict=False)
@@ -40,11 +41,11 @@ def randomness_symptom(samples: Sequence[Sample], ask: Ask) -> Symptom | None:
     return RANDOM
 
 
-def hints(samples: Sequence[Sample], ask: Ask, fit: Callable[[Case], Case]) -> str:
+def hints(samples: Sequence[Sample], run_case: RunCase, restrict: Callable[[Case], Case]) -> str:
     """Return all that is known: where the subject is wrong, and how."""
     wrong = [sample for sample in samples if sample.all_wrong]
     where = f"Wrong in {len(wrong)} of {len(samples)} cases."
-    return " ".join([where, *conditions(samples, ask, fit), *relations(samples)])
+    return " ".join([where, *conditions(samples, run_case, restrict), *relations(samples)])
 
 
 # Where.
@@ -76,7 +77,9 @@ _CONDITIONS: tuple[Condition, ...] = (
 )
 
 
-def conditions(samples: Sequence[Sample], ask: Ask, fit: Callable[[Case], Case]) -> Iterator[str]:
+def conditions(
+    samples: Sequence[Sample], run_case: RunCase, restrict: Callable[[Case], Case]
+) -> Iterator[str]:
     """Yield conditions necessary for the failure, each tested by changing only it in a failing case."""
     wrong = [sample for sample in samples if sample.all_wrong]
     right = [sample for sample in samples if not sample.all_wrong and not sample.raised]
@@ -92,29 +95,31 @@ def conditions(samples: Sequence[Sample], ask: Ask, fit: Callable[[Case], Case])
         if not all(holds(sample.case) for sample in wrong) or all(holds(sample.case) for sample in right):
             continue
         # Another case has other arrays too, and may be right by chance: so several are tried.
-        others = [_changed(base, {**change, "seed": base.seed + more}, fit) for more in range(3)]
-        if all(other is None or holds(other) or not sample_subject(other, ask).all_wrong for other in others):
+        others = [_changed(base, {**change, "seed": base.seed + more}, restrict) for more in range(3)]
+        if all(
+            other is None or holds(other) or not sample_subject(other, run_case).all_wrong for other in others
+        ):
             stated += 1
             yield f"Only with {text}."
     first_calls_right = all(not sample.wrong[0] for sample in samples if sample.wrong)
     if first_calls_right and any(len(sample.wrong) > 1 for sample in wrong):
         yield "Never in the first call."
     if not base.is_cell:
-        yield from _length(wrong, right, ask, fit)
+        yield from _length(wrong, right, run_case, restrict)
 
 
 def _length(
-    wrong: Sequence[Sample], right: Sequence[Sample], ask: Ask, fit: Callable[[Case], Case]
+    wrong: Sequence[Sample], right: Sequence[Sample], run_case: RunCase, restrict: Callable[[Case], Case]
 ) -> Iterator[str]:
     """Yield the number of steps from which on the subject is wrong."""
     shortest = min(wrong, key=lambda sample: sample.case.T).case
     least, most = 0, shortest.T
     while most - least > 1:
         middle = (least + most) // 2
-        case = _changed(shortest, {"T": middle}, fit)
+        case = _changed(shortest, {"T": middle}, restrict)
         if case is None:
             return
-        if sample_subject(case, ask).all_wrong:
+        if sample_subject(case, run_case).all_wrong:
             most = middle
         else:
             least = middle
@@ -122,12 +127,12 @@ def _length(
         yield f"Only with T > {least}."
 
 
-def _changed(case: Case, change: dict[str, Any], fit: Callable[[Case], Case]) -> Case | None:
+def _changed(case: Case, change: dict[str, Any], restrict: Callable[[Case], Case]) -> Case | None:
     try:
         other = replace(case, **change)
     except ValueError:
         return None
-    return other if fit(other) == other else None
+    return other if restrict(other) == other else None
 
 
 # How.

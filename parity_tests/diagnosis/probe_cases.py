@@ -75,7 +75,7 @@ _NNCELL = (
     "nncell-B3D4H3-relu-f32-h0-fortran-s11",
 )
 _TIE_BREAKERS = {
-    "time": (
+    "TimeRNN": (
         "B3T5D4H4-f64-h0-gaps-s21",
         "B4T9D3H3-f64-h0-again-s22",
         "B20T6D3H3-f64-h0-s23",
@@ -83,19 +83,19 @@ _TIE_BREAKERS = {
         "B3T4D4H4-f64-h0-strided-s25",
         "B3T7D2H4-f64-h0-chunks2-s26",
     ),
-    "cell": ("cell-B20D4H4-f64-s21", "cell-B4D5H5-f64-again-s22", "cell-B3D4H4-f64-strided-s23"),
-    "nn": (
+    "RNN": ("cell-B20D4H4-f64-s21", "cell-B4D5H5-f64-again-s22", "cell-B3D4H4-f64-strided-s23"),
+    "nn.RNN": (
         "nn-B4T6D4H4L3-f64-h0-both-unsorted-s21",
         "nn-B4T6D8H4L3-bi-f64-h0-both-unsorted-s22",
         "nn-B4T6D4H4L3-relu-f64-h0-both-p0.25-s23",
         "nn-B4T3D4H4L2-bi-bf-f64-h0-both-again-unsorted-s24",
         "nn-B3T4D4H4-f64-h0-strided-s25",
     ),
-    "nncell": ("nncell-B20D4H4-f64-h0-s21", "nncell-B4D5H5-relu-f64-h0-again-s22"),
+    "nn.RNNCell": ("nncell-B20D4H4-f64-h0-s21", "nncell-B4D5H5-relu-f64-h0-again-s22"),
 }
 PROBE_CASES = {
     kind: tuple(Case.parse(token) for token in tokens)
-    for kind, tokens in (("time", _TIME), ("cell", _CELL), ("nn", _NN), ("nncell", _NNCELL))
+    for kind, tokens in (("TimeRNN", _TIME), ("RNN", _CELL), ("nn.RNN", _NN), ("nn.RNNCell", _NNCELL))
 }
 """By kind of layer. Together they cover the sizes, options and orders of calls that faults depend on."""
 TIE_BREAKER_CASES = {

@@ -9,13 +9,12 @@ import numpy as np
 from parity_tests.cases.arrays import DTYPES, Array, Call, calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import Answer, role
+from parity_tests.check_facts import RAISES
 from parity_tests.checks.values import RunCase, comparisons
 from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import RoundingNoise, unit_roundoff
 from parity_tests.references.tolerance import Allowance, allowance
 from parity_tests.subjects.results import Mismatch
-
-Ask = RunCase
 
 
 @dataclass(slots=True)
@@ -76,11 +75,11 @@ def _right(case: Case) -> tuple[tuple[Call, ...], list[Answer], list[dict[str, A
     return calls, *measured(case, calls, Loop(case, RoundingNoise(case)))
 
 
-def sample_subject(case: Case, ask: Ask) -> Sample:
+def sample_subject(case: Case, run_case: RunCase) -> Sample:
     """Run the subject in a case and compare its answers with the right ones."""
     sample = Sample(case, *_right(case))
-    results = ask(case)
-    sample.raised = next((f.message for f in results.findings if f.check == "raises"), "")
+    results = run_case(case)
+    sample.raised = next((f.message for f in results.findings if f.check == RAISES.name), "")
     for result in results.calls:
         sample.mismatches += result.mismatches.values()
         sample.got.append({})

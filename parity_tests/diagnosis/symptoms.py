@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from parity_tests.check_facts import DTYPE, RAISES, SHAPE, TYPE
 from parity_tests.diagnosis.samples import Sample
+from parity_tests.subjects.results import Mismatch
 
 
 @dataclass(frozen=True)
@@ -141,44 +143,45 @@ class ObservedSymptom:
 def observed_symptoms(samples: Sequence[Sample]) -> list[ObservedSymptom]:
     """Return what types, shapes, dtypes and exceptions show."""
     result = []
-    unfit = [
-        (sample, row.tensor, row.check, row.got, row.expected)
-        for sample in samples
-        for row in sample.mismatches
-    ]
-    for check in ("type", "shape", "dtype"):
-        rows = [(sample, name, got, want) for sample, name, kind, got, want in unfit if kind == check]
+    for check, recognise in _RECOGNISED.items():
+        rows = [(sample, row) for sample in samples for row in sample.mismatches if row.check == check]
         if not rows:
             continue
-        symptom = {"type": _of_types, "shape": _of_shapes, "dtype": _of_dtypes}[check](rows)
-        names = frozenset(name for _, name, *_ in rows)
-        _, name, got, want = rows[0]
-        text = symptom.sentence if symptom else f"{name} has the {check} {got} instead of {want}."
-        result.append(ObservedSymptom(symptom, text, check, names))
+        symptom, first = recognise(rows), rows[0][1]
+        names = frozenset(row.tensor for _, row in rows)
+        text = f"{first.tensor} has the {check} {first.got} instead of {first.expected}."
+        result.append(ObservedSymptom(symptom, symptom.sentence if symptom else text, check, names))
     raised = [sample for sample in samples if sample.raised]
     if raised:
         result.append(_raised(raised, [sample for sample in samples if not sample.raised]))
     return result
 
 
-_Rows = list[tuple[Sample, str, str, str]]
+_Rows = list[tuple[Sample, Mismatch]]
 
 
 def _of_types(rows: _Rows) -> Symptom | None:
-    return ABSENT if all(got == "NoneType" for *_, got, _ in rows) else None
+    return ABSENT if all(row.got == "NoneType" for _, row in rows) else None
 
 
 def _of_dtypes(rows: _Rows) -> Symptom | None:
-    if all((got, want) == ("float32", "float64") for *_, got, want in rows):
+    if all((row.got, row.expected) == ("float32", "float64") for _, row in rows):
         return SINGLE
-    return DOUBLE if all((got, want) == ("float64", "float32") for *_, got, want in rows) else None
+    return DOUBLE if all((row.got, row.expected) == ("float64", "float32") for _, row in rows) else None
 
 
 def _of_shapes(rows: _Rows) -> Symptom | None:
     for symptom, shows in _SHAPES:
-        if all(shows(sample, name, _numbers(got), _numbers(want)) for sample, name, got, want in rows):
+        if all(shows(sample, row.tensor, _numbers(row.got), _numbers(row.expected)) for sample, row in rows):
             return symptom
     return None
+
+
+_RECOGNISED: dict[str, Callable[[_Rows], Symptom | None]] = {
+    TYPE.name: _of_types,
+    SHAPE.name: _of_shapes,
+    DTYPE.name: _of_dtypes,
+}
 
 
 def _numbers(shape: str) -> list[int]:
@@ -193,4 +196,4 @@ def _raised(raised: Sequence[Sample], fine: Sequence[Sample]) -> ObservedSymptom
         symptom = NO_BIAS
     where = "in every case" if not fine else f"in {len(raised)} of {len(raised) + len(fine)} cases"
     text = symptom.sentence if symptom else f"It raises {where}: {raised[0].raised}"
-    return ObservedSymptom(symptom, text, "raises", frozenset(("",)))
+    return ObservedSymptom(symptom, text, RAISES.name, frozenset(("",)))

@@ -102,7 +102,7 @@ class Loop(Cell):
         for suffix, cell, found in zip(
             suffixes(case), call.weights, self.by_parameter_name(gradients), strict=True
         ):
-            if case.kind in ("time", "cell"):
+            if case.layer in ("TimeRNN", "RNN"):
                 runs |= {"dWx": found.dWx, "dWh": found.dWh, "db": found.db}
                 continue
             runs[f"dweight_ih{suffix}"] = found.dWx.swapaxes(1, 2)

@@ -101,7 +101,7 @@ def _run(
 
 def _gradients(case: Case, parameters: Sequence[torch.nn.Parameter]) -> Answer:
     gradients = [_array(parameter.grad) for parameter in parameters]
-    if case.kind in ("time", "cell"):
+    if case.layer in ("TimeRNN", "RNN"):
         weight_ih, weight_hh, bias_ih, bias_hh = gradients
         return {"dWx": weight_ih.T, "dWh": weight_hh.T, "db": bias_ih, SECOND_BIAS: bias_hh}
     kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: len(gradients) // case.num_cells]

@@ -59,7 +59,7 @@ class Plan:
 
     def judges(self, case: Case) -> bool:
         """Whether the target can be asked a case."""
-        return case.kind in self.kinds and self.restricted(case) == case
+        return case.layer in self.kinds and self.restricted(case) == case
 
     @property
     def draws(self) -> bool:

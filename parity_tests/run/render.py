@@ -7,8 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from parity_tests.cases.layers import CLASSES
 from parity_tests.cases.tensors import TENSORS
+from parity_tests.check_facts import CASE_CHECKS
 from parity_tests.checks.registry import CONTRACT_CHECKS
 from parity_tests.report import Finding, Report, Severity
 from parity_tests.run.plan import Plan
@@ -17,6 +17,8 @@ from parity_tests.run.threads import blas_name
 from parity_tests.run.versions import versions_of
 from parity_tests.subjects.session import DEFAULT_TARGET
 
+ONLY_CONTRACT = {*CONTRACT_CHECKS} - {check.name for check in CASE_CHECKS}
+"""The checks that a case by itself does not make."""
 SHOWN = 12
 """Findings printed; the JSON report has all."""
 
@@ -24,19 +26,16 @@ SHOWN = 12
 def command(plan: Plan, finding: Finding) -> str:
     """The command that shows a finding again, and nothing else."""
     target = plan.target
+    in_a_case = finding.check not in ONLY_CONTRACT
     if target.obj is not None:
         name = target.spec.rpartition(".")[2]
-        return (
-            f'parity_tests.check({name}, case="{finding.case}")'
-            if finding.check not in CONTRACT_CHECKS
-            else ""
-        )
+        return f'parity_tests.check({name}, case="{finding.case}")' if in_a_case else ""
     options = {"--as": target.interface, "--without": ",".join(plan.declared)}
     pointed = "" if target.spec == DEFAULT_TARGET else f" {target.spec}"
     pointed += "".join(f" {name} {value}" for name, value in options.items() if value)
-    if finding.check in CONTRACT_CHECKS:
-        return f"rnn-parity{pointed} -- -k '{' and '.join(finding.check.split())}'"
-    return f"rnn-parity{pointed} --case {finding.case}"
+    if in_a_case:
+        return f"rnn-parity{pointed} --case {finding.case}"
+    return f"rnn-parity{pointed} -- -k '{' and '.join(finding.check.split())}'"
 
 
 def verdict(report: Report, plan: Plan) -> str:
@@ -166,9 +165,7 @@ def fault_table(faults: Iterable[Mapping[str, Any]]) -> str:
     for row in rows:
         named = "yes" if row["named"] == row["fault"] else row["named"] or "no"
         after = f"{row['caught']} cases" if row["caught"] else "NOT CAUGHT"
-        table.add_row(
-            row["fault"], CLASSES.get(row["kind"], ""), after, named, row["case"], f"{row['seconds']:.1f}"
-        )
+        table.add_row(row["fault"], row["kind"], after, named, row["case"], f"{row['seconds']:.1f}")
     caught = sum(bool(row["caught"]) for row in rows)
     right = sum(row["named"] == row["fault"] for row in rows)
     return f"{_printed(table)}\n{caught} of {len(rows)} faults caught, {right} named by this name alone\n"

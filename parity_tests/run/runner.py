@@ -11,11 +11,12 @@ from types import TracebackType
 from typing import Self
 
 from parity_tests.cases.case import Case
+from parity_tests.check_facts import known_failure
 from parity_tests.checks.registry import run_contract_check
 from parity_tests.checks.values import Reference, ReferenceFault, judge
 from parity_tests.diagnosis.explain import explained
 from parity_tests.references.recorded import RecordedError, default_recorded
-from parity_tests.report import Finding, Report
+from parity_tests.report import Report
 from parity_tests.run.options import Options
 from parity_tests.run.plan import Plan, make_plan
 from parity_tests.run.shrinking import shrunk
@@ -87,7 +88,7 @@ class Run:
         return report
 
     def judge_cases(self, cases: Sequence[Case]) -> Report:
-        """Judge cases, even after a fault; what cannot be judged is said in the report."""
+        """Judge cases, even after a fault; what cannot be judged is error_line in the report."""
         report = Report(planned=len(cases))
         crashes = 0
         for number, case in enumerate(cases):
@@ -159,7 +160,7 @@ class Run:
             if what not in failing:
                 message = f"{what!r} passes now: take it out of the known failures ({reason})"
                 case = self.plan.cases(0)[0]
-                self.report.find([Finding(f"known failure of {what}", "", case, message)])
+                self.report.find([known_failure(what).finding("", case, message)])
 
 
 def run(plan: Plan, session: Session | None = None) -> Report:

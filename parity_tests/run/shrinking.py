@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from parity_tests.cases.case import Case
+from parity_tests.cases.layers import LAYERS
 from parity_tests.report import Finding, Report
 from parity_tests.run.plan import Plan
 
@@ -55,12 +56,12 @@ def shrunk(
 def small_cases(plan: Plan) -> list[Case]:
     """The smallest cases of each kind that the target can be asked: a failure is looked for here first."""
     cases = [
-        Case(kind=kind, B=B, T=1 if kind.endswith("cell") else T, D=D, H=H, h0=h0 or kind == "cell")
+        Case(layer=kind, B=B, T=1 if LAYERS[kind].is_cell else T, D=D, H=H, h0=h0 or kind == "RNN")
         for kind in plan.kinds
         for h0 in (False, True)
         for B, T, D, H in SMALLEST_SIZES
     ]
-    cases += [replace(case, layers=2, bidirectional=True) for case in cases if case.kind == "nn"]
+    cases += [replace(case, layers=2, bidirectional=True) for case in cases if case.layer == "nn.RNN"]
     return sorted({plan.restricted(case) for case in cases}, key=lambda case: case.size)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from parity_tests.cases.arrays import DTYPES, Array, Call, calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.draw import draw_case, shrink
-from parity_tests.cases.layers import CLASSES
+from parity_tests.cases.layers import KINDS
 from parity_tests.cases.tensors import SECOND_BIAS, Answer
 from parity_tests.checks.registry import CONTRACT_CHECKS, run_contract_check
 from parity_tests.checks.values import RunCase, judge
@@ -66,7 +66,7 @@ def tried(name: str, check: str) -> Tried:
         return _by_contract(name, check, start)
     (fault,) = (fault for fault in CATALOGUE if fault.name == name)
     # The first kind of layer, and the first variant, in which it shows.
-    for kind, variant in product((kind for kind in CLASSES if kind in fault.layers), fault.loops):
+    for kind, variant in product((kind for kind in KINDS if kind in fault.layers), fault.loops):
         run_case = answering(variant)
         for number in range(MOST):
             findings = _findings(run_case, draw_case(0, number, (kind,)))
@@ -128,7 +128,7 @@ def _rounded(value: Array, variant: Variant) -> Array:
 
 def _by_contract(name: str, check: str, start: float) -> Tried:
     kind, cls = BROKEN[check]
-    package = subject_of(cls, {"time": "layer", "nn": "module"}[kind])
+    package = subject_of(cls, {"TimeRNN": "layer", "nn.RNN": "module"}[kind])
     findings, _ = run_contract_check(package, kind, check, ())
     case, named = (str(findings[0].case), findings[0].fault) if findings else ("", None)
     return Tried(name, kind, int(bool(findings)), named, case, time.monotonic() - start)

@@ -9,7 +9,7 @@ import numpy as np
 
 from parity_tests.cases.arrays import Array, Call, calls_of
 from parity_tests.cases.case import Case
-from parity_tests.cases.layers import CLASSES, KINDS
+from parity_tests.cases.layers import KINDS
 from parity_tests.cases.memory_layouts import laid_out
 from parity_tests.cases.tensors import Answer, native, parameters
 from parity_tests.check_facts import (
@@ -28,11 +28,11 @@ from parity_tests.subjects.side_effects import (
     overwritten_inputs,
     replaced_gradients,
 )
-from parity_tests.subjects.user_frames import told
+from parity_tests.subjects.user_frames import format_error
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Problem:
     """What an adapter is asked: one forward and backward of h_t = tanh(x_t Wx + h_{t-1} Wh + b).
 
     Attributes:
@@ -52,20 +52,20 @@ class Question:
     token: str
 
 
-def class_of(kind: str, layers: Any) -> Any:
-    """The class of a kind in ``layers``, or None."""
-    for name in CLASSES[kind].split("."):
-        layers = getattr(layers, name, None)
-    return layers
+def class_of(kind: str, subject: Any) -> Any:
+    """The class of a layer in ``subject``, or None."""
+    for name in kind.split("."):
+        subject = getattr(subject, name, None)
+    return subject
 
 
-class Performer:
+class Driver:
     """One layer, and what is seen of it; subclasses know its interface."""
 
-    def __init__(self, case: Case, layers: Any) -> None:
+    def __init__(self, case: Case, subject: Any) -> None:
         self.case = case
-        self.layers = layers
-        self.cls = class_of(case.kind, layers)
+        self.subject = subject
+        self.cls = class_of(case.layer, subject)
         self.results = CaseResults()
         self.returned = ReturnedArrays()
 
@@ -105,7 +105,7 @@ class Performer:
         """Their gradients by the names of tensors."""
         raise NotImplementedError
 
-    def given(self, call: Call) -> dict[str, Array]:
+    def arguments(self, call: Call) -> dict[str, Array]:
         """What is handed over, by the interface's names, in the form and layout of the case."""
         return {
             name: self.give(tensor, value)
@@ -117,26 +117,26 @@ class Performer:
         """By the interface's names: the tensor that each has the form of, and its canonical values."""
         raise NotImplementedError
 
-    def forward(self, layer: Any, call: Call, given: dict[str, Array]) -> Answer:
+    def forward(self, layer: Any, call: Call, arguments: dict[str, Array]) -> Answer:
         """One forward, its results by the names of tensors."""
         raise NotImplementedError
 
-    def backward(self, layer: Any, call: Call, given: dict[str, Array]) -> Answer:
+    def backward(self, layer: Any, call: Call, arguments: dict[str, Array]) -> Answer:
         """The backward of it, without the gradients of parameters."""
         raise NotImplementedError
 
     def call(self, number: int, layer: Any, call: Call) -> Answer:
         """One forward and backward, and whether what was handed over is as it was."""
-        given = self.given(call)
-        answer = self.forward(layer, call, given)
+        arguments = self.arguments(call)
+        answer = self.forward(layer, call, arguments)
         self.returned.keep(number, answer)
-        gradients = self.backward(layer, call, given)
+        gradients = self.backward(layer, call, arguments)
         self.returned.keep(number, gradients)
         inputs = self.inputs(call).items()
         before = {
             name: native(self.case, tensor, value) for name, (tensor, value) in inputs if value is not None
         }
-        self.find_all(INPUTS_UNTOUCHED, overwritten_inputs(given, before))
+        self.find_all(INPUTS_UNTOUCHED, overwritten_inputs(arguments, before))
         return answer | gradients
 
     def give(self, name: str, canonical: Array) -> Array:
@@ -147,7 +147,7 @@ class Performer:
         self.results.calls.append(call_result(self.case, call, answer))
 
 
-class _Adapter(Performer):
+class _AdapterDriver(Driver):
     """A function of a question, answered with tensors by name."""
 
     def run(self, calls: Sequence[Call]) -> None:
@@ -155,15 +155,15 @@ class _Adapter(Performer):
         assert call.dhs is not None
         h_0 = np.zeros((len(call.xs), self.case.H), call.xs.dtype) if call.h_0 is None else call.h_0[0]
         values = {"Wx": call.Wx, "Wh": call.Wh, "b": call.b, "xs": call.xs, "h_0": h_0, "dhs": call.dhs}
-        given = {name: value.copy() for name, value in values.items()}
-        answer = self.layers.answer(Question(**given, token=str(self.case)))
+        arguments = {name: value.copy() for name, value in values.items()}
+        answer = self.subject.answer(Problem(**arguments, token=str(self.case)))
         if not isinstance(answer, Mapping):
             raise TypeError(f"answer: expected tensors by name, got {type(answer).__qualname__}")
         self.record(call, {str(name): value for name, value in answer.items()})
-        self.find_all(INPUTS_UNTOUCHED, overwritten_inputs(given, values))
+        self.find_all(INPUTS_UNTOUCHED, overwritten_inputs(arguments, values))
 
 
-class _Notebook(Performer):
+class _ListDriver(Driver):
     """``RNN`` and ``TimeRNN``: parameters by reference in a list."""
 
     names = ("Wx", "Wh", "b")
@@ -190,36 +190,36 @@ class _Notebook(Performer):
         return {f"d{name}": grad for name, grad in zip(self.names, grads, strict=True)}
 
 
-class _TimeRNN(_Notebook):
+class _TimeRNNDriver(_ListDriver):
     def inputs(self, call: Call) -> dict[str, tuple[str, Array | None]]:
         return {"xs": ("dx", call.xs), "h_0": ("h_n", call.h_0), "dhs": ("hs", call.dhs)}
 
-    def forward(self, layer: Any, call: Call, given: dict[str, Array]) -> Answer:
+    def forward(self, layer: Any, call: Call, arguments: dict[str, Array]) -> Answer:
         if call.h_0 is not None:
-            layer.set_state(given["h_0"])
+            layer.set_state(arguments["h_0"])
         elif self.case.stateful and not call.carries:
             layer.reset_state()
-        hs = layer.forward(given["xs"])
+        hs = layer.forward(arguments["xs"])
         return {"hs": hs, "h_n": layer.h}
 
-    def backward(self, layer: Any, call: Call, given: dict[str, Array]) -> Answer:
-        dx = layer.backward(given["dhs"])
+    def backward(self, layer: Any, call: Call, arguments: dict[str, Array]) -> Answer:
+        dx = layer.backward(arguments["dhs"])
         return {"dx": dx, "dh_0": layer.dh}
 
 
-class _RNN(_Notebook):
+class _RNNDriver(_ListDriver):
     def inputs(self, call: Call) -> dict[str, tuple[str, Array | None]]:
         return {"x": ("dx", call.xs), "h_prev": ("h_n", call.h_0), "dh_next": ("dx", call.dhs)}
 
-    def forward(self, layer: Any, call: Call, given: dict[str, Array]) -> Answer:
-        return {"h_n": layer.forward(given["x"], given["h_prev"])}
+    def forward(self, layer: Any, call: Call, arguments: dict[str, Array]) -> Answer:
+        return {"h_n": layer.forward(arguments["x"], arguments["h_prev"])}
 
-    def backward(self, layer: Any, call: Call, given: dict[str, Array]) -> Answer:
-        dx, dh_prev = layer.backward(given["dh_next"])
+    def backward(self, layer: Any, call: Call, arguments: dict[str, Array]) -> Answer:
+        dx, dh_prev = layer.backward(arguments["dh_next"])
         return {"dx": dx, "dh_0": dh_prev}
 
 
-class _Module(Performer):
+class _TorchDriver(Driver):
     """``nn.RNN`` and ``nn.RNNCell``: parameters as attributes under torch's names."""
 
     def options(self) -> dict[str, Any]:
@@ -254,7 +254,7 @@ class _Module(Performer):
         return {f"d{name}": layer.grads[name] for name in self.names}
 
 
-class _NN(_Module):
+class _TorchRNNDriver(_TorchDriver):
     def make(self, call: Call) -> Any:
         layer = super().make(call)
         return layer.eval() or layer if self.case.eval else layer
@@ -267,9 +267,9 @@ class _NN(_Module):
             "d_h_n": ("h_n", call.dh_n),
         }
 
-    def forward(self, layer: Any, call: Call, given: dict[str, Array]) -> Answer:
-        options: dict[str, Any] = {"hx": given["hx"]} if "hx" in given else {}
-        x = self.packed(given["input"], call) if self.case.form == "packed" else given["input"]
+    def forward(self, layer: Any, call: Call, arguments: dict[str, Array]) -> Answer:
+        options: dict[str, Any] = {"hx": arguments["hx"]} if "hx" in arguments else {}
+        x = self.packed(arguments["input"], call) if self.case.form == "packed" else arguments["input"]
         if call.lengths is not None and self.case.form != "packed":
             options["lengths"] = call.lengths.copy()
         if call.masks:
@@ -280,11 +280,11 @@ class _NN(_Module):
         output, h_n = layer(x, **options)
         return {"hs": self.padded("hs", output, call), "h_n": h_n}
 
-    def backward(self, layer: Any, call: Call, given: dict[str, Array]) -> Answer:
-        d_output: Any = given.get("d_output")
+    def backward(self, layer: Any, call: Call, arguments: dict[str, Array]) -> Answer:
+        d_output: Any = arguments.get("d_output")
         if d_output is not None and self.case.form == "packed":
             d_output = self.packed(d_output, call)
-        d_h_n = {"d_h_n": given["d_h_n"]} if "d_h_n" in given else {}
+        d_h_n = {"d_h_n": arguments["d_h_n"]} if "d_h_n" in arguments else {}
         d_input, d_hx = layer.backward(d_output, **d_h_n)
         return {"dx": self.padded("dx", d_input, call), "dh_0": d_hx}
 
@@ -293,16 +293,16 @@ class _NN(_Module):
         lengths = self.ends(call)
         unsorted = bool((lengths[1:] > lengths[:-1]).any())
         options = {"enforce_sorted": False} if unsorted else {}
-        pack = self.layers.nn.utils.rnn.pack_padded_sequence
+        pack = self.subject.nn.utils.rnn.pack_padded_sequence
         return pack(padded, lengths, batch_first=True, **options)
 
-    def padded(self, name: str, given: Any, call: Call) -> Any:
+    def padded(self, name: str, returned: Any, call: Call) -> Any:
         """What was returned, padded again by the subject's own function if it is packed."""
         if self.case.form != "packed":
-            return given
+            return returned
         T = call.xs.shape[1]
-        padded, lengths = self.layers.nn.utils.rnn.pad_packed_sequence(
-            given, batch_first=True, total_length=T
+        padded, lengths = self.subject.nn.utils.rnn.pad_packed_sequence(
+            returned, batch_first=True, total_length=T
         )
         if not np.array_equal(lengths, self.ends(call)):
             self.find(VALUES, name, f"{name} has the lengths {lengths}, not {self.ends(call)}")
@@ -324,31 +324,31 @@ class _NN(_Module):
             self.find(DROPOUT_MASKS, "hs", "dropout_masks given back to the layer give another output")
 
 
-class _NNCell(_Module):
+class _TorchCellDriver(_TorchDriver):
     def inputs(self, call: Call) -> dict[str, tuple[str, Array | None]]:
         return {"input": ("dx", call.xs), "hx": ("h_n", call.h_0), "d_h_next": ("dx", call.dhs)}
 
-    def forward(self, layer: Any, call: Call, given: dict[str, Array]) -> Answer:
-        return {"h_n": layer(given["input"], **({"hx": given["hx"]} if "hx" in given else {}))}
+    def forward(self, layer: Any, call: Call, arguments: dict[str, Array]) -> Answer:
+        return {"h_n": layer(arguments["input"], **({"hx": arguments["hx"]} if "hx" in arguments else {}))}
 
-    def backward(self, layer: Any, call: Call, given: dict[str, Array]) -> Answer:
-        d_input, d_hx = layer.backward(given["d_h_next"])
+    def backward(self, layer: Any, call: Call, arguments: dict[str, Array]) -> Answer:
+        d_input, d_hx = layer.backward(arguments["d_h_next"])
         return {"dx": d_input, "dh_0": d_hx}
 
 
-PERFORMERS: dict[str, type[Performer]] = {
-    "adapter": _Adapter,
-    "time": _TimeRNN,
-    "cell": _RNN,
-    "nn": _NN,
-    "nncell": _NNCell,
+DRIVERS: dict[str, type[Driver]] = {
+    "adapter": _AdapterDriver,
+    "TimeRNN": _TimeRNNDriver,
+    "RNN": _RNNDriver,
+    "nn.RNN": _TorchRNNDriver,
+    "nn.RNNCell": _TorchCellDriver,
 }
 
 
 def kinds_of(subject: Any) -> tuple[str, ...]:
     """The kinds of layers that ``subject`` has."""
     if hasattr(subject, "answer"):
-        return ("time",)
+        return ("TimeRNN",)
     return tuple(kind for kind in KINDS if class_of(kind, subject) is not None)
 
 
@@ -358,17 +358,17 @@ def run_case(subject: Any, case: Case) -> CaseResults:
     What the layer raises is a finding, and ends the case.
     """
     calls = calls_of(case)
-    performer = PERFORMERS["adapter" if hasattr(subject, "answer") else case.kind](case, subject)
+    driver = DRIVERS["adapter" if hasattr(subject, "answer") else case.layer](case, subject)
     try:
         with warnings.catch_warnings():
             # A right layer may warn, of an overflow in an exponential, say; values are judged here.
             warnings.simplefilter("ignore")
-            performer.run(calls)
+            driver.run(calls)
     except (Exception, SystemExit) as error:
-        label = call_label(calls, len(performer.results.calls))
-        performer.find(RAISES, "", f"{told(error)}{label}")
-    performer.find_all(RESULTS_OWNED, performer.returned.changed())
-    return performer.results
+        label = call_label(calls, len(driver.results.calls))
+        driver.find(RAISES, "", f"{format_error(error)}{label}")
+    driver.find_all(RESULTS_OWNED, driver.returned.changed())
+    return driver.results
 
 
 def call_label(calls: Sequence[Call], number: int) -> str:

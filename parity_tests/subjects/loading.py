@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from parity_tests.subjects import notebooks
 from parity_tests.subjects.interfaces import INTERFACES, PARTS, TargetError, check_callable, recognise
-from parity_tests.subjects.user_frames import place_of, told
+from parity_tests.subjects.user_frames import format_error, user_frame
 
 FORMS = "package.module:Name, path/to/file.py:Name or path/to/notebook.ipynb:Name"
 LISTED = 8
@@ -119,7 +119,7 @@ def load(target: Target) -> Loaded:
     except TargetError:
         raise
     except (Exception, SystemExit) as error:
-        raise TargetError(f"{spec}: loading it failed: {told(error)}") from error
+        raise TargetError(f"{spec}: loading it failed: {format_error(error)}") from error
     _check_forced(obj, target)
     return Loaded(target.interface or recognise(obj, spec), obj, notices)
 
@@ -140,7 +140,7 @@ def _from_module(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         missing = error.name or ""
-        if place_of(error) or not f"{name}.".startswith(f"{missing}."):
+        if user_frame(error) or not f"{name}.".startswith(f"{missing}."):
             raise
         raise TargetError(f"{name}: there is no module {missing}, in {here} or where Python looks") from error
 
@@ -193,7 +193,7 @@ def _relative_levels(file: Path) -> int:
     try:
         nodes = ast.walk(ast.parse(file.read_bytes()))
     except (SyntaxError, ValueError):
-        return 0  # told when it is run
+        return 0  # reported when the file is run
     return max((node.level for node in nodes if isinstance(node, ast.ImportFrom)), default=0)
 
 

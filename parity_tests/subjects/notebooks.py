@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from parity_tests.subjects.interfaces import TargetError
-from parity_tests.subjects.user_frames import said, told
+from parity_tests.subjects.user_frames import error_line, format_error
 
 _LINE_MAGIC = re.compile(r"\s*([%!?]|[\w.]+\?{1,2}\s*$|[\w, ]+=\s*[%!])")
 _PYTHON_MAGICS = ("%%time", "%%capture", "%%prun")
@@ -21,7 +21,7 @@ QUOTED = 40
 def run(file: Path, name: str) -> tuple[ModuleType, list[str]]:
     """Run a notebook's code cells in its own folder; return the module and what was out of order.
 
-    A cell that fails, ``sys.exit`` included, is told and left; the next ones run.
+    A cell that fails, ``sys.exit`` included, is reported and skipped; the next ones run.
 
     Args:
         file: the notebook.
@@ -56,7 +56,7 @@ def _code_cells(file: Path) -> list[str]:
             return [str(cell.source) for cell in notebook.cells if cell.cell_type == "code"]
         except Exception as error:
             raise TargetError(
-                f"{file}: expected a notebook, got a file that is none: {said(error)}"
+                f"{file}: expected a notebook, got a file that is none: {error_line(error)}"
             ) from error
 
 
@@ -75,7 +75,7 @@ def _run_cell(source: str, filename: str, number: int, module: ModuleType) -> li
     try:
         exec(compile(source, filename, "exec", dont_inherit=True), vars(module))
     except (Exception, SystemExit) as error:
-        notices.append(f"{name}: failed: {told(error)}")
+        notices.append(f"{name}: failed: {format_error(error)}")
     return notices
 
 

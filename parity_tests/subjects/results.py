@@ -11,6 +11,7 @@ import numpy as np
 from parity_tests.cases.arrays import DTYPES, Array, Call
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import TENSORS, Answer, canonical, family, native_shape, tensor_names
+from parity_tests.check_facts import DTYPE, SHAPE, TYPE
 from parity_tests.report import Finding
 
 
@@ -61,7 +62,7 @@ def call_result(case: Case, call: Call, answer: Mapping[str, object]) -> CallRes
         mismatch = _mismatch(case, call, name, answer, array)
         if mismatch:
             result.mismatches[name] = mismatch
-        if array is not None and (mismatch is None or mismatch.check == "dtype"):
+        if array is not None and (mismatch is None or mismatch.check == DTYPE.name):
             result.tensors[name] = canonical(case, name, array)
     return result
 
@@ -79,15 +80,17 @@ def _mismatch(
     if array is None:
         value = answer.get(name)
         if name not in answer:
-            return Mismatch("type", name, "NoneType", "ndarray", f"{name} is not among the tensors answered")
+            return Mismatch(
+                TYPE.name, name, "NoneType", "ndarray", f"{name} is not among the tensors answered"
+            )
         what = f"array of {value.dtype}" if type(value) is np.ndarray else type(value).__qualname__
-        return Mismatch("type", name, what, "ndarray", f"{name} is {what}, not a numpy.ndarray")
+        return Mismatch(TYPE.name, name, what, "ndarray", f"{name} is {what}, not a numpy.ndarray")
     expected = native_shape(case, call, name)
     if array.shape != expected:
         got, want = str(list(array.shape)), str(list(expected))
         message = f"{name} has shape {got}, not {want} ({TENSORS[family(name)]})"
-        return Mismatch("shape", name, got, want, message)
+        return Mismatch(SHAPE.name, name, got, want, message)
     if array.dtype != DTYPES[case.dtype]:
         got, want = str(array.dtype), str(DTYPES[case.dtype])
-        return Mismatch("dtype", name, got, want, f"{name} is {got}, not {want} like the parameters")
+        return Mismatch(DTYPE.name, name, got, want, f"{name} is {got}, not {want} like the parameters")
     return None

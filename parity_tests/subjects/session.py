@@ -4,14 +4,15 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from parity_tests.cases.case import Case
-from parity_tests.report import Finding, Severity
+from parity_tests.check_facts import PRINTS, PROCESS_GOES_ON, RAISES, RETURNS_IN_TIME
+from parity_tests.report import Finding
 from parity_tests.subjects.drivers import kinds_of, run_case
 from parity_tests.subjects.interfaces import subject_of
 from parity_tests.subjects.loading import Target
 from parity_tests.subjects.results import CaseResults
 from parity_tests.subjects.sandbox.parent import Child, ChildDied, ChildError, ChildTimeout
 
-DID_NOT_RETURN = ("returns in time", "process goes on")
+DID_NOT_RETURN = (RETURNS_IN_TIME.name, PROCESS_GOES_ON.name)
 """Checks that fail where a call never returns or ends the process."""
 MAX_CRASHES = 2
 """Calls that never return or end the process, after which no more are tried."""
@@ -118,7 +119,7 @@ class InChild:
         if not self.child.printed:
             return []
         last = self.child.printed.strip().splitlines()[-1:] or [""]
-        return [Finding("prints", "", case, f"it prints, last: {last[0][:120]!r}", Severity.ADVISORY)]
+        return [PRINTS.finding("", case, f"it prints, last: {last[0][:120]!r}")]
 
     def close(self) -> None:
         """End the child process."""
@@ -149,7 +150,9 @@ def open_session(
 
 
 def _ended(error: ChildError, case: Case) -> Finding:
+    check = RAISES
     if isinstance(error, ChildTimeout):
-        return Finding(DID_NOT_RETURN[0], "", case, str(error))
-    check = DID_NOT_RETURN[1] if isinstance(error, ChildDied) else "raises"
-    return Finding(check, "", case, str(error))
+        check = RETURNS_IN_TIME
+    elif isinstance(error, ChildDied):
+        check = PROCESS_GOES_ON
+    return check.finding("", case, str(error))

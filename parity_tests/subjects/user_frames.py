@@ -23,13 +23,13 @@ _LIBRARIES = tuple(
 _Frame = tuple[str, int, str]
 
 
-def told(error: BaseException) -> str:
+def format_error(error: BaseException) -> str:
     """Return an error in one line: its type, its message, and its place."""
-    where = place_of(error)
-    return f"{said(error)} ({where})" if where else said(error)
+    where = user_frame(error)
+    return f"{error_line(error)} ({where})" if where else error_line(error)
 
 
-def said(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """Return its type and message alone, in one line of bounded length."""
     lines = traceback.format_exception_only(error)
     line = next((line for line in lines if not line.startswith(" ")), type(error).__name__)
@@ -37,7 +37,7 @@ def said(error: BaseException) -> str:
     return line if len(line) <= MESSAGE else line[:MESSAGE] + " ..."
 
 
-def place_of(error: BaseException) -> str:
+def user_frame(error: BaseException) -> str:
     """Return ``file:line in function`` of the last frame that is the user's, or ``""``."""
     if isinstance(error, SyntaxError) and error.filename:
         return _shown((error.filename, error.lineno or 0, "<module>"))
@@ -45,7 +45,7 @@ def place_of(error: BaseException) -> str:
     return _last((frame.f_code.co_filename, line, frame.f_code.co_name) for frame, line in frames)
 
 
-def place_in(dump: str) -> str:
+def last_frame(dump: str) -> str:
     """Return the same of what ``faulthandler`` wrote last, for the thread that counts."""
     _, crashed, rest = dump.rpartition("Current thread")
     threads = rest.split("(most recent call first):")

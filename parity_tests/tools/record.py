@@ -1,7 +1,7 @@
 """``python -m parity_tests.tools.record``: record the answers of the installed torch into ``fixtures/``.
 
-A hundred and sixty cases: the smallest of every kind by name, then random ones small enough that all of them,
-inputs and weights included, stay under 3 MB.
+A hundred and sixty cases: first small cases of every kind, listed below, then random ones. They are so small
+that all files together stay under 3 MB.
 """
 
 import importlib.metadata
@@ -28,7 +28,7 @@ from parity_tests.references.recorded import default_folder, write
 
 NUMBER = 160
 MAX_ELEMENTS = 3500
-"""Of a random case, in all of its arrays."""
+"""The limit for a random case, over all of its arrays."""
 SEED = 2
 
 
@@ -37,7 +37,7 @@ def recorded_cases() -> list[Case]:
     usual: dict[str, Any] = {"B": 3, "T": 4, "D": 2, "H": 5}
     cases = [
         Case(B=1, T=1, D=1, H=1),
-        Case(B=1, T=1, D=1, H=1, dtype="f32", kind="cell", h0=True),
+        Case(B=1, T=1, D=1, H=1, dtype="f32", layer="RNN", h0=True),
         Case(B=1, T=300, D=1, H=4),
         Case(B=1, T=200, D=2, H=2, dtype="f32", h0=True, upstream="last"),
         Case(B=3, T=5, D=7, H=7, h0=True),
@@ -58,7 +58,7 @@ def recorded_cases() -> list[Case]:
         if not value.endswith("pad")
     ]
     cases += [
-        Case(kind="cell", B=3, T=1, D=2, H=5, h0=True, calls=calls, bias=bias, dtype=dtype, seed=5)
+        Case(layer="RNN", B=3, T=1, D=2, H=5, h0=True, calls=calls, bias=bias, dtype=dtype, seed=5)
         for calls, bias, dtype in (("once", "flat", "f64"), ("again", "row", "f64"), ("again", "flat", "f32"))
     ]
     cases += _stacks(usual)
@@ -72,7 +72,7 @@ def recorded_cases() -> list[Case]:
 
 
 def _stacks(usual: dict[str, Any]) -> list[Case]:
-    nn: dict[str, Any] = {"kind": "nn", **usual}
+    nn: dict[str, Any] = {"layer": "nn.RNN", **usual}
     cases = [
         Case(
             **nn, layers=layers, bidirectional=bidirectional, relu=relu, grad_outputs="both", h0=True, seed=6
@@ -115,12 +115,12 @@ def _stacks(usual: dict[str, Any]) -> list[Case]:
         ),
         Case(**nn, calls="again", layout="strided", seed=16),
     ]
-    cell: dict[str, Any] = {"kind": "nncell", "B": 1, "T": 1, "D": 2, "H": 5}
+    cell: dict[str, Any] = {"layer": "nn.RNNCell", "B": 1, "T": 1, "D": 2, "H": 5}
     return [*cases, Case(**cell), Case(**cell, form="unbatched", relu=True, h0=True, dtype="f32")]
 
 
 def elements(case: Case) -> int:
-    """About how many numbers a case's recording holds."""
+    """About how many numbers are recorded for a case."""
     D, H = case.D, case.H
     calls = max(case.chunks, 1 + (case.calls in ("again", "reset")))
     of_layers = case.layers + 2
@@ -129,7 +129,7 @@ def elements(case: Case) -> int:
 
 
 def main() -> None:
-    """Record, and say what was recorded."""
+    """Record the cases and print a summary."""
     folder = default_folder()
     versions = {"torch": importlib.metadata.version("torch"), "numpy": np.__version__}
     cases = recorded_cases()

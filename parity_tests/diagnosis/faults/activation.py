@@ -120,7 +120,7 @@ class Relu(OtherActivation):
     "tanh in place of relu",
     sentence="With nonlinearity='relu' the layer computes tanh all the same:",
     look="look for the option `nonlinearity` that is not passed on.",
-    layers=("nn", "nncell"),
+    layers=("nn.RNN", "nn.RNNCell"),
     variants=BOTH_BACKWARDS,
 )
 class TanhForRelu(OtherActivation):

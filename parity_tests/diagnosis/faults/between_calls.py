@@ -57,7 +57,7 @@ class InitialStateIgnored(FaultyLoop):
     "given state applied again at every call",
     sentence="A state that was given once starts the later calls, too, instead of the one left by the call before:",
     look="look for a given state that is kept and never dropped.",
-    layers=("time",),
+    layers=("TimeRNN",),
 )
 class InitialStateAgain(FaultyLoop):
     """A state that was given once is the initial state of every later call too."""
@@ -76,7 +76,7 @@ class InitialStateAgain(FaultyLoop):
     "state forgotten between calls",
     sentence="A stateful layer starts from zeros at every call:",
     look="look for a reset at the start of the forward.",
-    layers=("time",),
+    layers=("TimeRNN",),
 )
 class StateForgotten(FaultyLoop):
     def starts(self, call: Call, before: Spread | None) -> Array:
@@ -87,7 +87,7 @@ class StateForgotten(FaultyLoop):
     "reset_state without effect",
     sentence="The call after `reset_state` goes on from the state before it:",
     look="look for a reset that does nothing, or comes a call too late.",
-    layers=("time",),
+    layers=("TimeRNN",),
     variants=(
         {},
         {"given_first": True},
@@ -97,7 +97,7 @@ class StateForgotten(FaultyLoop):
     "state kept though not stateful",
     sentence="A call goes on from the state of the call before although the layer is not stateful:",
     look="look for an option `stateful` that is never read.",
-    layers=("time", "nn"),
+    layers=("TimeRNN", "nn.RNN"),
     variants=({"after": "again"},),
 )
 class StateGoesOn(FaultyLoop):
@@ -152,7 +152,7 @@ class FirstWeights(FaultyLoop):
     "backward reads an earlier call",
     sentence="The backward uses what an earlier call's forward has left:",
     look="look for a list of caches that grows and is read from its front.",
-    layers=("time", "cell"),
+    layers=("TimeRNN", "RNN"),
 )
 class FirstTrace(FaultyLoop):
     """The backward of a later call uses what the forward of the first call left."""
@@ -201,7 +201,7 @@ class FirstTrace(FaultyLoop):
     "parameters updated by the backward",
     sentence="The parameters change in a backward, by {rate:g} times their gradients:",
     look="look for a step of descent in the layer: it belongs to the optimizer.",
-    layers=("time",),
+    layers=("TimeRNN",),
 )
 class ParametersUpdated(FaultyLoop):
     """The backward updates the parameters by gradient descent."""
@@ -237,7 +237,7 @@ class ParametersUpdated(FaultyLoop):
     "lengths of an earlier call",
     sentence="A call without lengths uses those of the call before:",
     look="look for lengths kept in the object.",
-    layers=("nn",),
+    layers=("nn.RNN",),
 )
 class LengthsKept(FaultyLoop):
     """A call without lengths uses those of an earlier call of the same shape."""

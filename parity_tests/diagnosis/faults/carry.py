@@ -58,7 +58,7 @@ class ForwardOrder(FaultyLoop):
     "carry left over from the last backward",
     sentence="A backward starts from the carry that the backward before it left:",
     look="look for a carry kept in the object, which a backward does not set to zero.",
-    layers=("time",),
+    layers=("TimeRNN",),
 )
 class CarryLeftOver(FaultyLoop):
     """The carry starts from dh_0 of the backward before."""

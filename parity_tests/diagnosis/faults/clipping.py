@@ -140,7 +140,7 @@ class CommonNorm(FaultyLoop):
     epsilon: float = 0.0
 
     def by_parameter_name(self, gradients: list[Gradients]) -> list[Gradients]:
-        both = 1 if self.case.kind in ("time", "cell") else 2
+        both = 1 if self.case.layer in ("TimeRNN", "RNN") else 2
         squares = [
             (getattr(found, name).reshape(self.noise.runs, -1) ** 2).sum(axis=1)
             * (both if name == "db" else 1)

@@ -30,9 +30,9 @@ from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import RoundingNoise
 
 PARAMETERS = ("dWx", "dWh", "db")
-SEQUENCES = ("time", "nn")
+SEQUENCES = ("TimeRNN", "nn.RNN")
 """The layers that run over a sequence."""
-STACKS = ("nn",)
+STACKS = ("nn.RNN",)
 """The layers that may have several layers and two directions."""
 
 

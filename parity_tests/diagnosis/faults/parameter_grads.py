@@ -236,7 +236,7 @@ class CellsLost(FaultyLoop):
     "bias gradients of upper layers zero",
     sentence="The gradients of the biases of all layers above the first are zero:",
     look="look for the offset of the bias block in a flat buffer of gradients.",
-    layers=("nn",),
+    layers=("nn.RNN",),
 )
 class UpperBiasesLost(CellsLost):
     def loses(self, i: int, name: str) -> bool:
@@ -257,7 +257,7 @@ register(
     "gradients of some layers zero",
     sentence="The gradients of the parameters of some layers are zero:",
     look="look for a loop over the layers that ends too early.",
-    layers=("nn",),
+    layers=("nn.RNN",),
     loops=(UpperLayersLost, LowerLayersLost),
 )
 
@@ -283,7 +283,7 @@ register(
     "reverse direction's gradients zero",
     sentence="The gradients of the reverse direction's parameters are zero:",
     look="look for gradients of the reverse direction that are never added.",
-    layers=("nn",),
+    layers=("nn.RNN",),
     loops=(ReverseLost, ReverseAddedToForward),
 )
 
@@ -337,7 +337,7 @@ register(
     "middle layers take their output for their input",
     sentence="With more than two layers, the weight_ih gradients of the middle ones are taken with the layer's output for its input:",
     look="look for the buffer that holds a layer's input in the backward.",
-    layers=("nn",),
+    layers=("nn.RNN",),
 )
 class OutputAsInput(FaultyLoop):
     """dweight_ih of middle layers uses the layer's output in place of its input."""

@@ -157,7 +157,7 @@ class WeightDecay(Changed):
             value: Array | None
             for wanted in roles:
                 for sample, call, got, truth, name in pairs(chosen, wanted):
-                    if sample.case.kind in ("time", "cell"):
+                    if sample.case.layer in ("TimeRNN", "RNN"):
                         value = {"dWx": call.Wx, "dWh": call.Wh, "db": call.b}[wanted]
                     elif name.endswith(("ih", "hh", "ih_l0", "hh_l0")):
                         cell = call.weights[0]

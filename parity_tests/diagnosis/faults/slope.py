@@ -245,7 +245,7 @@ class SlopePlusEpsilon(OtherSlope):
     "relu mask true everywhere",
     sentence="With relu the gradients also pass through the units that are off:",
     look="look for `h >= 0`, which holds for every output of relu: it is `h > 0`.",
-    layers=("nn", "nncell"),
+    layers=("nn.RNN", "nn.RNNCell"),
 )
 class NoSlopeOfRelu(NoSlope):
     replaces_tanh_slope = False
@@ -255,7 +255,7 @@ class NoSlopeOfRelu(NoSlope):
     "slope of tanh under relu",
     sentence="With relu the gradients are those of a layer that takes the derivative of tanh:",
     look="look for `1 - h**2` that does not depend on the nonlinearity.",
-    layers=("nn", "nncell"),
+    layers=("nn.RNN", "nn.RNNCell"),
 )
 class TanhSlopeForRelu(OtherSlope):
     replaces_relu_slope = True

@@ -205,7 +205,7 @@ class FirstRowDrives(FaultyLoop):
     "start from a constant",
     sentence="Without an initial state the layer starts from {constant:g} instead of zeros:",
     look="look for `np.ones` or `np.full` where `np.zeros` is due.",
-    layers=("time", "nn"),
+    layers=("TimeRNN", "nn.RNN"),
 )
 class StartConstant(FaultyLoop):
     """If no initial state is given, the layer starts from a constant."""

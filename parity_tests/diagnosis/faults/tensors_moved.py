@@ -234,7 +234,9 @@ class Reshaped(FaultyLoop):
     def applies(self) -> bool:
         """Return whether the layer has to exchange the two axes in this case."""
         case = self.case
-        return case.kind == "time" or (case.kind == "nn" and case.batch_first and case.form == "batched")
+        return case.layer == "TimeRNN" or (
+            case.layer == "nn.RNN" and case.batch_first and case.form == "batched"
+        )
 
     def inputs(self, call: Call, valid: Array | None) -> Array:
         return super().inputs(self.misread(call), valid)
@@ -299,7 +301,7 @@ class MemoryOrder(FaultyLoop):
 
     def cells(self, call: Call) -> Sequence[CellWeights]:
         cells = super().cells(call)
-        if "weights" not in self.tensors or self.case.kind not in ("time", "cell"):
+        if "weights" not in self.tensors or self.case.layer not in ("TimeRNN", "RNN"):
             return cells
         return [replace(cell, Wx=self.read(cell.Wx), Wh=self.read(cell.Wh)) for cell in cells]
 

@@ -34,7 +34,7 @@ class FirstStepSkipped(FaultyLoop):
     "last step never taken back",
     sentence="The backward begins before the last step:",
     look="look for `range(T - 2, -1, -1)`: it is `range(T - 1, -1, -1)`.",
-    layers=("nn",),
+    layers=("nn.RNN",),
 )
 class LastStepSkipped(FaultyLoop):
     def order(self, T: int) -> Sequence[int]:

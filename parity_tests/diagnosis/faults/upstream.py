@@ -72,7 +72,7 @@ class LastUpstreamLost(FaultyLoop):
     "upstream gradients not used",
     sentence="The upstream gradients of the outputs have no effect:",
     look="look for `dhs` that is never added.",
-    layers=("nn",),
+    layers=("nn.RNN",),
 )
 class UpstreamIgnored(FaultyLoop):
     def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:

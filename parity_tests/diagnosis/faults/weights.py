@@ -193,7 +193,7 @@ class WxAndWhSwapped(MatricesSwapped):
     "one bias used twice",
     sentence="One of the two biases is added twice and the other never:",
     look="look for `bias_ih` where `bias_hh` is due, or the reverse.",
-    layers=("nn", "nncell"),
+    layers=("nn.RNN", "nn.RNNCell"),
     variants=(
         {},
         {"which": 1},
@@ -213,7 +213,7 @@ class OneBiasTwice(FaultyLoop):
     "one bias left out",
     sentence="One of the two biases is never added:",
     look="look for `bias_ih + bias_hh`.",
-    layers=("nn", "nncell"),
+    layers=("nn.RNN", "nn.RNNCell"),
     variants=(
         {},
         {"which": 1},
@@ -283,7 +283,7 @@ class SharedWeights(FaultyLoop):
     "weight_hh loaded transposed",
     sentence="After load_state_dict the recurrent weights are used transposed; updated in place they are right:",
     look="look for `.T` in load_state_dict.",
-    layers=("nn", "nncell"),
+    layers=("nn.RNN", "nn.RNNCell"),
 )
 class LoadedTransposed(FaultyLoop):
     """weight_hh is transposed when it is loaded, but not when it is updated in place."""

@@ -45,7 +45,7 @@ def test_the_token_is_all_of_the_case() -> None:
         (Case(**USUAL, upstream="last", layout="fortran", calls="chunks3", bias="row"),
          "B3T4D2H5-f64-last-fortran-chunks3-row-s0"),
         (Case(**USUAL, nonfinite="nan@xs"), "B3T4D2H5-f64-nan@xs-s0"),
-        (Case(kind="cell", B=2, T=1, D=3, H=4, h0=True, calls="again"), "cell-B2D3H4-f64-again-s0"),
+        (Case(layer="RNN", B=2, T=1, D=3, H=4, h0=True, calls="again"), "cell-B2D3H4-f64-again-s0"),
     ],
 )  # fmt: skip
 def test_tokens(case: Case, token: str) -> None:

@@ -45,10 +45,10 @@ def test_the_documentation_has_every_part_of_a_token() -> None:
     assert max(len(line) for line in text.splitlines()) <= 100
 
 
-@pytest.mark.parametrize("name", [field.name for field in FIELDS if field.values and field.name != "kind"])
+@pytest.mark.parametrize("name", [field.name for field in FIELDS if field.values and field.name != "layer"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_value_that_a_layer_does_not_have_is_refused_by_name(kind: str, name: str) -> None:
-    case = Case(kind=kind, **{**SIZES, "T": FIELD["T"].fitted(3, kind)}, h0=FIELD["h0"].fitted(False, kind))
+    case = Case(layer=kind, **{**SIZES, "T": FIELD["T"].fitted(3, kind)}, h0=FIELD["h0"].fitted(False, kind))
     allowed = FIELD[name].allowed(kind)
     for value in FIELD[name].values:
         if value not in allowed:

@@ -49,9 +49,9 @@ def cases(kind: str) -> Iterator[Case]:
 
 
 def layers(kind: str, cls: Any) -> SimpleNamespace:
-    if kind == "nn":
+    if kind == "nn.RNN":
         return SimpleNamespace(nn=SimpleNamespace(RNN=cls))
-    return SimpleNamespace(**{{"time": "TimeRNN", "cell": "RNN"}[kind]: cls})
+    return SimpleNamespace(**{{"TimeRNN": "TimeRNN", "RNN": "RNN"}[kind]: cls})
 
 
 class ReadAcrossRows(nn.RNN):
@@ -71,7 +71,7 @@ class ReadAcrossRows(nn.RNN):
 
 def test_packed_data_read_across_rows_is_caught() -> None:
     subject = SimpleNamespace(nn=SimpleNamespace(RNN=ReadAcrossRows, utils=nn.utils))
-    drawn = (draw_case(0, number, ("nn",)) for number in range(200))
+    drawn = (draw_case(0, number, ("nn.RNN",)) for number in range(200))
     wrong = [case for case in drawn if judge(case, torch_answers, partial(run_case, subject)).faults]
     assert len(wrong) > 20
     # With one row, or one step, there is nothing to mix up.
@@ -82,7 +82,7 @@ def test_packed_data_read_across_rows_is_caught() -> None:
 def faulty() -> list[Any]:
     return [
         pytest.param(kind, cls, id=f"{tag}-{cls.__name__}")
-        for kind, entries in (("time", LAYERS), ("cell", CELLS), ("nn", MODULES))
+        for kind, entries in (("TimeRNN", LAYERS), ("RNN", CELLS), ("nn.RNN", MODULES))
         for tag, _, cls in entries
         if cls.__name__ not in {**FAULTS_BY_CONTRACT, **ADVICE_BY_CONTRACT}
     ]
@@ -102,7 +102,7 @@ def test_a_fault_is_caught(kind: str, cls: Any) -> None:
     + [(*row, Severity.ADVISORY) for row in ADVICE_BY_CONTRACT.items()],
 )
 def test_the_contract_shows_what_values_do_not(name: str, check: str, severity: Severity) -> None:
-    everything = (("time", LAYERS), ("cell", CELLS), ("nn", MODULES))
+    everything = (("TimeRNN", LAYERS), ("RNN", CELLS), ("nn.RNN", MODULES))
     ((kind, cls),) = [
         (kind, cls) for kind, entries in everything for _, _, cls in entries if cls.__name__ == name
     ]
@@ -115,7 +115,7 @@ def test_the_contract_shows_what_values_do_not(name: str, check: str, severity: 
     ("kind", "cls"),
     [
         pytest.param(kind, cls, id=tag)
-        for kind, entries in (("time", RIGHT_LAYERS), ("nn", RIGHT_MODULES))
+        for kind, entries in (("TimeRNN", RIGHT_LAYERS), ("nn.RNN", RIGHT_MODULES))
         for tag, _, cls in entries
     ],
 )

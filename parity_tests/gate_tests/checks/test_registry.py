@@ -26,7 +26,7 @@ BY_PEOPLE = {
     "gradients kept": "ForwardZeroesGrads",
 }
 """Advisory checks that fail for correct layers too, and a layer of ``people`` that fails each."""
-EVERY_KIND = ("time", "cell", "nn", "nncell")
+EVERY_KIND = ("TimeRNN", "RNN", "nn.RNN", "nn.RNNCell")
 
 
 class Clock:
@@ -40,7 +40,7 @@ class Clock:
 
 
 def findings_of(name: str, kind: str, cls: Any) -> list[tuple[str, Severity, str | None]]:
-    subject = subject_of(cls, {"time": "layer", "nn": "module"}[kind])
+    subject = subject_of(cls, {"TimeRNN": "layer", "nn.RNN": "module"}[kind])
     findings, reason = run_contract_check(subject, kind, name, ())
     assert not reason
     return [(finding.check, finding.severity, finding.fault) for finding in findings]
@@ -90,7 +90,7 @@ def test_a_check_finds_the_layer_that_breaks_it(name: str) -> None:
     else:
         assert facts.severity == Severity.ADVISORY, f"{name} has no broken layer"
         found = findings_of(
-            name, "time", next(cls for _, _, cls in LAYERS if cls.__name__ == BY_PEOPLE[name])
+            name, "TimeRNN", next(cls for _, _, cls in LAYERS if cls.__name__ == BY_PEOPLE[name])
         )
     # A layer may break the promise in one precision alone.
     assert {*found} == {(name, facts.severity, facts.fault)}
@@ -103,8 +103,8 @@ def test_a_case_and_the_contract_say_the_same_of_a_side_effect(check: Check) -> 
     findings, _ = run_contract_check(subject, kind, check.name, ())
     in_a_case = run_case(subject, Case(B=3, T=4, D=2, H=5, h0=True, calls="chunks2")).findings
     assert {finding.check for finding in in_a_case} == {check.name}
-    said = {(f.tensor, f.message, f.severity, f.fault) for f in in_a_case}
-    assert {(f.tensor, f.message, f.severity, f.fault) for f in findings} <= said
+    seen = {(f.tensor, f.message, f.severity, f.fault) for f in in_a_case}
+    assert {(f.tensor, f.message, f.severity, f.fault) for f in findings} <= seen
     assert all(f.fault == check.fault and f.message.endswith(f"; {check.advice}") for f in in_a_case)
 
 
@@ -118,8 +118,8 @@ def test_a_slow_layer_is_found_and_no_other(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(time, "perf_counter", clock)
     name = contract.speed.name
-    assert findings_of(name, "time", TimeRNN) == []
-    assert findings_of(name, "time", Slow) == [(name, Severity.ADVISORY, "slow")] * 2
+    assert findings_of(name, "TimeRNN", TimeRNN) == []
+    assert findings_of(name, "TimeRNN", Slow) == [(name, Severity.ADVISORY, "slow")] * 2
 
 
 def test_the_checks_of_a_kind_keep_their_order() -> None:
@@ -128,10 +128,10 @@ def test_the_checks_of_a_kind_keep_their_order() -> None:
         gradients in place, parameters by reference, two layers in turn, two forwards, memory layouts, large inputs,
         inputs copied, results copied, weights copied, gradients kept, speed"""
     added = {
-        "time": ["state copied", "state kept", "state reset"],
-        "cell": [],
-        "nn": ["checkpoints copied", "bad lengths"],
-        "nncell": ["checkpoints copied"],
+        "TimeRNN": ["state copied", "state kept", "state reset"],
+        "RNN": [],
+        "nn.RNN": ["checkpoints copied", "bad lengths"],
+        "nn.RNNCell": ["checkpoints copied"],
     }
     names = [name.strip() for name in every.split(",")]
     assert checks_for(EVERY_KIND, ()) == [(kind, name) for kind in EVERY_KIND for name in names + added[kind]]
@@ -149,7 +149,7 @@ def test_the_checks_of_a_kind_keep_their_order() -> None:
     ],
 )
 def test_what_a_target_lacks_is_not_checked(without: str, left_out: set[str]) -> None:
-    every, rest = checks_for(("time",), ()), checks_for(("time",), (without,))
+    every, rest = checks_for(("TimeRNN",), ()), checks_for(("TimeRNN",), (without,))
     assert {name for _, name in every} - {name for _, name in rest} == left_out
 
 

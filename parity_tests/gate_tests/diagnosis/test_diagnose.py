@@ -13,10 +13,10 @@ from parity_tests.cases.arrays import Array, calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.features import restricted
 from parity_tests.cases.tensors import Answer
+from parity_tests.checks.values import RunCase
 from parity_tests.diagnosis.diagnose import Diagnosis, diagnose
 from parity_tests.diagnosis.faults.catalogue import CATALOGUE, ORDER
 from parity_tests.diagnosis.faults.faulty_loop import Fault, FaultyLoop, PiecesClash, Variant
-from parity_tests.diagnosis.samples import Ask
 from parity_tests.diagnosis.symptoms import SYMPTOMS
 from parity_tests.gate_tests.people import CELLS, LAYERS, MODULES, RIGHT_LAYERS, RIGHT_MODULES
 from parity_tests.references.float64_cell import CellTrace
@@ -217,10 +217,10 @@ OTHER_CHECKS = {
 }
 """Faults that the values in the probe cases do not show; other checks name them."""
 SMALL = {
-    "time": "B2T2D2H2-f64-h0-again-s1",
-    "cell": "cell-B2D2H2-f64-again-s1",
-    "nn": "nn-B2T2D2H2L2-bi-f64-h0-both-unsorted-p0.25-s1",
-    "nncell": "nncell-B2D2H2-f64-h0-again-s1",
+    "TimeRNN": "B2T2D2H2-f64-h0-again-s1",
+    "RNN": "cell-B2D2H2-f64-again-s1",
+    "nn.RNN": "nn-B2T2D2H2L2-bi-f64-h0-both-unsorted-p0.25-s1",
+    "nn.RNNCell": "nncell-B2D2H2-f64-h0-again-s1",
 }
 """By kind, a case for many pairs of faults."""
 SOME_PAIRS = 11
@@ -230,9 +230,9 @@ LARGE = "tanh overflows"
 
 
 def layers(kind: str, cls: Any) -> SimpleNamespace:
-    if kind == "nn":
+    if kind == "nn.RNN":
         return SimpleNamespace(nn=SimpleNamespace(RNN=cls))
-    return SimpleNamespace(**{{"time": "TimeRNN", "cell": "RNN"}[kind]: cls})
+    return SimpleNamespace(**{{"TimeRNN": "TimeRNN", "RNN": "RNN"}[kind]: cls})
 
 
 def of_class(kind: str, cls: Any) -> list[Diagnosis]:
@@ -270,7 +270,7 @@ def people() -> list[Any]:
     """Every other one."""
     entries = [
         pytest.param(kind, tag, cls, id=f"{kind}-{tag}-{cls.__name__}")
-        for kind, listed in (("time", LAYERS), ("cell", CELLS), ("nn", MODULES))
+        for kind, listed in (("TimeRNN", LAYERS), ("RNN", CELLS), ("nn.RNN", MODULES))
         for tag, _, cls in listed
         if cls.__name__ not in OTHER_CHECKS
     ]
@@ -286,7 +286,11 @@ def test_what_people_wrote_gets_its_name(kind: str, tag: str, cls: Any) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "cls"),
-    [(kind, cls) for kind, rows in (("time", RIGHT_LAYERS), ("nn", RIGHT_MODULES)) for _, _, cls in rows],
+    [
+        (kind, cls)
+        for kind, rows in (("TimeRNN", RIGHT_LAYERS), ("nn.RNN", RIGHT_MODULES))
+        for _, _, cls in rows
+    ],
 )
 def test_a_right_layer_has_no_diagnosis(kind: str, cls: Any) -> None:
     assert of_class(kind, cls) == []
@@ -294,9 +298,9 @@ def test_a_right_layer_has_no_diagnosis(kind: str, cls: Any) -> None:
 
 def test_without_float64_the_name_is_the_same() -> None:
     (tag, _, cls) = LAYERS[0]
-    subject = layers("time", cls)
+    subject = layers("TimeRNN", cls)
     single = diagnose(
-        "time",
+        "TimeRNN",
         partial(run_case, subject),
         [],
         lambda case: restricted(case, ["float64"]),
@@ -309,16 +313,16 @@ def test_what_a_target_lacks_costs_no_name() -> None:
     lacking = ("initial-state", "dense-gradient", "non-finite", "state", "second-call")
     for name in ("CarryNotTransposed", "AssignsInsteadOfAdds", "ClipTenth"):
         tag, cls = next((tag, cls) for tag, _, cls in LAYERS if cls.__name__ == name)
-        subject = layers("time", cls)
+        subject = layers("TimeRNN", cls)
 
-        def ask(case: Case, subject: Any = subject) -> CaseResults:
+        def many_to_one(case: Case, subject: Any = subject) -> CaseResults:
             results = run_case(subject, case)
             for tensors in (call.tensors for call in results.calls):
                 del tensors["dx"], tensors["dh_0"]
             return results
 
         finding = Finding("values", "dWh", Case.parse("B1T2D1H1-f64-last-s0"), "off")
-        found = diagnose("time", ask, [finding], lambda case: restricted(case, lacking))
+        found = diagnose("TimeRNN", many_to_one, [finding], lambda case: restricted(case, lacking))
         (explained,) = (diagnosis for diagnosis in found if ("values", "dWh") in diagnosis.explains)
         assert explained.fault in NAMES[tag], name
 
@@ -332,7 +336,7 @@ def test_half_precision_is_no_name_for_everything() -> None:
             dxs: Array = super().backward(np.sin(3 * dhs))
             return dxs
 
-    found = diagnose("time", partial(run_case, layers("time", Both)), [])
+    found = diagnose("TimeRNN", partial(run_case, layers("TimeRNN", Both)), [])
     assert not any("precision" in (diagnosis.fault or "") for diagnosis in found)
     assert all(diagnosis.message.strip() == diagnosis.message != "" for diagnosis in found)
 
@@ -341,31 +345,31 @@ def test_what_a_diagnosis_explains_and_says() -> None:
     tensors = ("dx", "dWh", "hs")
     findings = [Finding("values", name, Case.parse("B1T1D1H1-f64-s0"), "off") for name in tensors]
     findings.append(Finding("inputs untouched", "xs", Case.parse("B1T1D1H1-f64-s0"), "changed"))
-    subject = layers("time", LAYERS[0][2])
-    (found,) = diagnose("time", partial(run_case, subject), findings)
+    subject = layers("TimeRNN", LAYERS[0][2])
+    (found,) = diagnose("TimeRNN", partial(run_case, subject), findings)
     assert found.explains == {("values", name) for name in tensors}
     assert found.message.startswith("Gradients are independent of the upstream gradient.")
     assert "`1 - h**2` not multiplied by `dh_next`" in found.message
     assert found.clue is None
 
 
-def asking(loop: Variant) -> Ask:
+def asking(loop: Variant) -> RunCase:
     return answering(loop)
 
 
-def altered(change: Callable[[Case, int, Answer], Answer]) -> Ask:
+def altered(change: Callable[[Case, int, Answer], Answer]) -> RunCase:
     """A subject that is right but for a change of each call's tensors."""
 
-    def ask(case: Case) -> CaseResults:
+    def run_case(case: Case) -> CaseResults:
         spreads = FaultyLoop(case, NoNoise(case)).spreads(calls_of(case))
         right = [{name: runs[0].copy() for name, runs in spread.runs.items()} for spread in spreads]
         return results_of(case, [change(case, n, tensors) for n, tensors in enumerate(right)])
 
-    return ask
+    return run_case
 
 
 def hint(change: Callable[[Case, int, Answer], Answer]) -> str:
-    (found,) = diagnose("time", altered(change), [])
+    (found,) = diagnose("TimeRNN", altered(change), [])
     assert found.fault is None, found
     assert found.clue is not None
     return found.clue
@@ -375,12 +379,12 @@ def test_two_faults_at_once_are_both_named() -> None:
     loops = {fault.name: fault.loops[0] for fault in CATALOGUE}
     both = "carry through Wh not transposed", "dWh with the state after the step"
     pair = loops[both[0]].combined_with(loops[both[1]])
-    (found,) = diagnose("time", asking(pair), [])
+    (found,) = diagnose("TimeRNN", asking(pair), [])
     assert found.fault is not None
     assert {*found.fault.split(", and ")} == {*both}
 
 
-@pytest.mark.parametrize("kind", ["time", "cell", "nn", "nncell"])
+@pytest.mark.parametrize("kind", ["TimeRNN", "RNN", "nn.RNN", "nn.RNNCell"])
 def test_two_faults_run_together_or_are_refused(kind: str) -> None:
     case = Case.parse(SMALL[kind])
     calls = calls_of(case)
@@ -410,7 +414,7 @@ def test_a_loop_that_reads_preactivations_must_keep_them() -> None:
     class Careful(Forgetful):
         keep_preactivations = True
 
-    case = Case.parse(SMALL["time"])
+    case = Case.parse(SMALL["TimeRNN"])
     with pytest.raises(RuntimeError, match="must set keep_preactivations"):
         Forgetful(case, NoNoise(case)).answers(calls_of(case))
     assert "hs" in Careful(case, NoNoise(case)).answers(calls_of(case))[0]
@@ -426,7 +430,7 @@ def test_what_is_left_is_said() -> None:
         return tensors | {"dWh": tensors["dWh"].T, "dx": tensors["dx"] + 0.01 * tensors["dx"] ** 2}
 
     findings = [Finding("values", name, Case.parse("B1T1D1H1-f64-s0"), "off") for name in ("dx", "dWh")]
-    first, second = diagnose("time", altered(change), findings)
+    first, second = diagnose("TimeRNN", altered(change), findings)
     assert (first.fault, second.fault) == ("dWh transposed", None)
     assert [*first.explains, *second.explains] == [("values", "dWh"), ("values", "dx")]
 

@@ -131,7 +131,7 @@ def test_a_lost_state_stays_lost_and_takes_its_gradients_along() -> None:
 
 
 def test_relu_near_zero_may_fall_on_either_side() -> None:
-    case = Case(kind="nn", B=1, T=2, D=1, H=3, relu=True, dtype="f32")
+    case = Case(layer="nn.RNN", B=1, T=2, D=1, H=3, relu=True, dtype="f32")
     (call,) = deepcopy(calls_of(case))
     weights = call.weights[0]
     assert weights.b is not None
@@ -155,7 +155,9 @@ def test_whole_numbers_are_compared_bit_for_bit() -> None:
     from parity_tests.cases.draw import draw_case
 
     drawn = [
-        case for case in (draw_case(1, number, ("nn", "nncell")) for number in range(600)) if case.integer
+        case
+        for case in (draw_case(1, number, ("nn.RNN", "nn.RNNCell")) for number in range(600))
+        if case.integer
     ]
     assert len(drawn) > 10
     for case in drawn:

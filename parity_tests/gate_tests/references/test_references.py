@@ -98,7 +98,7 @@ def test_references_that_disagree_judge_nothing() -> None:
 
 
 def _report(layers: object) -> Report:
-    cases = [case for case in RECORDED.cases if case.kind in kinds_of(layers)]
+    cases = [case for case in RECORDED.cases if case.layer in kinds_of(layers)]
     report = Report(planned=len(cases))
     for case in cases:
         report.add(judge(case, RECORDED, partial(run_case, layers)))

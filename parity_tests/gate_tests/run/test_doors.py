@@ -79,5 +79,5 @@ def test_tests_of_ones_own(tmp_path: Path) -> None:
     for batch in (0, 1):
         assert f"PASSED test_mine.py::test_right[batch {batch}]" in done.stdout
         assert f"FAILED test_mine.py::test_wrong[batch {batch}]" in done.stdout
-    assert "PASSED test_mine.py::test_wrong[time repeatable backward]" in done.stdout
+    assert "PASSED test_mine.py::test_wrong[TimeRNN repeatable backward]" in done.stdout
     assert "2 failed" in done.stdout

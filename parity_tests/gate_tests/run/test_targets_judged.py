@@ -84,7 +84,7 @@ def test_a_right_layer_of_a_file_passes(tmp_path: Path) -> None:
     assert status == 0, output
     assert (report["kind"], report["cases"], report["without"]) == ("layer", 60, ["row-bias"])
     assert report["checks"] > 10
-    # It keeps its caller's arrays, which is told and no fault.
+    # It keeps its caller's arrays, which is reported and is no fault.
     assert ("inputs copied", "dWx") in found(report, "unusual")
     assert "skipped (declared missing): a bias [1, H]" in output
 

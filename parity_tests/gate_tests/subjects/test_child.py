@@ -140,13 +140,13 @@ def test_an_answer_that_is_no_plain_data_is_told_and_the_child_goes_on(make: Mak
         "kinds = {'sub': np.ones(2).view(Sub), 'evil': Evil(), 'broken': Broken(), 'lambda': lambda: 0}\n"
         "def answer(case): return kinds.get(case, case)\n"
     )
-    for case, said in [
+    for case, message in [
         ("sub", r"the answer cannot be taken: expected arrays and plain values, got mine\.Sub"),
         ("evil", r"expected arrays and plain values, got posix\._exit"),
         ("broken", r"OSError: lazy \(.*mine\.py:6 in __reduce__\)"),
         ("lambda", r"PicklingError"),
     ]:
-        with pytest.raises(ChildRaised, match=said):
+        with pytest.raises(ChildRaised, match=message):
             child.call(answer, case)
     assert child.call(answer, 5) == 5
 
@@ -188,7 +188,7 @@ def test_exceptions_that_end_a_program_do_not_pass(statement: str, make: Make) -
 
 
 @pytest.mark.parametrize(
-    ("statement", "said"),
+    ("statement", "message"),
     [
         ("os._exit(0)", "^its process ended, exit status 0$"),
         ("print('a\\nb'); os._exit(3)", r"^its process ended, exit status 3; it printed last: a \| b$"),
@@ -204,14 +204,14 @@ def test_exceptions_that_end_a_program_do_not_pass(statement: str, make: Make) -
     ],
 )
 def test_a_process_that_ends_itself_is_told_and_started_anew(
-    statement: str, said: str, make: Make, monkeypatch: pytest.MonkeyPatch
+    statement: str, message: str, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if sys.platform == "darwin" and "signal 40" in said:
+    if sys.platform == "darwin" and "signal 40" in message:
         pytest.skip("macOS has no unnamed signals")
     monkeypatch.setattr(process, "GRACE", SHORT)
     header = "import stat\ndef is_socket(fd):\n    try: return stat.S_ISSOCK(os.fstat(fd).st_mode)\n    except OSError: return False"
     child = make(_doing(statement, "" if "forged" not in statement else header))
-    with pytest.raises(ChildDied, match=said):
+    with pytest.raises(ChildDied, match=message):
         child.call(answer, 1)
     assert child.call(answer, 2) == 4
 
@@ -330,7 +330,7 @@ def test_a_started_program_does_not_inherit_the_connection(make: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         ("while True: pass", rf"did not come to an end within {SHORT} s; it was at .*mine\.py:1$"),
         ("import os\nos._exit(0)", "loading it failed: its process ended, exit status 0$"),
@@ -340,10 +340,10 @@ def test_a_started_program_does_not_inherit_the_connection(make: Make) -> None:
         ("answers = 1", "has no answer"),
     ],
 )
-def test_a_target_that_cannot_be_loaded_is_told(source: str, said: str, make: Make) -> None:
+def test_a_target_that_cannot_be_loaded_is_told(source: str, message: str, make: Make) -> None:
     child = make(source, load_timeout=SHORT if "while" in source else 20)
     for _ in range(2):
-        with pytest.raises(TargetError, match=said):
+        with pytest.raises(TargetError, match=message):
             child.start()
 
 

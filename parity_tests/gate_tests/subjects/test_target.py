@@ -14,7 +14,7 @@ import pytest
 import rnn_np
 from parity_tests.subjects.interfaces import TargetError, recognise
 from parity_tests.subjects.loading import Loaded, Target, load
-from parity_tests.subjects.user_frames import MESSAGE, told
+from parity_tests.subjects.user_frames import MESSAGE, format_error
 
 LAYER = """
 class Layer:
@@ -269,7 +269,7 @@ def test_a_module_is_found_in_the_working_directory() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         ("import numpy\n1 / 0\n", r"ZeroDivisionError: division by zero \(bad\.py:2\)"),
         ("def f():\n    raise SystemExit(3)\nf()\n", r"SystemExit: 3 \(bad\.py:2 in f\)"),
@@ -282,14 +282,14 @@ def test_a_module_is_found_in_the_working_directory() -> None:
     ],
 )
 def test_a_failing_import_says_where_in_the_users_code(
-    source: str, said: str, monkeypatch: pytest.MonkeyPatch
+    source: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("parity_tests.subjects.user_frames._START", Path.cwd())
     _write("bad.py", source)
-    with pytest.raises(TargetError, match=rf"^bad\.py:Layer: loading it failed: .*{said}"):
+    with pytest.raises(TargetError, match=rf"^bad\.py:Layer: loading it failed: .*{message}"):
         _load("bad.py:Layer")
     if "from ." not in source:
-        with pytest.raises(TargetError, match=rf"^bad:Layer: loading it failed: .*{said}"):
+        with pytest.raises(TargetError, match=rf"^bad:Layer: loading it failed: .*{message}"):
             _load("bad:Layer")
 
 
@@ -310,10 +310,10 @@ def test_an_error_is_told_in_one_bounded_line() -> None:
         def __str__(self) -> str:
             raise ValueError
 
-    assert told(KeyError()) == "KeyError"
-    assert told(ValueError("a\n  b")) == "ValueError: a b"
-    assert "Odd: <exception str() failed>" in told(Odd())
-    assert len(told(ValueError("x" * 10**6))) == MESSAGE + len(" ...")
+    assert format_error(KeyError()) == "KeyError"
+    assert format_error(ValueError("a\n  b")) == "ValueError: a b"
+    assert "Odd: <exception str() failed>" in format_error(Odd())
+    assert len(format_error(ValueError("x" * 10**6))) == MESSAGE + len(" ...")
 
 
 # Notebooks.
@@ -379,8 +379,8 @@ def test_a_failing_cell_is_told_and_the_next_ones_run() -> None:
 
 
 def test_a_name_missing_after_a_failed_cell_is_said_with_the_failure() -> None:
-    said = _refusal(_notebook("1 / 0\nclass RNN: pass") + ":RNN")
-    assert "notes.ipynb has no RNN; code cell 1 ('1 / 0'): failed: ZeroDivisionError" in said
+    message = _refusal(_notebook("1 / 0\nclass RNN: pass") + ":RNN")
+    assert "notes.ipynb has no RNN; code cell 1 ('1 / 0'): failed: ZeroDivisionError" in message
 
 
 def test_an_old_notebook_is_read_too() -> None:

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from parity_tests.subjects.sandbox.framing import HEADER, PIECE, SECRET, framed
-from parity_tests.subjects.user_frames import place_in
+from parity_tests.subjects.user_frames import last_frame
 
 KEPT = 4096
 """Bytes kept of what is printed, the last ones."""
@@ -22,7 +22,7 @@ LINES = 5
 """Of these, lines shown of a process that died."""
 
 GRACE = 5.0
-"""Seconds beyond its limit in which a process should have ended by itself and said where it was."""
+"""Seconds beyond its limit in which a process should have ended by itself and reported where it was."""
 
 _POLL = 0.2
 _BOOT = "import sys; sys.path[:] = sys.argv[3:]; from parity_tests.subjects.sandbox.worker import main; main(*map(int, sys.argv[1:3]))"
@@ -165,7 +165,7 @@ class Process:
         self._listen()
         self._trace.seek(0)
         trace = self._trace.read().decode("utf-8", "replace")
-        place = place_in(trace)
+        place = last_frame(trace)
         if "Timeout (" in trace:
             return ChildTimeout(
                 f"it did not come to an end within {seconds:g} s" + (f"; it was at {place}" if place else "")

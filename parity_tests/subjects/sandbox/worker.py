@@ -12,7 +12,7 @@ from typing import Any
 from parity_tests.subjects.interfaces import TargetError, subject_of
 from parity_tests.subjects.loading import Target, load
 from parity_tests.subjects.sandbox.framing import framed, receive
-from parity_tests.subjects.user_frames import told
+from parity_tests.subjects.user_frames import format_error
 
 LEAST_RECURSION = 1000
 """Python's own limit, which answering needs whatever the target has set."""
@@ -75,7 +75,7 @@ class _Worker:
             try:
                 reply = _pickled("answer", function(subject, *arguments))
             except BaseException as error:
-                reply = _pickled("raised", told(error))
+                reply = _pickled("raised", format_error(error))
             self.send(reply)
 
     def limit(self, seconds: float) -> None:

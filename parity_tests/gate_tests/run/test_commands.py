@@ -1,0 +1,52 @@
+"""Subcommands, versions, and targets that have the name of a subcommand."""
+
+import platform
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rnn_np
+from parity_tests.gate_tests.run.test_run import run
+from parity_tests.run.cli import RESERVED
+
+
+@pytest.mark.parametrize("name", RESERVED)
+def test_a_reserved_name_is_no_target_yet(name: str, tmp_path: Path) -> None:
+    (tmp_path / f"{name}.py").write_text("from rnn_np import RNN\n", "utf-8")
+    status, output = run(name, folder=tmp_path)
+    assert status == 2
+    assert output == f"rnn-parity: {name} does not exist yet; a target of this name is written ./{name}.py\n"
+
+
+def test_a_target_with_the_name_of_a_subcommand_is_written_as_a_file(tmp_path: Path) -> None:
+    (tmp_path / "faults.py").write_text("from rnn_np import RNN\n", "utf-8")
+    status, output = run("./faults.py:RNN", "--reference", "recorded", folder=tmp_path)
+    assert status == 0, output
+    assert "parity: judging ./faults.py:RNN, a cell" in output
+    status, output = run("judge", "faults:RNN", "--reference", "recorded", folder=tmp_path)
+    assert status == 0, output
+    assert "parity: judging faults:RNN, a cell" in output
+
+
+def test_judge_is_the_default_command() -> None:
+    for words in (["judge"], []):
+        status, output = run(*words, "--reference", "recorded")
+        assert status == 0, output
+        assert "160 of 160 cases judged" in output
+
+
+def test_an_empty_target_is_refused() -> None:
+    status, output = run("", "--reference", "recorded")
+    assert status == 2
+    assert "target: expected package.module:Name, " in output
+
+
+def test_the_version_says_what_a_bug_report_needs() -> None:
+    status, output = run("--version")
+    assert status == 0
+    lines = dict(line.split(" ", 1) for line in output.splitlines())
+    assert lines["rnn-np"] == rnn_np.__version__
+    assert lines["Python"].startswith(platform.python_version())
+    assert lines["NumPy"].startswith(f"{np.__version__}, BLAS: ")
+    assert {"torch", "hypothesis", "pytest", "pytest-xdist", "platform", "processor"} <= lines.keys()
