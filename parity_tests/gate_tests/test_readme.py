@@ -153,9 +153,9 @@ def test_the_check_shown_passes_a_right_layer_and_finds_a_wrong_one() -> None:
             return super().forward(xs) + 1e-9 * self.made
 
     check = example(GATE, "contract_check")["same_bits"]
-    check.run(Trial(TEMPLATES["time"], type("package", (), {"TimeRNN": TimeRNN})))
+    check.run(Trial(TEMPLATES["TimeRNN"], type("package", (), {"TimeRNN": TimeRNN})))
     with pytest.raises(ContractBroken, match="hs differs"):
-        check.run(Trial(TEMPLATES["time"], type("package", (), {"TimeRNN": Uninitialised})))
+        check.run(Trial(TEMPLATES["TimeRNN"], type("package", (), {"TimeRNN": Uninitialised})))
 
 
 def test_nothing_of_torchs_layer_is_left_out() -> None:
