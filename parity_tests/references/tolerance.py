@@ -111,7 +111,7 @@ def compare(truth: Array, got: Array, allowed: Allowance) -> Comparison:
     return Comparison(
         slices=allowed.allow.size,
         inconclusive=int(allowed.inconclusive.sum()),
-        # An infinite error is format_error as the largest float: JSON has no infinity.
+        # An infinite error is reported as the largest float: JSON has no infinity.
         worst=min(float(over.max(initial=0.0)), sys.float_info.max),
         wrong=over > 1,
     )

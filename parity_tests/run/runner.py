@@ -88,7 +88,7 @@ class Run:
         return report
 
     def judge_cases(self, cases: Sequence[Case]) -> Report:
-        """Judge cases, even after a fault; what cannot be judged is error_line in the report."""
+        """Judge cases, even after a fault; what cannot be judged is listed in the report."""
         report = Report(planned=len(cases))
         crashes = 0
         for number, case in enumerate(cases):
