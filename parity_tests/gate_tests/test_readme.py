@@ -15,6 +15,7 @@ from parity_tests.cases.case import Case
 from parity_tests.checks.registry import TEMPLATES
 from parity_tests.checks.trial import ContractBroken, Trial
 from parity_tests.checks.values import judge
+from parity_tests.diagnosis.faults.catalogue import CATALOGUE
 from parity_tests.diagnosis.faults.faulty_loop import Variant
 from parity_tests.gate_tests.documents import (
     DOCUMENTS,
@@ -30,12 +31,13 @@ from parity_tests.gate_tests.documents import (
     rows,
     with_tables,
 )
+from parity_tests.references.recorded import default_recorded
 from parity_tests.report import Finding, Tally
 from parity_tests.run.cli import judge_parser
 from parity_tests.run.options import checked_options
 from parity_tests.run.render import to_json
 from parity_tests.run.runner import Run
-from parity_tests.selftest.catalogue_run import answering, truth
+from parity_tests.selftest.catalogue_run import answering, every_fault, truth
 from parity_tests.subjects.interfaces import INTERFACES
 from rnn_np import TimeRNN
 
@@ -213,13 +215,28 @@ def test_the_options_that_documents_name_exist(pytestconfig: pytest.Config) -> N
 def test_the_files_and_folders_that_documents_name_exist() -> None:
     for document in DOCUMENTS:
         text = re.sub(r"^```.*?^```", "", document.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
-        for link in re.findall(r"\]\(([^)#]+)\)", text):
-            assert link.startswith("https://") or (document.parent / link).exists(), link
+        for link in re.findall(r"\]\(([^)]+)\)", text):
+            path, _, section = link.partition("#")
+            assert path.startswith("https://") or (document.parent / path).exists(), link
+            if section:
+                headings = re.findall(r"^#+ (.*)", (document.parent / path).read_text("utf-8"), re.MULTILINE)
+                assert section in [heading.lower().replace(" ", "-") for heading in headings], link
         for path in re.findall(
             r"`((?:parity_tests|rnn_np|cases|references|subjects|checks|diagnosis|run)/[\w/.]*)`", text
         ):
             roots = (document.parent, document.parents[1])
             assert any((root / path).exists() for root in roots), f"{name_of(document)}: {path}"
+
+
+def test_numbers_that_follow_from_the_code_are_right() -> None:
+    text = " ".join(GATE.read_text("utf-8").split())
+    loops = sum(len(fault.loops) for fault in CATALOGUE)
+    for number in (
+        f"the gate runs {loops} faulty loops",
+        f"All {len(every_fault())} are caught",
+        f"torch's answers for {len(default_recorded().cases)} cases",
+    ):
+        assert number in text
 
 
 def test_the_rooms_of_the_gate_are_all_there() -> None:
