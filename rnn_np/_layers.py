@@ -174,7 +174,8 @@ class TimeRNN(_Layer):
 
     ``forward`` and ``backward`` take O(B T H (D + H)) time each. ``forward`` keeps copies of its input
     [B, T, D], of all states [B, T + 1, H] and of the weights for ``backward``, until the next ``forward``.
-    Use a layer in one thread at a time; several layers can run in several threads.
+    The properties ``h`` and ``dh`` [B, H] give copies of the state and of its gradient. Use a layer in one
+    thread at a time; several layers can run in several threads.
 
     Args:
         Wx: [D, H], float32 or float64.
@@ -188,10 +189,6 @@ class TimeRNN(_Layer):
         grads: their gradients in the same order, zeros at first. Every ``backward`` overwrites these
             same arrays.
         stateful: as given.
-        h: [B, H], a copy of the state: that of the last step, or what ``set_state`` was given. None
-            before the first ``forward`` and after ``reset_state``.
-        dh: [B, H], a copy of the gradient with respect to the state that the last ``forward`` started
-            from, computed by ``backward``. None before the first ``backward``.
 
     Raises:
         TypeError: a parameter is not a ``numpy.ndarray``, or ``stateful`` is not a bool.
@@ -273,12 +270,18 @@ class TimeRNN(_Layer):
 
     @property
     def h(self) -> Array | None:
-        """[B, H], a copy of the state: that of the last step, or what ``set_state`` was given; or None."""
+        """A copy of the state [B, H] of the last step, or of what ``set_state`` was given.
+
+        It is None before the first ``forward`` and after ``reset_state``.
+        """
         return None if self._h is None else self._h.copy()
 
     @property
     def dh(self) -> Array | None:
-        """[B, H], a copy of the last ``backward``'s gradient of the initial state; or None."""
+        """A copy of the gradient [B, H] with respect to the state that the last ``forward`` started from.
+
+        ``backward`` computes it; it is None before the first ``backward``.
+        """
         return None if self._dh is None else self._dh.copy()
 
     def set_state(self, h: Array | None) -> None:

@@ -6,7 +6,9 @@ one layer, arrays drawn from seed 17. ``nn-B4T12D8H16L2-bi-relu-f32-both-unsorte
 2 layers in both directions with sequences of unequal lengths. What is left out has its default.
 """
 
+import inspect
 import re
+import textwrap
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -201,7 +203,9 @@ class Case:
 
 
 _ALLOWED = {kind: [(row, row.allowed(kind)) for row in FIELDS] for kind in LAYERS}
-Case.__doc__ = f"{Case.__doc__}\n\n{token_help()}"
+Case.__doc__ = (
+    f"{inspect.cleandoc(str(Case.__doc__))}\n\nTokens::\n\n{textwrap.indent(token_help(), 4 * ' ')}"
+)
 
 
 def _parse_sizes(text: str, kind: str, token: str) -> dict[str, Any]:
