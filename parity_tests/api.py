@@ -136,7 +136,7 @@ def _assert(run: "Run", judge: Callable[..., Report], *arguments: Any) -> None:
 
     with one_thread(run.plan.reference == "torch"):
         report = judge(*arguments)
-    if report.faults or report.unjudged or report.cases < report.planned:
+    if report.faults or report.errors or report.cases < report.planned:
         raise AssertionError(f"\n{verdict(report, run.plan)}")
 
 

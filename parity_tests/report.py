@@ -92,7 +92,7 @@ class Report:
         tensors: a tally for each tensor compared.
         findings: the findings, smallest case first; of one check of one tensor, one.
         failed: the tokens of the cases in which anything was found.
-        unjudged: reasons why cases or checks could not be judged.
+        errors: reasons why cases or checks could not be judged.
         stopped: how many cases were left out because a fault had been found.
         checks: how many checks of the contract were run.
         seconds: how long the run took, at its end.
@@ -104,7 +104,7 @@ class Report:
     tensors: dict[str, Tally] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
-    unjudged: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     stopped: int = 0
     checks: int = 0
     seconds: float | None = None
@@ -118,7 +118,7 @@ class Report:
         for name, tally in other.tensors.items():
             self.tensors.setdefault(name, Tally()).add(tally)
         self.failed += other.failed
-        self.unjudged += other.unjudged
+        self.errors += other.errors
         self.find(other.findings)
 
     def find(self, findings: Iterable[Finding]) -> None:
@@ -143,7 +143,7 @@ class Report:
     @property
     def not_judged(self) -> list[str]:
         """Why the run does not amount to a verdict; empty if it does."""
-        reasons = list(self.unjudged)
+        reasons = list(self.errors)
         missing = self.planned - self.cases - self.stopped
         if missing > 0:
             reasons.append(f"{missing} of {self.planned} cases were not run")

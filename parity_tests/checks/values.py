@@ -24,7 +24,7 @@ RunCase = Callable[[Case], CaseResults]
 """Runs the subject over the calls of a case."""
 
 
-class ReferenceFault(Exception):
+class ReferencesDisagree(Exception):
     """The two references differ by more than their rounding: nothing can be judged by them."""
 
 
@@ -38,7 +38,7 @@ def judge(case: Case, reference: Reference, run_case: RunCase, without: Containe
         without: tensors that are not compared.
 
     Raises:
-        ReferenceFault: torch and the plain float64 loop disagree about the case.
+        ReferencesDisagree: torch and the plain float64 loop disagree about the case.
     """
     calls = calls_of(case)
     truths = reference(case, calls)
@@ -114,7 +114,7 @@ def allowances_of(case: Case, calls: Sequence[Call], truths: Sequence[Answer]) -
     """Return what is allowed in every tensor of every call, after holding the two references together.
 
     Raises:
-        ReferenceFault: the unperturbed loop is further from the truth than is allowed.
+        ReferencesDisagree: the unperturbed loop is further from the truth than is allowed.
     """
     u, tiny = unit_roundoff(case.dtype), float(np.finfo(DTYPES[case.dtype]).tiny)
     magnitudes = SumBounds(case)
@@ -143,7 +143,7 @@ def _agreed(case: Case, truth: Answer, allowances: dict[str, Allowance]) -> dict
         if name == "db":
             apart = max(apart, compare(truth[name], truth[SECOND_BIAS], allowed).worst)
         if apart > 1:
-            raise ReferenceFault(
+            raise ReferencesDisagree(
                 f"{case}: two references differ in {name} by {apart:.3g} times what rounding explains; "
                 "the case cannot be judged"
             )

@@ -26,7 +26,7 @@ OF_NUMBERS = (VALUES.name, NON_FINITE_VALUES.name)
 """The checks whose findings a faulty loop can explain."""
 SINGLE_INSIDE = "float32 inside"
 Restrict = Callable[[Case], Case]
-LARGEST = 400
+MAX_CELL_STEPS = 400
 """A finding's own case joins the probe cases only if it has at most this many cell steps."""
 
 
@@ -91,7 +91,7 @@ def _samples(kind: str, run_case: RunCase, findings: Sequence[Finding], restrict
     # How far NaN and infinity spread does not depend on the fault alone.
     own = {case for case in own if case.nonfinite == "none"}
     small = sorted(
-        (case for case in own - {*PROBE_CASES[kind]} if case.T * case.num_cells <= LARGEST),
+        (case for case in own - {*PROBE_CASES[kind]} if case.T * case.num_cells <= MAX_CELL_STEPS),
         key=lambda c: c.size,
     )
     return [

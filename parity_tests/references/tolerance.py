@@ -1,7 +1,7 @@
 """How far a tensor is from the reference, held against what the rounding of the case explains.
 
 Per slice (the last axis: one time step of one batch row, one row of a weight gradient, the whole
-bias gradient): ``allow = K * (spread + u * scale + tiny)``.
+bias gradient): ``allow = SPREADS_ALLOWED * (spread + u * scale + tiny)``.
 """
 
 import sys
@@ -11,9 +11,9 @@ import numpy as np
 
 from parity_tests.cases.arrays import Array
 
-K = 16.0
+SPREADS_ALLOWED = 16.0
 """How many measured spreads are allowed; right layers come to at most a quarter of it."""
-BLIND = 1e-2
+MAX_RELATIVE_SPREAD = 1e-2
 """A spread of this part of the slice's scale proves nothing: the slice is inconclusive."""
 
 
@@ -66,13 +66,13 @@ def allowance(truth: Array, runs: Array, u: float, tiny: float, unsure: Array) -
     own_scale = _largest(runs[0], finite)
     own_spread = _largest(runs[1:] - runs[0], finite).max(axis=0)
     # A wrong reference must not pass for a wide spread, hence the loop's spread about itself too.
-    own_blind = _blind(own_spread, np.minimum(scale, own_scale), tiny) | unsure
-    apart = _largest(runs[0] - truth, finite) / (K * (own_spread + u * scale + tiny))
+    own_too_wide = _too_wide(own_spread, np.minimum(scale, own_scale), tiny) | unsure
+    apart = _largest(runs[0] - truth, finite) / (SPREADS_ALLOWED * (own_spread + u * scale + tiny))
     apart = np.where(np.isnan(apart), np.inf, apart)
     return Allowance(
-        allow=K * (spread + u * scale + tiny),
-        inconclusive=_blind(spread, scale, tiny) | own_blind,
-        disagreement=float(np.where(own_blind, 0.0, apart).max(initial=0.0)),
+        allow=SPREADS_ALLOWED * (spread + u * scale + tiny),
+        inconclusive=_too_wide(spread, scale, tiny) | own_too_wide,
+        disagreement=float(np.where(own_too_wide, 0.0, apart).max(initial=0.0)),
     )
 
 
@@ -91,8 +91,8 @@ def _largest(values: Array, finite: Array) -> Array:
     return np.asarray(magnitude.max(axis=-1, initial=0.0))
 
 
-def _blind(spread: Array, scale: Array, tiny: float) -> Array:
-    wide = np.where(scale > 0, spread + tiny > BLIND * scale, spread > 0)
+def _too_wide(spread: Array, scale: Array, tiny: float) -> Array:
+    wide = np.where(scale > 0, spread + tiny > MAX_RELATIVE_SPREAD * scale, spread > 0)
     return np.asarray(wide | ~np.isfinite(spread))
 
 

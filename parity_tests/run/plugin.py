@@ -118,7 +118,7 @@ class Controller:
                 return
         if report.failed and any(name in report.nodeid for name in (GATE, CONTRACT)):
             last = report.longreprtext.strip().splitlines()[-1]
-            self.run.report.unjudged.append(f"{report.nodeid}: {last}")
+            self.run.report.errors.append(f"{report.nodeid}: {last}")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

@@ -19,7 +19,7 @@ from parity_tests.subjects.session import DEFAULT_TARGET
 
 ONLY_CONTRACT = {*CONTRACT_CHECKS} - {check.name for check in CASE_CHECKS}
 """The checks that a case by itself does not make."""
-SHOWN = 12
+MAX_FINDINGS_SHOWN = 12
 """Findings printed; the JSON report has all."""
 
 
@@ -47,19 +47,19 @@ def verdict(report: Report, plan: Plan) -> str:
     """
     parts = [_table(report)] if report.tensors else []
     groups = _groups(report.findings)
-    for number, group in enumerate(groups[:SHOWN], 1):
-        parts.append("\n".join(_told(number, group, plan)) + "\n")
-    if len(groups) > SHOWN:
-        parts.append(f"... and {len(groups) - SHOWN} more findings\n")
+    for number, group in enumerate(groups[:MAX_FINDINGS_SHOWN], 1):
+        parts.append("\n".join(_render_finding(number, group, plan)) + "\n")
+    if len(groups) > MAX_FINDINGS_SHOWN:
+        parts.append(f"... and {len(groups) - MAX_FINDINGS_SHOWN} more findings\n")
     parts += [
         f"known to fail: {finding.what}: {plan.known[finding.what]}\n"
         for finding in report.findings
         if finding.severity == Severity.KNOWN
     ]
     parts += [f"skipped (declared missing): {plain}\n" for plain in plan.skipped]
-    parts += [f"not judged: {reason}\n" for reason in report.not_judged[:SHOWN]]
-    if len(report.not_judged) > SHOWN:
-        parts.append(f"not judged: ... and {len(report.not_judged) - SHOWN} more reasons\n")
+    parts += [f"not judged: {reason}\n" for reason in report.not_judged[:MAX_FINDINGS_SHOWN]]
+    if len(report.not_judged) > MAX_FINDINGS_SHOWN:
+        parts.append(f"not judged: ... and {len(report.not_judged) - MAX_FINDINGS_SHOWN} more reasons\n")
     cases = f"{report.cases} of {report.planned} cases judged"
     cases += f" in {report.seconds:.1f} s" if report.seconds is not None else ""
     if report.stopped:
@@ -130,7 +130,7 @@ def _groups(findings: Iterable[Finding]) -> list[list[Finding]]:
     return list(groups.values())
 
 
-def _told(number: int, group: list[Finding], plan: Plan) -> list[str]:
+def _render_finding(number: int, group: list[Finding], plan: Plan) -> list[str]:
     finding = group[0]
     tensors = ", ".join(other.tensor for other in group if other.tensor)
     lines = [f"{number}. {finding.check}{' of ' * bool(tensors)}{tensors} ({finding.severity})"]

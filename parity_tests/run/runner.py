@@ -13,7 +13,7 @@ from typing import Self
 from parity_tests.cases.case import Case
 from parity_tests.check_facts import known_failure
 from parity_tests.checks.registry import run_contract_check
-from parity_tests.checks.values import Reference, ReferenceFault, judge
+from parity_tests.checks.values import Reference, ReferencesDisagree, judge
 from parity_tests.diagnosis.explain import explained
 from parity_tests.references.recorded import RecordedError, default_recorded
 from parity_tests.report import Report
@@ -97,8 +97,8 @@ class Run:
                 break
             try:
                 part = judge(case, reference_of(self.plan), self.session.run_case, self.plan.without)
-            except (ReferenceFault, RecordedError, TargetError) as fault:
-                report.unjudged.append(str(fault))
+            except (ReferencesDisagree, RecordedError, TargetError) as fault:
+                report.errors.append(str(fault))
                 continue
             report.add(part.excused(self.plan.known))
             crashes += any(finding.check in DID_NOT_RETURN for finding in part.findings)
@@ -112,7 +112,7 @@ class Run:
         except (TargetError, CallFailed) as error:
             findings, reason = [], f"{name}: {error}"
         report.find([finding for finding in findings if finding.tensor not in self.plan.without])
-        report.unjudged += [reason] if reason else []
+        report.errors += [reason] if reason else []
         return report.excused(self.plan.known)
 
     # Adding up.
@@ -138,7 +138,7 @@ class Run:
         report.seconds = time.monotonic() - self._started
         if report.checks < self._expected_checks:
             missing = self._expected_checks - report.checks
-            report.unjudged.append(f"{missing} of {self._expected_checks} checks were not run")
+            report.errors.append(f"{missing} of {self._expected_checks} checks were not run")
         if report.faults and plan.draws:
             seconds = SHRINK_SECONDS_IF_STOPPED if plan.stops else SHRINK_SECONDS
             deadline = time.monotonic() + seconds

@@ -24,10 +24,10 @@ def test_layers_equal_the_reference(parity_run: Run, parity_batch: int, record_p
 
 def _settle(report: Report, record_property: Record) -> None:
     record_property("parity", report.to_json())
-    if report.faults or report.unjudged:
-        first = report.faults[0].message if report.faults else report.unjudged[0]
+    if report.faults or report.errors:
+        first = report.faults[0].message if report.faults else report.errors[0]
         pytest.fail(
             f"{len(report.failed)} of {report.planned} cases differ, "
-            f"{len(report.unjudged)} could not be judged; {first}",
+            f"{len(report.errors)} could not be judged; {first}",
             pytrace=False,
         )

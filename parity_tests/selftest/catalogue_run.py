@@ -25,7 +25,7 @@ from parity_tests.selftest.broken_layers import BROKEN
 from parity_tests.subjects.interfaces import subject_of
 from parity_tests.subjects.results import CallResult, CaseResults
 
-MOST = 60
+MAX_CASES_TRIED = 60
 """Cases that are tried of each kind."""
 SHRINK_SECONDS = 0.5
 
@@ -68,7 +68,7 @@ def tried(name: str, check: str) -> Tried:
     # The first kind of layer, and the first variant, in which it shows.
     for kind, variant in product((kind for kind in KINDS if kind in fault.layers), fault.loops):
         run_case = answering(variant)
-        for number in range(MOST):
+        for number in range(MAX_CASES_TRIED):
             findings = _findings(run_case, draw_case(0, number, (kind,)))
             if findings:
                 deadline = time.monotonic() + SHRINK_SECONDS

@@ -16,7 +16,7 @@ from parity_tests.subjects.interfaces import INTERFACES, PARTS, TargetError, che
 from parity_tests.subjects.user_frames import format_error, user_frame
 
 FORMS = "package.module:Name, path/to/file.py:Name or path/to/notebook.ipynb:Name"
-LISTED = 8
+MAX_NAMES_LISTED = 8
 """Names shown of what a module holds."""
 
 
@@ -224,4 +224,4 @@ def _near(name: str, names: Iterable[str]) -> str:
     close = difflib.get_close_matches(name.lower(), spelled, 3)
     if close:
         return f"; is it {' or '.join(spelled[other] for other in close)}?"
-    return f"; it has {', '.join(sorted(spelled.values())[:LISTED])}" if spelled else ""
+    return f"; it has {', '.join(sorted(spelled.values())[:MAX_NAMES_LISTED])}" if spelled else ""

@@ -14,7 +14,7 @@ _LINE_MAGIC = re.compile(r"\s*([%!?]|[\w.]+\?{1,2}\s*$|[\w, ]+=\s*[%!])")
 _PYTHON_MAGICS = ("%%time", "%%capture", "%%prun")
 """Cell magics whose body is Python that leaves its names behind."""
 
-QUOTED = 40
+CELL_CHARACTERS_QUOTED = 40
 """Characters of a cell's first line that a notice shows, since Jupyter does not number cells."""
 
 
@@ -56,14 +56,14 @@ def _code_cells(file: Path) -> list[str]:
             return [str(cell.source) for cell in notebook.cells if cell.cell_type == "code"]
         except Exception as error:
             raise TargetError(
-                f"{file}: expected a notebook, got a file that is none: {error_line(error)}"
+                f"{file}: expected a notebook, got a file that is not a notebook: {error_line(error)}"
             ) from error
 
 
 def _run_cell(source: str, filename: str, number: int, module: ModuleType) -> list[str]:
     """Run a cell; return what was skipped of it, and its failure."""
     first = source.lstrip().partition("\n")[0].strip()
-    name = f"code cell {number} ({first[:QUOTED]!r})"
+    name = f"code cell {number} ({first[:CELL_CHARACTERS_QUOTED]!r})"
     skipped: list[str] = []
     if first.startswith("%%"):
         if first.split()[0] not in _PYTHON_MAGICS:

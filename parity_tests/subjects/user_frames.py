@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
-MESSAGE = 500
+MAX_MESSAGE_CHARACTERS = 500
 """Characters kept of an error's own message."""
 
 _OURS = Path(__file__).parents[1]
@@ -34,7 +34,7 @@ def error_line(error: BaseException) -> str:
     lines = traceback.format_exception_only(error)
     line = next((line for line in lines if not line.startswith(" ")), type(error).__name__)
     line = " ".join(line.split())
-    return line if len(line) <= MESSAGE else line[:MESSAGE] + " ..."
+    return line if len(line) <= MAX_MESSAGE_CHARACTERS else line[:MAX_MESSAGE_CHARACTERS] + " ..."
 
 
 def user_frame(error: BaseException) -> str:

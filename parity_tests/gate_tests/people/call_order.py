@@ -6,7 +6,7 @@ from parity_tests.gate_tests.people.ways import _Book, _Columns, _Concat, _Dicts
 
 
 class AddsIntoUpstream(_Plain):
-    """F1: the carry is added into the caller's dhs."""
+    """The carry is added into the caller's dhs."""
 
     def backward(self, dhs):
         xs, prevs, hs, Wx, Wh, b = self._tape
@@ -27,7 +27,7 @@ class AddsIntoUpstream(_Plain):
 
 
 class SlopesUpstreamInPlace(_TimeMajor):
-    """F1: dhs is multiplied by the slope and gets the carry in place, in a view of the caller's array."""
+    """dhs is multiplied by the slope and gets the carry in place, in a view of the caller's array."""
 
     def backward(self, dhs):
         x, s, Wx, Wh = self._tape
@@ -43,7 +43,7 @@ class SlopesUpstreamInPlace(_TimeMajor):
 
 
 class ClassCache(_Plain):
-    """F5: the cache belongs to the class, so another layer's forward overwrites it."""
+    """The cache belongs to the class, so another layer's forward overwrites it."""
 
     shared: dict = {}  # noqa: RUF012, the fault
 
@@ -58,7 +58,7 @@ class ClassCache(_Plain):
 
 
 class CacheNeverCleared(_Book):
-    """F5: caches are appended for life and read from the front, so from the first call's."""
+    """Caches are appended for life and read from the front, so from the first call's."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -90,7 +90,7 @@ class CacheNeverCleared(_Book):
 
 
 class OutputIsTheCache(_Plain):
-    """F5: the hs that the caller gets is the array that the backward reads."""
+    """The hs that the caller gets is the array that the backward reads."""
 
     def forward(self, xs):
         hs, last, self._tape = self._run(np.array(xs), self._first(len(xs)), *self._weights())
@@ -99,7 +99,7 @@ class OutputIsTheCache(_Plain):
 
 
 class OutputBufferReused(_TimeMajor):
-    """F5: hs is one buffer for life, the next forward of the same shape overwrites the last result."""
+    """hs is one buffer for life, the next forward of the same shape overwrites the last result."""
 
     _buffer = None
 
@@ -112,7 +112,7 @@ class OutputBufferReused(_TimeMajor):
 
 
 class KeepsInputView(_Plain):
-    """F5: the cache holds the caller's xs itself; changed before the backward, dWx is wrong."""
+    """The cache holds the caller's xs itself; changed before the backward, dWx is wrong."""
 
     def forward(self, xs):
         hs, last, self._tape = self._run(xs, self._first(len(xs)), *self._weights())
@@ -121,7 +121,7 @@ class KeepsInputView(_Plain):
 
 
 class CachePopped(_Plain):
-    """own: the backward pops its cache, a second backward finds the list empty and gives zeros."""
+    """The backward pops its cache, a second backward finds the list empty and gives zeros."""
 
     def _run(self, xs, h, Wx, Wh, b):
         outs, stack = [], []
@@ -147,7 +147,7 @@ class CachePopped(_Plain):
 
 
 class DxIntoInput(_Plain):
-    """F7: the backward writes dx into the caller's xs to save memory, and returns that."""
+    """The backward writes dx into the caller's xs to save memory, and returns that."""
 
     def forward(self, xs):
         self._theirs = xs
@@ -159,7 +159,7 @@ class DxIntoInput(_Plain):
 
 
 class FreesInput(_Concat):
-    """F7: xs is zeroed in place behind each step that was read ('frees' it)."""
+    """xs is zeroed in place behind each step that was read ('frees' it)."""
 
     def forward(self, xs):
         hs = super().forward(xs)
@@ -168,14 +168,14 @@ class FreesInput(_Concat):
 
 
 class KeepsGivenState(_Plain):
-    """F9: set_state keeps the caller's array; a later change of it reaches the forward."""
+    """set_state keeps the caller's array; a later change of it reaches the forward."""
 
     def set_state(self, h):
         self._h = h
 
 
 class UpdatesParams(_Plain):
-    """own: backward applies an SGD step of 0.01 to the params itself."""
+    """Backward applies an SGD step of 0.01 to the params itself."""
 
     def _keep(self, grads):
         super()._keep(grads)
@@ -184,14 +184,14 @@ class UpdatesParams(_Plain):
 
 
 class RebindsGrads(_Columns):
-    """own: grads is a new list of new arrays after each backward."""
+    """grads is a new list of new arrays after each backward."""
 
     def _keep(self, grads):
         self.grads = [np.array(g).reshape(p.shape) for g, p in zip(grads, self.params, strict=True)]
 
 
 class ReplacesGradArrays(_Einsum):
-    """own: the list grads stays but its arrays are replaced."""
+    """The list grads stays but its arrays are replaced."""
 
     def _keep(self, grads):
         for i, g in enumerate(grads):
@@ -199,7 +199,7 @@ class ReplacesGradArrays(_Einsum):
 
 
 class ForwardZeroesGrads(_Dicts):
-    """own: a forward zeroes the gradients that the backward before has left."""
+    """A forward zeroes the gradients that the backward before has left."""
 
     def forward(self, xs):
         for g in self.grads:
@@ -208,7 +208,7 @@ class ForwardZeroesGrads(_Dicts):
 
 
 class LiveWeightsInBackward(_Plain):
-    """own: the backward reads params as they are by then, not those of its forward."""
+    """The backward reads params as they are by then, not those of its forward."""
 
     def _back(self, dhs, xs, prevs, hs, Wx, Wh, b):
         Wx, Wh, b = super()._weights()
@@ -216,17 +216,17 @@ class LiveWeightsInBackward(_Plain):
 
 
 LAYERS = [
-    ("F1", "carry added into the caller's dhs", AddsIntoUpstream),
-    ("F1", "slope and carry applied to the caller's dhs in place", SlopesUpstreamInPlace),
-    ("F5", "cache belongs to the class", ClassCache),
-    ("F5", "caches appended for life, read from the front", CacheNeverCleared),
-    ("F5", "returned hs is the cache", OutputIsTheCache),
-    ("F5", "returned hs is one buffer for life", OutputBufferReused),
-    ("F5", "cache holds the caller's xs", KeepsInputView),
+    ("upstream-overwritten", "carry added into the caller's dhs", AddsIntoUpstream),
+    ("upstream-overwritten", "slope and carry applied to the caller's dhs in place", SlopesUpstreamInPlace),
+    ("cache-shared", "cache belongs to the class", ClassCache),
+    ("cache-shared", "caches appended for life, read from the front", CacheNeverCleared),
+    ("cache-shared", "returned hs is the cache", OutputIsTheCache),
+    ("cache-shared", "returned hs is one buffer for life", OutputBufferReused),
+    ("cache-shared", "cache holds the caller's xs", KeepsInputView),
     ("cache-popped", "a second backward gives zeros", CachePopped),
-    ("F7", "dx written into the caller's xs", DxIntoInput),
-    ("F7", "xs zeroed in place by the forward", FreesInput),
-    ("F9", "set_state keeps the caller's array", KeepsGivenState),
+    ("input-overwritten", "dx written into the caller's xs", DxIntoInput),
+    ("input-overwritten", "xs zeroed in place by the forward", FreesInput),
+    ("h0-kept-by-reference", "set_state keeps the caller's array", KeepsGivenState),
     ("params-updated", "backward does an SGD step", UpdatesParams),
     ("grads-rebound", "grads is a new list after each backward", RebindsGrads),
     ("grads-rebound", "the arrays in grads are replaced", ReplacesGradArrays),

@@ -74,7 +74,7 @@ class _Vectors(_Base):
 
 
 class NotebookCell(_Base):
-    """A1: the notebook's own cell, dt = 1 - h_next^2."""
+    """The notebook's own cell, dt = 1 - h_next^2."""
 
     def forward(self, x, h_prev):
         Wx, Wh, b = self._weights()
@@ -91,35 +91,35 @@ class NotebookCell(_Base):
 
 
 class OutputAsSlope(_Small):
-    """A3: h where its derivative belongs."""
+    """h where its derivative belongs."""
 
     def _slope(self, h):
         return h
 
 
 class PlusSquare(_Small):
-    """A5: 1 + h^2."""
+    """1 + h^2."""
 
     def _slope(self, h):
         return 1 + h**2
 
 
 class InverseSlope(_Small):
-    """A5: d / (1 - h^2)."""
+    """d / (1 - h^2)."""
 
     def _slope(self, h):
         return 1 / (1 - h**2)
 
 
 class RecurrentOutsideTanh(_Small):
-    """A7: tanh(x Wx + b) + h_prev Wh; backward as for the right one."""
+    """tanh(x Wx + b) + h_prev Wh; backward as for the right one."""
 
     def _next(self, x, h_prev, Wx, Wh, b):
         return np.tanh(x @ Wx + b) + h_prev @ Wh
 
 
 class CarryUntransposed(_Small):
-    """B3: dh_prev = dz @ Wh."""
+    """dh_prev = dz @ Wh."""
 
     def _parts(self, dz, x, h_prev, h, Wx, Wh):
         dx, _, *grads = super()._parts(dz, x, h_prev, h, Wx, Wh)
@@ -127,7 +127,7 @@ class CarryUntransposed(_Small):
 
 
 class CarryUntransposedVectors(_Vectors):
-    """B3: dh_prev = Wh.T @ dz with column vectors."""
+    """dh_prev = Wh.T @ dz with column vectors."""
 
     def _row(self, r, dz, dx, dh_prev, dWx, dWh, db):
         super()._row(r, dz, dx, dh_prev, dWx, dWh, db)
@@ -135,21 +135,21 @@ class CarryUntransposedVectors(_Vectors):
 
 
 class ClippedCell(_Small):
-    """B13: gradients clipped to +-1."""
+    """Gradients clipped to +-1."""
 
     def _fill(self, *grads):
         super()._fill(*[np.clip(g, -1, 1) for g in grads])
 
 
 class ClippedDz(_Small):
-    """B13: dz clipped to +-0.5."""
+    """dz clipped to +-0.5."""
 
     def _parts(self, dz, *cache):
         return super()._parts(np.clip(dz, -0.5, 0.5), *cache)
 
 
 class LastRowWins(_Vectors):
-    """C1: = for += over the batch rows, the last row's parameter gradients survive."""
+    """= for += over the batch rows, the last row's parameter gradients survive."""
 
     def _row(self, r, dz, dx, dh_prev, dWx, dWh, db):
         dWx[...] = dWh[...] = db[...] = 0
@@ -157,7 +157,7 @@ class LastRowWins(_Vectors):
 
 
 class CellDWhTransposed(_Small):
-    """C5: dWh = dz^T h_prev."""
+    """dWh = dz^T h_prev."""
 
     def _parts(self, dz, x, h_prev, h, Wx, Wh):
         dx, dh_prev, dWx, dWh, db = super()._parts(dz, x, h_prev, h, Wx, Wh)
@@ -165,7 +165,7 @@ class CellDWhTransposed(_Small):
 
 
 class DWhOfNext(_Small):
-    """own: dWh = h_next^T dz."""
+    """dWh = h_next^T dz."""
 
     def _parts(self, dz, x, h_prev, h, Wx, Wh):
         dx, dh_prev, dWx, _, db = super()._parts(dz, x, h_prev, h, Wx, Wh)
@@ -173,7 +173,7 @@ class DWhOfNext(_Small):
 
 
 class BiasOfUpstream(_Small):
-    """C7: db sums dh_next instead of dz."""
+    """db sums dh_next instead of dz."""
 
     def backward(self, dh_next):
         results = super().backward(dh_next)
@@ -182,7 +182,7 @@ class BiasOfUpstream(_Small):
 
 
 class BiasByInput(_Vectors):
-    """C9: db multiplied by the input's sum."""
+    """db multiplied by the input's sum."""
 
     def _row(self, r, dz, dx, dh_prev, dWx, dWh, db):
         super()._row(r, dz, dx, dh_prev, dWx, dWh, db)
@@ -190,7 +190,7 @@ class BiasByInput(_Vectors):
 
 
 class MeanOverRows(_Small):
-    """C15: parameter gradients divided by B."""
+    """Parameter gradients divided by B."""
 
     def _fill(self, *grads):
         B = len(self.cache[0])
@@ -198,7 +198,7 @@ class MeanOverRows(_Small):
 
 
 class PrevIsDz(_Small):
-    """C21: dh_prev is dz, without Wh^T."""
+    """dh_prev is dz, without Wh^T."""
 
     def _parts(self, dz, *cache):
         dx, _, *grads = super()._parts(dz, *cache)
@@ -206,14 +206,14 @@ class PrevIsDz(_Small):
 
 
 class IgnoresState(_Small):
-    """D11: h_prev is taken for zeros in the forward; dWh uses it all the same."""
+    """h_prev is taken for zeros in the forward; dWh uses it all the same."""
 
     def _next(self, x, h_prev, Wx, Wh, b):
         return np.tanh(x @ Wx + b)
 
 
 class RowChain(_Vectors):
-    """D17: row r takes row r - 1's new state for its h_prev; backward as for the right one."""
+    """Row r takes row r - 1's new state for its h_prev; backward as for the right one."""
 
     def forward(self, x, h_prev):
         Wx, Wh, b = self._weights()
@@ -225,7 +225,7 @@ class RowChain(_Vectors):
 
 
 class CellSqueezes(_Small):
-    """D21: h_next is squeezed, [H] for a batch of one."""
+    """h_next is squeezed, [H] for a batch of one."""
 
     def forward(self, x, h_prev):
         return super().forward(x, h_prev).squeeze()
@@ -235,7 +235,7 @@ class CellSqueezes(_Small):
 
 
 class CellInSingle(_Small):
-    """D25: the new state passes through a float32 buffer."""
+    """The new state passes through a float32 buffer."""
 
     def _next(self, *args):
         h = super()._next(*args)
@@ -243,7 +243,7 @@ class CellInSingle(_Small):
 
 
 class CellInDouble(_Small):
-    """D27: dx is float64 for float32."""
+    """dx is float64 for float32."""
 
     def backward(self, dh_next):
         dx, dh_prev = super().backward(dh_next)
@@ -251,7 +251,7 @@ class CellInDouble(_Small):
 
 
 class OverwritesState(_Small):
-    """D7: the new state is written into the caller's h_prev, which is returned."""
+    """The new state is written into the caller's h_prev, which is returned."""
 
     def forward(self, x, h_prev):
         h_prev[...] = super().forward(x, h_prev)
@@ -259,7 +259,7 @@ class OverwritesState(_Small):
 
 
 class SlopeIntoUpstream(_Small):
-    """F1: dh_next *= slope, in the caller's array."""
+    """dh_next *= slope, in the caller's array."""
 
     def backward(self, dh_next):
         dh_next *= self._slope(self.cache[2])
@@ -269,7 +269,7 @@ class SlopeIntoUpstream(_Small):
 
 
 class ClassCacheCell(_Small):
-    """F5: the cache belongs to the class, the backward of an earlier cell reads the latest one's."""
+    """The cache belongs to the class, the backward of an earlier cell reads the latest one's."""
 
     kept: list = []  # noqa: RUF012, the fault
 
@@ -284,7 +284,7 @@ class ClassCacheCell(_Small):
 
 
 class CellAccumulates(_Small):
-    """own: grads += without zeroing."""
+    """grads += without zeroing."""
 
     def _fill(self, *grads):
         for mine, new in zip(self.grads, grads, strict=True):
@@ -292,14 +292,14 @@ class CellAccumulates(_Small):
 
 
 class CellSigmoid(_Small):
-    """own: slope h (1 - h) under a tanh."""
+    """Slope h (1 - h) under a tanh."""
 
     def _slope(self, h):
         return h * (1 - h)
 
 
 class CellSlopeTwiceTanh(_Vectors):
-    """own: slope 1 - tanh(h)^2."""
+    """Slope 1 - tanh(h)^2."""
 
     def backward(self, dh_next):
         x, _, h, Wx, Wh = self.cache
@@ -312,14 +312,14 @@ class CellSlopeTwiceTanh(_Vectors):
 
 
 class CellBiasTwice(_Small):
-    """own: the bias is added twice; backward as for the right one."""
+    """The bias is added twice; backward as for the right one."""
 
     def _next(self, x, h_prev, Wx, Wh, b):
         return np.tanh((x @ Wx + b) + (h_prev @ Wh + b))
 
 
 class CellWhTransposed(_Small):
-    """own: h_prev @ Wh.T in the forward, backward of just that."""
+    """h_prev @ Wh.T in the forward, backward of just that."""
 
     def _next(self, x, h_prev, Wx, Wh, b):
         return np.tanh(x @ Wx + h_prev @ Wh.T + b)
@@ -330,7 +330,7 @@ class CellWhTransposed(_Small):
 
 
 class CellWxSquare(_Vectors):
-    """own: dx = Wx^T dz where D == H lets it pass."""
+    """dx = Wx^T dz where D == H lets it pass."""
 
     def _row(self, r, dz, dx, dh_prev, dWx, dWh, db):
         super()._row(r, dz, dx, dh_prev, dWx, dWh, db)
@@ -340,37 +340,41 @@ class CellWxSquare(_Vectors):
 
 
 class CellDoubled(_Small):
-    """own: all gradients doubled."""
+    """All gradients doubled."""
 
     def backward(self, dh_next):
         return super().backward(2 * dh_next)
 
 
 CELLS = [
-    ("A1", "dt = 1 - h_next^2 (the notebook's own)", NotebookCell),
-    ("A3", "slope h", OutputAsSlope),
-    ("A5", "slope 1 + h^2", PlusSquare),
-    ("A5", "d / (1 - h^2)", InverseSlope),
-    ("A7", "tanh(x Wx + b) + h_prev Wh, backward of the right one", RecurrentOutsideTanh),
-    ("B3", "dh_prev = dz @ Wh", CarryUntransposed),
-    ("B3", "dh_prev = Wh.T @ dz with vectors", CarryUntransposedVectors),
-    ("B13", "parameter gradients clipped to +-1", ClippedCell),
-    ("B13", "dz clipped to +-0.5", ClippedDz),
-    ("C1", "= for += over rows, the last row survives", LastRowWins),
-    ("C5", "dWh = dz^T h_prev", CellDWhTransposed),
+    ("upstream-dropped", "dt = 1 - h_next^2 (the notebook's own)", NotebookCell),
+    ("slope-is-h", "slope h", OutputAsSlope),
+    ("slope-wrong-formula", "slope 1 + h^2", PlusSquare),
+    ("slope-wrong-formula", "d / (1 - h^2)", InverseSlope),
+    (
+        "tanh-around-one-summand",
+        "tanh(x Wx + b) + h_prev Wh, backward of the right one",
+        RecurrentOutsideTanh,
+    ),
+    ("carry-Wh-not-transposed", "dh_prev = dz @ Wh", CarryUntransposed),
+    ("carry-Wh-not-transposed", "dh_prev = Wh.T @ dz with vectors", CarryUntransposedVectors),
+    ("clipped", "parameter gradients clipped to +-1", ClippedCell),
+    ("clipped", "dz clipped to +-0.5", ClippedDz),
+    ("gradient-overwritten-in-loop", "= for += over rows, the last row survives", LastRowWins),
+    ("dWh-transposed", "dWh = dz^T h_prev", CellDWhTransposed),
     ("dWh-h-t", "dWh = h_next^T dz", DWhOfNext),
-    ("C7", "db sums dh_next", BiasOfUpstream),
-    ("C9", "db multiplied by the input's sum", BiasByInput),
-    ("C15", "parameter gradients divided by B", MeanOverRows),
-    ("C21", "dh_prev = dz", PrevIsDz),
-    ("D11", "h_prev taken for zeros in the forward", IgnoresState),
-    ("D17", "row r's h_prev is row r-1's new state", RowChain),
-    ("D21", "h_next.squeeze()", CellSqueezes),
-    ("D25", "the new state through float32", CellInSingle),
-    ("D27", "dx is float64 for float32", CellInDouble),
-    ("D7", "the new state is written into the caller's h_prev", OverwritesState),
-    ("F1", "dh_next *= slope in place", SlopeIntoUpstream),
-    ("F5", "cache belongs to the class", ClassCacheCell),
+    ("wrong-delta", "db sums dh_next", BiasOfUpstream),
+    ("db-times-input", "db multiplied by the input's sum", BiasByInput),
+    ("divided-by-B", "parameter gradients divided by B", MeanOverRows),
+    ("dh0-no-weights", "dh_prev = dz", PrevIsDz),
+    ("h0-ignored", "h_prev taken for zeros in the forward", IgnoresState),
+    ("state-from-row-above", "row r's h_prev is row r-1's new state", RowChain),
+    ("squeezed", "h_next.squeeze()", CellSqueezes),
+    ("float32-inside", "the new state through float32", CellInSingle),
+    ("float64-out", "dx is float64 for float32", CellInDouble),
+    ("h0-overwritten", "the new state is written into the caller's h_prev", OverwritesState),
+    ("upstream-overwritten", "dh_next *= slope in place", SlopeIntoUpstream),
+    ("cache-shared", "cache belongs to the class", ClassCacheCell),
     ("grads-accumulate", "grads += without zeroing", CellAccumulates),
     ("slope-sigmoid", "slope h (1 - h)", CellSigmoid),
     ("slope-tanh-h", "slope 1 - tanh(h)^2", CellSlopeTwiceTanh),

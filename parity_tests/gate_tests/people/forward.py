@@ -18,7 +18,7 @@ from parity_tests.gate_tests.people.ways import (
 
 
 class NeverAdvances(_Plain):
-    """D1: h_prev never advances, each step starts from h_0; backward of just that."""
+    """h_prev never advances, each step starts from h_0; backward of just that."""
 
     def _run(self, xs, h0, Wx, Wh, b):
         hs = np.tanh(xs @ Wx + (h0 @ Wh)[:, None] + b)
@@ -33,7 +33,7 @@ class NeverAdvances(_Plain):
 
 
 class NewNameNeverUsed(_Closures):
-    """D1: the new state gets another name, the loop reads the old; backward as for the right one."""
+    """The new state gets another name, the loop reads the old; backward as for the right one."""
 
     def _run(self, xs, h, Wx, Wh, b):
         pulls, outs = [], []
@@ -45,7 +45,7 @@ class NewNameNeverUsed(_Closures):
 
 
 class WritesIntoGivenState(_Book):
-    """D7: the state is updated in place, in the array that set_state was given (which implies F9)."""
+    """The state is updated in place, in the array that set_state was given (which implies F9)."""
 
     def set_state(self, h):
         self._h = h
@@ -75,7 +75,7 @@ class WritesIntoGivenState(_Book):
 
 
 class FinalStateIntoGiven(_Plain):
-    """D7: the final state is written into the array that set_state was given, at the next forward."""
+    """The final state is written into the array that set_state was given, at the next forward."""
 
     _given = None
 
@@ -92,21 +92,21 @@ class FinalStateIntoGiven(_Plain):
 
 
 class SetStateDoesNothing(_TimeMajor):
-    """D11: set_state is ignored; the state still goes from call to call."""
+    """set_state is ignored; the state still goes from call to call."""
 
     def set_state(self, h):
         pass
 
 
 class AlwaysFromZeros(_Plain):
-    """D11: every forward starts from zeros, stateful or not."""
+    """Every forward starts from zeros, stateful or not."""
 
     def _first(self, B):
         return np.zeros((B, self.params[1].shape[0]), self.params[0].dtype)
 
 
 class GivenStateAgain(_Cells):
-    """D13: the state that set_state gave is the start of every later call, too."""
+    """The state that set_state gave is the start of every later call, too."""
 
     _given = None
 
@@ -125,7 +125,7 @@ class GivenStateAgain(_Cells):
 
 
 class ResetEveryCall(_Plain):
-    """D15: a stateful layer forgets its state after every call; a state set just before is used."""
+    """A stateful layer forgets its state after every call; a state set just before is used."""
 
     _fresh = False
 
@@ -140,7 +140,7 @@ class ResetEveryCall(_Plain):
 
 
 class ResetOneCallLate(_Concat):
-    """D15: reset_state takes effect one forward too late."""
+    """reset_state takes effect one forward too late."""
 
     _asked = _due = False
 
@@ -155,7 +155,7 @@ class ResetOneCallLate(_Concat):
 
 
 class ResetEveryToken(_Plain):
-    """D15: the state is set to zeros before every step but the first; backward stops there, too."""
+    """The state is set to zeros before every step but the first; backward stops there, too."""
 
     def _run(self, xs, h, Wx, Wh, b):
         outs, prevs = [], []
@@ -176,7 +176,7 @@ class ResetEveryToken(_Plain):
 
 
 class KeepsStateUnasked(_TimeMajor):
-    """D15: stateful=False goes on from the last call, too, if the batch size is the same."""
+    """stateful=False goes on from the last call, too, if the batch size is the same."""
 
     def _first(self, B):
         if not self.stateful and self._h is not None and len(self._h) == B:
@@ -185,7 +185,7 @@ class KeepsStateUnasked(_TimeMajor):
 
 
 class ResetIgnored(_Dicts):
-    """D15: reset_state does nothing (unless the batch size changes then)."""
+    """reset_state does nothing (unless the batch size changes then)."""
 
     _asked = False
 
@@ -200,7 +200,7 @@ class ResetIgnored(_Dicts):
 
 
 class RowToRow(_Columns):
-    """D17: row r starts from the final state of row r - 1; backward per row as usual."""
+    """Row r starts from the final state of row r - 1; backward per row as usual."""
 
     def _run(self, xs, h0, Wx, Wh, b):
         U, W, c = Wx.T.copy(), Wh.T.copy(), b.reshape(-1, 1)
@@ -218,7 +218,7 @@ class RowToRow(_Columns):
 
 
 class PackedOnce(_Concat):
-    """D19: weights are packed at the first call and never again."""
+    """Weights are packed at the first call and never again."""
 
     _packed = None
 
@@ -229,7 +229,7 @@ class PackedOnce(_Concat):
 
 
 class CopiedAtBirth(_Plain):
-    """D19: weights are copied by the constructor, an update of params is not seen."""
+    """Weights are copied by the constructor, an update of params is not seen."""
 
     def __init__(self, Wx, Wh, b, stateful=False):
         super().__init__(Wx, Wh, b, stateful)
@@ -240,7 +240,7 @@ class CopiedAtBirth(_Plain):
 
 
 class SqueezedOutput(_Plain):
-    """D21: hs.squeeze() removes the batch axis of a batch of one (and any other axis of one)."""
+    """hs.squeeze() removes the batch axis of a batch of one (and any other axis of one)."""
 
     def forward(self, xs):
         return super().forward(xs).squeeze()
@@ -250,7 +250,7 @@ class SqueezedOutput(_Plain):
 
 
 class SqueezedState(_TimeMajor):
-    """D21: the state h is squeezed, [H] for a batch of one."""
+    """The state h is squeezed, [H] for a batch of one."""
 
     @property
     def h(self):
@@ -258,7 +258,7 @@ class SqueezedState(_TimeMajor):
 
 
 class ReshapedBothWays(_Book):
-    """D23: reshape(T, B, D) for the transpose of batch and time, there and back."""
+    """reshape(T, B, D) for the transpose of batch and time, there and back."""
 
     def _run(self, xs, h, Wx, Wh, b):
         B, T, D = xs.shape
@@ -281,7 +281,7 @@ class ReshapedBothWays(_Book):
 
 
 class ReshapedOutput(_TimeMajor):
-    """D23: only hs, [T, B, H] inside, is reshaped to [B, T, H] instead of transposed."""
+    """Only hs, [T, B, H] inside, is reshaped to [B, T, H] instead of transposed."""
 
     def _run(self, xs, *rest):
         hs, last, tape = super()._run(xs, *rest)
@@ -290,7 +290,7 @@ class ReshapedOutput(_TimeMajor):
 
 
 class ReshapedDx(_TimeMajor):
-    """D23: only dxs is reshaped instead of transposed."""
+    """Only dxs is reshaped instead of transposed."""
 
     def _back(self, dhs, x, s, Wx, Wh):
         dz, dh0 = self._deltas(np.ascontiguousarray(dhs.swapaxes(0, 1)), s, Wh)
@@ -299,7 +299,7 @@ class ReshapedDx(_TimeMajor):
 
 
 class SinglePrecisionBuffers(_Book):
-    """D25: hs, dxs and the zero state are np.empty(..., dtype='f'), also for float64 (notebook)."""
+    """hs, dxs and the zero state are np.empty(..., dtype='f'), also for float64 (notebook)."""
 
     def forward(self, xs):
         Wx, Wh, b = self._weights()
@@ -328,7 +328,7 @@ class SinglePrecisionBuffers(_Book):
 
 
 class SinglePrecisionInside(_TimeMajor):
-    """D25: all is computed in float32 and cast back, so the dtypes look right."""
+    """All is computed in float32 and cast back, so the dtypes look right."""
 
     def _run(self, xs, h0, Wx, Wh, b):
         hs, last, tape = super()._run(*(a.astype(np.float32) for a in (xs, h0, Wx, Wh, b)))
@@ -339,7 +339,7 @@ class SinglePrecisionInside(_TimeMajor):
 
 
 class SinglePrecisionDx(_Closures):
-    """D25: only dxs goes through a float32 buffer, and comes back in the input's dtype."""
+    """Only dxs goes through a float32 buffer, and comes back in the input's dtype."""
 
     def _back(self, dhs, pulls):
         dxs, *rest = super()._back(dhs, pulls)
@@ -349,28 +349,28 @@ class SinglePrecisionDx(_Closures):
 
 
 class HalfPrecisionStates(_Plain):
-    """own: each new state passes through float16."""
+    """Each new state passes through float16."""
 
     def _step(self, x, h, Wx, Wh, b):
         return super()._step(x, h, Wx, Wh, b).astype(np.float16).astype(x.dtype)
 
 
 class HalfPrecisionGradients(_Concat):
-    """own: parameter gradients pass through float16."""
+    """Parameter gradients pass through float16."""
 
     def _keep(self, grads):
         super()._keep([g.astype(np.float16) for g in grads])
 
 
 class RoundedStates(_Recursive):
-    """own: states are rounded to 5 decimals."""
+    """States are rounded to 5 decimals."""
 
     def _act(self, z):
         return np.round(np.tanh(z), 5)
 
 
 class DoubleZeroState(_Plain):
-    """D27: a zero state made by np.zeros((B, H)) turns float32 outputs into float64."""
+    """A zero state made by np.zeros((B, H)) turns float32 outputs into float64."""
 
     def forward(self, xs):
         Wx, Wh, b = self._weights()
@@ -388,7 +388,7 @@ class DoubleZeroState(_Plain):
 
 
 class DoubleDx(_Columns):
-    """D27: dxs is np.zeros(shape), float64 also for float32."""
+    """dxs is np.zeros(shape), float64 also for float32."""
 
     def backward(self, dhs):
         dxs = np.zeros(self._tape[0].shape)
@@ -397,28 +397,28 @@ class DoubleDx(_Columns):
 
 
 class MemoryOrderInput(_Plain):
-    """D29: xs is read in the order of memory, so a transposed array is misread."""
+    """xs is read in the order of memory, so a transposed array is misread."""
 
     def forward(self, xs):
         return super().forward(np.ravel(xs, order="K").reshape(xs.shape))
 
 
 class MemoryOrderUpstream(_TimeMajor):
-    """D29: dhs is read in the order of memory, so a transposed array is misread."""
+    """dhs is read in the order of memory, so a transposed array is misread."""
 
     def backward(self, dhs):
         return super().backward(np.ravel(dhs, order="K").reshape(dhs.shape))
 
 
 class MemoryOrderState(_Cells):
-    """D29: a state that is given is read in the order of memory."""
+    """A state that is given is read in the order of memory."""
 
     def set_state(self, h):
         super().set_state(None if h is None else h.ravel(order="K").reshape(h.shape))
 
 
 class MemoryOrderWeights(_Dicts):
-    """D29: weights are read in the order of memory, so Fortran-ordered or transposed ones are misread."""
+    """Weights are read in the order of memory, so Fortran-ordered or transposed ones are misread."""
 
     def _weights(self):
         Wx, Wh, b = (np.array(np.ravel(p, order="K")).reshape(p.shape) for p in self.params)
@@ -426,21 +426,21 @@ class MemoryOrderWeights(_Dicts):
 
 
 class BiasTwiceForward(_Plain):
-    """own: the bias is added twice (with x Wx and with h Wh); backward as for the right one."""
+    """The bias is added twice (with x Wx and with h Wh); backward as for the right one."""
 
     def _step(self, x, h, Wx, Wh, b):
         return np.tanh((x @ Wx + b) + (h @ Wh + b))
 
 
 class BiasNever(_Columns):
-    """own: the bias is not added; db is computed all the same."""
+    """The bias is not added; db is computed all the same."""
 
     def _run(self, xs, h0, Wx, Wh, b):
         return super()._run(xs, h0, Wx, Wh, np.zeros_like(b))
 
 
 class BiasNotAtFirstStep(_TimeMajor):
-    """own: the bias is not added at t = 0; backward as for the right one."""
+    """The bias is not added at t = 0; backward as for the right one."""
 
     def _run(self, xs, h0, Wx, Wh, b):
         x = np.ascontiguousarray(xs.swapaxes(0, 1))
@@ -453,28 +453,28 @@ class BiasNotAtFirstStep(_TimeMajor):
 
 
 class BiasOutsideTanh(_Plain):
-    """own: tanh(x Wx + h Wh) + b; backward as for the right one."""
+    """tanh(x Wx + h Wh) + b; backward as for the right one."""
 
     def _step(self, x, h, Wx, Wh, b):
         return np.tanh(x @ Wx + h @ Wh) + b
 
 
 class TanhTwice(_Recursive):
-    """own: tanh(tanh(z)); backward as for the right one."""
+    """tanh(tanh(z)); backward as for the right one."""
 
     def _act(self, z):
         return np.tanh(np.tanh(z))
 
 
 class LogisticInstead(_Recursive):
-    """own: the logistic function instead of tanh; backward as for tanh."""
+    """The logistic function instead of tanh; backward as for tanh."""
 
     def _act(self, z):
         return 1 / (1 + np.exp(-z))
 
 
 class LogisticConsistent(_Closures):
-    """own: the logistic function instead of tanh, with its own right backward."""
+    """The logistic function instead of tanh, with its own right backward."""
 
     def _node(self, x, h_prev, h, Wx, Wh):
         def pull(d):
@@ -494,21 +494,21 @@ class LogisticConsistent(_Closures):
 
 
 class LinearUnits(_Recursive):
-    """own: no nonlinearity in the forward; backward as for tanh."""
+    """No nonlinearity in the forward; backward as for tanh."""
 
     def _act(self, z):
         return z.copy()
 
 
 class ReluInstead(_Recursive):
-    """own: relu in the forward; backward as for tanh."""
+    """relu in the forward; backward as for tanh."""
 
     def _act(self, z):
         return np.maximum(z, 0)
 
 
 class PadeTanh(_Plain):
-    """own: a rational approximation of tanh, z (27 + z^2) / (27 + 9 z^2), clipped to [-1, 1]."""
+    """A rational approximation of tanh, z (27 + z^2) / (27 + 9 z^2), clipped to [-1, 1]."""
 
     def _step(self, x, h, Wx, Wh, b):
         z = x @ Wx + h @ Wh + b
@@ -516,7 +516,7 @@ class PadeTanh(_Plain):
 
 
 class OverflowingTanh(_Recursive):
-    """own: (e^z - e^-z) / (e^z + e^-z), NaN for large z (and inexact near 0)."""
+    """(e^z - e^-z) / (e^z + e^-z), NaN for large z (and inexact near 0)."""
 
     def _act(self, z):
         with np.errstate(all="ignore"):
@@ -524,7 +524,7 @@ class OverflowingTanh(_Recursive):
 
 
 class ClippedPreactivation(_Concat):
-    """own: z is clipped to [-2, 2] before tanh; backward as for the right one."""
+    """z is clipped to [-2, 2] before tanh; backward as for the right one."""
 
     def _run(self, xs, h, Wx, Wh, b):
         W = np.vstack([Wx, Wh])
@@ -537,14 +537,14 @@ class ClippedPreactivation(_Concat):
 
 
 class LeakyState(_Plain):
-    """own: h = 0.1 h_prev + 0.9 tanh(z), a leaky unit; backward as for the right one."""
+    """h = 0.1 h_prev + 0.9 tanh(z), a leaky unit; backward as for the right one."""
 
     def _step(self, x, h, Wx, Wh, b):
         return (0.1 * h + 0.9 * np.tanh(x @ Wx + h @ Wh + b)).astype(h.dtype)
 
 
 class WhTransposed(_Plain):
-    """own: h @ Wh.T, torch's layout for a weight that is not; backward of just that."""
+    """h @ Wh.T, torch's layout for a weight that is not; backward of just that."""
 
     def _run(self, xs, h, Wx, Wh, b):
         hs, h, (xs, prevs, hs, Wx, Wt, b) = super()._run(xs, h, Wx, Wh.T, b)
@@ -556,14 +556,14 @@ class WhTransposed(_Plain):
 
 
 class WhTransposedForwardOnly(_Plain):
-    """own: h @ Wh.T in the forward, the backward as for h @ Wh."""
+    """h @ Wh.T in the forward, the backward as for h @ Wh."""
 
     def _step(self, x, h, Wx, Wh, b):
         return np.tanh(np.dot(x, Wx) + np.dot(h, Wh.T) + b)
 
 
 class WxTransposedIfSquare(_TimeMajor):
-    """own: x @ Wx.T where D == H lets it pass, with the backward of just that."""
+    """x @ Wx.T where D == H lets it pass, with the backward of just that."""
 
     def _run(self, xs, h0, Wx, Wh, b):
         return super()._run(xs, h0, Wx.T if Wx.shape[0] == Wx.shape[1] else Wx, Wh, b)
@@ -574,7 +574,7 @@ class WxTransposedIfSquare(_TimeMajor):
 
 
 class WeightsSwappedIfSquare(_Dicts):
-    """own: Wx and Wh change places where D == H lets it pass, with the backward of just that."""
+    """Wx and Wh change places where D == H lets it pass, with the backward of just that."""
 
     def _run(self, xs, h0, Wx, Wh, b):
         return super()._run(xs, h0, *((Wh, Wx) if Wx.shape == Wh.shape else (Wx, Wh)), b)
@@ -585,7 +585,7 @@ class WeightsSwappedIfSquare(_Dicts):
 
 
 class FirstStateAsFinal(_Einsum):
-    """own: the state kept at the end is that of step 0."""
+    """The state kept at the end is that of step 0."""
 
     def _run(self, *args):
         hs, _, tape = super()._run(*args)
@@ -593,7 +593,7 @@ class FirstStateAsFinal(_Einsum):
 
 
 class LastButOneAsFinal(_Dicts):
-    """own: the state kept at the end is that of step T - 2."""
+    """The state kept at the end is that of step T - 2."""
 
     def _run(self, *args):
         hs, last, tape = super()._run(*args)
@@ -601,7 +601,7 @@ class LastButOneAsFinal(_Dicts):
 
 
 class PreactivationAsFinal(_Plain):
-    """own: the state kept at the end is the last z, before tanh."""
+    """The state kept at the end is the last z, before tanh."""
 
     def _run(self, xs, h, Wx, Wh, b):
         hs, _, tape = super()._run(xs, h, Wx, Wh, b)
@@ -610,7 +610,7 @@ class PreactivationAsFinal(_Plain):
 
 
 class OutputsReversed(_Concat):
-    """own: hs comes out in reversed time order (insert at 0); backward as for the right one."""
+    """hs comes out in reversed time order (insert at 0); backward as for the right one."""
 
     def _run(self, *args):
         hs, last, tape = super()._run(*args)
@@ -618,7 +618,7 @@ class OutputsReversed(_Concat):
 
 
 class ReadsBackwards(_TimeMajor):
-    """own: the sequence is read from its end, outputs put back in place; backward of just that."""
+    """The sequence is read from its end, outputs put back in place; backward of just that."""
 
     def _run(self, xs, *rest):
         hs, last, tape = super()._run(xs[:, ::-1], *rest)
@@ -630,7 +630,7 @@ class ReadsBackwards(_TimeMajor):
 
 
 class OutputsShifted(_Plain):
-    """own: hs begins with h_0 and lacks the last state (states[:-1])."""
+    """hs begins with h_0 and lacks the last state (states[:-1])."""
 
     def _run(self, *args):
         _, last, tape = super()._run(*args)
@@ -638,7 +638,7 @@ class OutputsShifted(_Plain):
 
 
 class StartsFromOnes(_Cells):
-    """own: without a state the layer starts from ones instead of zeros."""
+    """Without a state the layer starts from ones instead of zeros."""
 
     def _first(self, B):
         h = super()._first(B)
@@ -646,7 +646,7 @@ class StartsFromOnes(_Cells):
 
 
 class StartsFromNoise(_Plain):
-    """own: without a state the layer starts from small random numbers."""
+    """Without a state the layer starts from small random numbers."""
 
     rng = np.random.default_rng(3)
 
@@ -658,7 +658,7 @@ class StartsFromNoise(_Plain):
 
 
 class OneRowBroadcast(_Closures):
-    """own: row 0 of the given state is used for all rows."""
+    """Row 0 of the given state is used for all rows."""
 
     def _first(self, B):
         h = super()._first(B)
@@ -666,14 +666,14 @@ class OneRowBroadcast(_Closures):
 
 
 class RowZeroDrivesAll(_Plain):
-    """own: every row's step takes row 0's state as h_prev; backward as for the right one."""
+    """Every row's step takes row 0's state as h_prev; backward as for the right one."""
 
     def _step(self, x, h, Wx, Wh, b):
         return np.tanh(x @ Wx + h[0] @ Wh + b)
 
 
 class BatchMeanState(_Recursive):
-    """own: h_prev is averaged over the batch before it enters; backward as for the right one."""
+    """h_prev is averaged over the batch before it enters; backward as for the right one."""
 
     def _run(self, xs, h0, Wx, Wh, b):
         states = [h0]
@@ -684,7 +684,7 @@ class BatchMeanState(_Recursive):
 
 
 class DropoutLeftOn(_Plain):
-    """own: dropout of 0.2 on the outputs (not on the carried state), and in the backward."""
+    """Dropout of 0.2 on the outputs (not on the carried state), and in the backward."""
 
     rng = np.random.default_rng(11)
 
@@ -698,7 +698,7 @@ class DropoutLeftOn(_Plain):
 
 
 class DropoutOnInput(_TimeMajor):
-    """own: dropout of 0.1 on the inputs, the backward knows nothing of it for dx."""
+    """Dropout of 0.1 on the inputs, the backward knows nothing of it for dx."""
 
     rng = np.random.default_rng(12)
 
@@ -707,21 +707,21 @@ class DropoutOnInput(_TimeMajor):
 
 
 class NormalizedInput(_Einsum):
-    """own: each input is centred over its features before use; the backward knows nothing of it."""
+    """Each input is centred over its features before use; the backward knows nothing of it."""
 
     def forward(self, xs):
         return super().forward(xs - xs.mean(axis=-1, keepdims=True))
 
 
 class FirstInputRepeated(_Dicts):
-    """own: every step gets xs[:, 0]; backward as for the right one."""
+    """Every step gets xs[:, 0]; backward as for the right one."""
 
     def _run(self, xs, h0, Wx, Wh, b):
         return super()._run(np.repeat(xs[:, :1], xs.shape[1], axis=1), h0, Wx, Wh, b)
 
 
 class InputOneLate(_Plain):
-    """own: step t gets xs[:, t - 1], step 0 gets the last; the backward puts dx where it read x."""
+    """Step t gets xs[:, t - 1], step 0 gets the last; the backward puts dx where it read x."""
 
     def _run(self, xs, *rest):
         return super()._run(np.roll(xs, 1, axis=1), *rest)
@@ -732,7 +732,7 @@ class InputOneLate(_Plain):
 
 
 class BlocksOfEight(_TimeMajor):
-    """D39: the batch goes in blocks of 8 and rows behind the last whole block (B > 8) stay zero."""
+    """The batch goes in blocks of 8 and rows behind the last whole block (B > 8) stay zero."""
 
     def _run(self, xs, *rest):
         hs, last, tape = super()._run(xs, *rest)
@@ -743,7 +743,7 @@ class BlocksOfEight(_TimeMajor):
 
 
 class FixedLength(_Cells):
-    """own: steps behind the 16th are not run (max_len), their outputs and dx are zero."""
+    """Steps behind the 16th are not run (max_len), their outputs and dx are zero."""
 
     max_len = 16
 
@@ -758,38 +758,38 @@ class FixedLength(_Cells):
 
 
 LAYERS = [
-    ("D1", "each step starts from h_0, backward consistent", NeverAdvances),
-    ("D1", "each step starts from h_0, backward of the right one", NewNameNeverUsed),
-    ("D7", "state updated in place in the caller's array", WritesIntoGivenState),
-    ("D7", "final state written into the caller's array", FinalStateIntoGiven),
-    ("D11", "set_state ignored", SetStateDoesNothing),
-    ("D11", "every forward from zeros", AlwaysFromZeros),
-    ("D13", "the set state starts every later call, too", GivenStateAgain),
-    ("D15", "stateful layer forgets its state after each call", ResetEveryCall),
-    ("D15", "reset_state one call late", ResetOneCallLate),
-    ("D15", "state zeroed before every step but the first", ResetEveryToken),
-    ("D15", "stateful=False keeps its state", KeepsStateUnasked),
-    ("D15", "reset_state does nothing", ResetIgnored),
-    ("D17", "row r starts from row r-1's final state", RowToRow),
-    ("D19", "weights packed at the first call", PackedOnce),
-    ("D19", "weights copied by the constructor", CopiedAtBirth),
-    ("D21", "hs.squeeze()", SqueezedOutput),
-    ("D21", "h squeezed", SqueezedState),
-    ("D23", "reshape for transpose in and out, consistent", ReshapedBothWays),
-    ("D23", "hs reshaped for transposed", ReshapedOutput),
-    ("D23", "dxs reshaped for transposed", ReshapedDx),
-    ("D25", "hs, dxs and zero state are float32 buffers", SinglePrecisionBuffers),
-    ("D25", "float32 inside, cast back", SinglePrecisionInside),
-    ("D25", "dxs through a float32 buffer", SinglePrecisionDx),
+    ("state-never-advances", "each step starts from h_0, backward consistent", NeverAdvances),
+    ("state-never-advances", "each step starts from h_0, backward of the right one", NewNameNeverUsed),
+    ("h0-overwritten", "state updated in place in the caller's array", WritesIntoGivenState),
+    ("h0-overwritten", "final state written into the caller's array", FinalStateIntoGiven),
+    ("h0-ignored", "set_state ignored", SetStateDoesNothing),
+    ("h0-ignored", "every forward from zeros", AlwaysFromZeros),
+    ("h0-at-every-call", "the set state starts every later call, too", GivenStateAgain),
+    ("state-kept-wrongly", "stateful layer forgets its state after each call", ResetEveryCall),
+    ("state-kept-wrongly", "reset_state one call late", ResetOneCallLate),
+    ("state-kept-wrongly", "state zeroed before every step but the first", ResetEveryToken),
+    ("state-kept-wrongly", "stateful=False keeps its state", KeepsStateUnasked),
+    ("state-kept-wrongly", "reset_state does nothing", ResetIgnored),
+    ("state-from-row-above", "row r starts from row r-1's final state", RowToRow),
+    ("weights-of-first-call", "weights packed at the first call", PackedOnce),
+    ("weights-of-first-call", "weights copied by the constructor", CopiedAtBirth),
+    ("squeezed", "hs.squeeze()", SqueezedOutput),
+    ("squeezed", "h squeezed", SqueezedState),
+    ("reshape-for-transpose", "reshape for transpose in and out, consistent", ReshapedBothWays),
+    ("reshape-for-transpose", "hs reshaped for transposed", ReshapedOutput),
+    ("reshape-for-transpose", "dxs reshaped for transposed", ReshapedDx),
+    ("float32-inside", "hs, dxs and zero state are float32 buffers", SinglePrecisionBuffers),
+    ("float32-inside", "float32 inside, cast back", SinglePrecisionInside),
+    ("float32-inside", "dxs through a float32 buffer", SinglePrecisionDx),
     ("float16", "states pass through float16", HalfPrecisionStates),
     ("float16", "parameter gradients pass through float16", HalfPrecisionGradients),
     ("rounded", "states rounded to 5 decimals", RoundedStates),
-    ("D27", "float64 zero state turns float32 outputs into float64", DoubleZeroState),
-    ("D27", "dxs is float64 for float32", DoubleDx),
-    ("D29", "xs read in memory order", MemoryOrderInput),
-    ("D29", "dhs read in memory order", MemoryOrderUpstream),
-    ("D29", "given state read in memory order", MemoryOrderState),
-    ("D29", "weights read in memory order", MemoryOrderWeights),
+    ("float64-out", "float64 zero state turns float32 outputs into float64", DoubleZeroState),
+    ("float64-out", "dxs is float64 for float32", DoubleDx),
+    ("memory-order", "xs read in memory order", MemoryOrderInput),
+    ("memory-order", "dhs read in memory order", MemoryOrderUpstream),
+    ("memory-order", "given state read in memory order", MemoryOrderState),
+    ("memory-order", "weights read in memory order", MemoryOrderWeights),
     ("b-twice", "bias added twice in the forward", BiasTwiceForward),
     ("b-never", "bias not added", BiasNever),
     ("b-not-at-0", "bias not added at t = 0", BiasNotAtFirstStep),
@@ -823,6 +823,6 @@ LAYERS = [
     ("x-centred", "inputs centred over features", NormalizedInput),
     ("x-first", "every step gets xs[:, 0]", FirstInputRepeated),
     ("x-late", "step t gets xs[:, t-1]", InputOneLate),
-    ("D39", "rows behind the last whole block of 8 stay zero (B > 8)", BlocksOfEight),
+    ("rows-after-last-block", "rows behind the last whole block of 8 stay zero (B > 8)", BlocksOfEight),
     ("max-len", "steps behind the 16th not run", FixedLength),
 ]

@@ -17,7 +17,7 @@ from parity_tests.gate_tests.people.ways import (
 
 
 class AssignsInsteadOfAdds(_Plain):
-    """C1: = for +=, of the parameter gradients only step 0's survive."""
+    """= for +=, of the parameter gradients only step 0's survive."""
 
     def _back(self, dhs, xs, prevs, hs, Wx, Wh, b):
         dxs, dh = np.empty_like(xs), np.zeros_like(hs[:, 0])
@@ -32,7 +32,7 @@ class AssignsInsteadOfAdds(_Plain):
 
 
 class SharedCellGrads(_Cells):
-    """C1: the steps share one list of gradients that each overwrites, and nobody sums."""
+    """The steps share one list of gradients that each overwrites, and nobody sums."""
 
     def _back(self, dhs, cells, shape):
         dxs, dh = np.empty(shape, dhs.dtype), np.zeros_like(dhs[:, 0])
@@ -44,14 +44,14 @@ class SharedCellGrads(_Cells):
 
 
 class FirstGradientWins(_TimeMajor):
-    """C1: only the last step's parameter gradients survive."""
+    """Only the last step's parameter gradients survive."""
 
     def _sums(self, x, s, dz):
         return x[-1].T @ dz[-1], s[-2].T @ dz[-1], dz[-1].sum(axis=0)
 
 
 class OnlyDWhOverwritten(_Closures):
-    """C1: only dWh is assigned instead of added, dWx and db are sums."""
+    """Only dWh is assigned instead of added, dWx and db are sums."""
 
     def _back(self, dhs, pulls):
         dh, dxs, dWx, db = 0, [], 0, 0
@@ -63,7 +63,7 @@ class OnlyDWhOverwritten(_Closures):
 
 
 class WrappedIndex(_Einsum):
-    """C3: h[t - 1] down to t = 0, an array index that wraps to the last state."""
+    """h[t - 1] down to t = 0, an array index that wraps to the last state."""
 
     def _back(self, dhs, xs, prevs, hs, Wx, Wh):
         dxs, dh0, dWx, dWh, db = super()._back(dhs, xs, prevs, hs, Wx, Wh)
@@ -73,7 +73,7 @@ class WrappedIndex(_Einsum):
 
 
 class WrappedList(_Columns):
-    """C3: the list of states without the start state, states[t - 1] wraps at t = 0."""
+    """The list of states without the start state, states[t - 1] wraps at t = 0."""
 
     def _back(self, dhs, xs, rows, U, W, c):
         dxs, dh0, dU, dW, dc = super()._back(dhs, xs, rows, U, W, c)
@@ -88,7 +88,7 @@ class WrappedList(_Columns):
 
 
 class TransposedDWh(_TimeMajor):
-    """C5: dWh = dz^T h_prev."""
+    """dWh = dz^T h_prev."""
 
     def _sums(self, x, s, dz):
         flat = dz.reshape(-1, dz.shape[-1])
@@ -96,13 +96,13 @@ class TransposedDWh(_TimeMajor):
 
 
 class EinsumLettersSwapped(_Einsum):
-    """C5: btk,bth->hk."""
+    """btk,bth->hk."""
 
     rule_h = "btk,bth->hk"
 
 
 class OuterWrongWayRound(_Columns):
-    """C5: the recurrent weight's outer product the wrong way round, h_prev dz^T for W in W @ h."""
+    """The recurrent weight's outer product the wrong way round, h_prev dz^T for W in W @ h."""
 
     def _back(self, dhs, *tape):
         dxs, dh0, dU, dW, dc = super()._back(dhs, *tape)
@@ -110,7 +110,7 @@ class OuterWrongWayRound(_Columns):
 
 
 class BiasTakesUpstream(_Plain):
-    """C7: db sums d, the gradient before the slope, instead of dz."""
+    """db sums d, the gradient before the slope, instead of dz."""
 
     def _back(self, dhs, xs, prevs, hs, Wx, Wh, b):
         dxs, dh, dWx, dWh, _ = super()._back(dhs, xs, prevs, hs, Wx, Wh, b)
@@ -123,7 +123,7 @@ class BiasTakesUpstream(_Plain):
 
 
 class InputWeightTakesUpstream(_Closures):
-    """C7: dWx = x^T d, everything else from dz."""
+    """dWx = x^T d, everything else from dz."""
 
     def _node(self, x, h_prev, h, Wx, Wh):
         def pull(d):
@@ -134,7 +134,7 @@ class InputWeightTakesUpstream(_Closures):
 
 
 class InputTakesUpstream(_Closures):
-    """C7: dx = d Wx^T, everything else from dz."""
+    """dx = d Wx^T, everything else from dz."""
 
     def _node(self, x, h_prev, h, Wx, Wh):
         def pull(d):
@@ -145,7 +145,7 @@ class InputTakesUpstream(_Closures):
 
 
 class RecurrentWeightTakesLaterDelta(_TimeMajor):
-    """C7: dWh pairs h_{t-1} with the later step's delta, dz_{t+1}."""
+    """dWh pairs h_{t-1} with the later step's delta, dz_{t+1}."""
 
     def _sums(self, x, s, dz):
         dWx, _, db = super()._sums(x, s, dz)
@@ -156,7 +156,7 @@ class RecurrentWeightTakesLaterDelta(_TimeMajor):
 
 
 class BiasTakesCarry(_Dicts):
-    """C7: db sums dhnext, the variable one line off, instead of dhraw."""
+    """db sums dhnext, the variable one line off, instead of dhraw."""
 
     def _back(self, dhs, x, h, Wx, Wh, b):
         dx, dWx, dWh, db = {}, np.zeros_like(Wx), np.zeros_like(Wh), np.zeros_like(b)
@@ -172,7 +172,7 @@ class BiasTakesCarry(_Dicts):
 
 
 class BiasTimesInput(_Plain):
-    """C9: db sums dz times the summed input instead of dz."""
+    """db sums dz times the summed input instead of dz."""
 
     def _back(self, dhs, xs, prevs, hs, Wx, Wh, b):
         dxs, dh = np.empty_like(xs), np.zeros_like(hs[:, 0])
@@ -188,7 +188,7 @@ class BiasTimesInput(_Plain):
 
 
 class BiasFromDWx(_TimeMajor):
-    """C9: db = dWx.sum(axis=0), so still multiplied by the input."""
+    """db = dWx.sum(axis=0), so still multiplied by the input."""
 
     def _sums(self, x, s, dz):
         dWx, dWh, _ = super()._sums(x, s, dz)
@@ -196,7 +196,7 @@ class BiasFromDWx(_TimeMajor):
 
 
 class BiasOfStepZero(_Concat):
-    """C11: db of step 0 alone."""
+    """db of step 0 alone."""
 
     def _back(self, dhs, joined, outs, W, D):
         dW, dxs, dh = np.zeros_like(W), [], np.zeros_like(outs[0])
@@ -211,7 +211,7 @@ class BiasOfStepZero(_Concat):
 
 
 class BiasOfLastStep(_TimeMajor):
-    """C11: db of the last step alone."""
+    """db of the last step alone."""
 
     def _sums(self, x, s, dz):
         dWx, dWh, _ = super()._sums(x, s, dz)
@@ -219,7 +219,7 @@ class BiasOfLastStep(_TimeMajor):
 
 
 class BatchMean(_Plain):
-    """C15: parameter gradients are means over the batch."""
+    """Parameter gradients are means over the batch."""
 
     def _keep(self, grads):
         B = len(self._tape[0])
@@ -227,7 +227,7 @@ class BatchMean(_Plain):
 
 
 class BatchMeanEinsum(_Einsum):
-    """C15: einsum sums divided by B for the weights and the bias."""
+    """einsum sums divided by B for the weights and the bias."""
 
     def _back(self, dhs, *tape):
         dxs, dh0, *grads = super()._back(dhs, *tape)
@@ -235,7 +235,7 @@ class BatchMeanEinsum(_Einsum):
 
 
 class BiasBatchMean(_Dicts):
-    """C15: dhraw.mean(0) for db alone."""
+    """dhraw.mean(0) for db alone."""
 
     def _back(self, dhs, *tape):
         dxs, dh0, dWx, dWh, db = super()._back(dhs, *tape)
@@ -243,14 +243,14 @@ class BiasBatchMean(_Dicts):
 
 
 class EverythingBatchMean(_Closures):
-    """C15: the upstream gradient is divided by B first, so dx and dh_0 are means too."""
+    """The upstream gradient is divided by B first, so dx and dh_0 are means too."""
 
     def _back(self, dhs, pulls):
         return super()._back(dhs / len(dhs), pulls)
 
 
 class TimeMean(_Concat):
-    """C17: parameter gradients are divided by T."""
+    """Parameter gradients are divided by T."""
 
     def _back(self, dhs, *tape):
         dxs, dh0, *grads = super()._back(dhs, *tape)
@@ -258,7 +258,7 @@ class TimeMean(_Concat):
 
 
 class TimesT(_Columns):
-    """C17: parameter gradients are multiplied by T."""
+    """Parameter gradients are multiplied by T."""
 
     def _back(self, dhs, *tape):
         dxs, dh0, *grads = super()._back(dhs, *tape)
@@ -266,21 +266,21 @@ class TimesT(_Columns):
 
 
 class TokenMean(_TimeMajor):
-    """C17: parameter gradients are divided by B * T."""
+    """Parameter gradients are divided by B * T."""
 
     def _sums(self, x, s, dz):
         return tuple(g / (dz.shape[0] * dz.shape[1]) for g in super()._sums(x, s, dz))
 
 
 class UpstreamOverT(_Recursive):
-    """C17: the upstream gradient is divided by T first, so all gradients are."""
+    """The upstream gradient is divided by T first, so all gradients are."""
 
     def _back(self, dhs, *tape):
         return super()._back(dhs / dhs.shape[1], *tape)
 
 
 class LastD(_Plain):
-    """C21: dh is the last d, before slope and Wh^T."""
+    """dh is the last d, before slope and Wh^T."""
 
     def _back(self, dhs, xs, prevs, hs, Wx, Wh, b):
         dxs = np.empty_like(xs)
@@ -298,7 +298,7 @@ class LastD(_Plain):
 
 
 class LastDz(_TimeMajor):
-    """C21: dh is the last dz, without the final Wh^T."""
+    """dh is the last dz, without the final Wh^T."""
 
     def _deltas(self, g, s, Wh):
         dz, _ = super()._deltas(g, s, Wh)
@@ -306,7 +306,7 @@ class LastDz(_TimeMajor):
 
 
 class StateGradientZero(_Columns):
-    """own: dh is zeros."""
+    """dh is zeros."""
 
     def _back(self, dhs, *tape):
         dxs, dh0, *grads = super()._back(dhs, *tape)
@@ -314,7 +314,7 @@ class StateGradientZero(_Columns):
 
 
 class StateGradientFlipped(_Cells):
-    """own: dh has the wrong sign."""
+    """dh has the wrong sign."""
 
     def _back(self, dhs, *tape):
         dxs, dh0, *grads = super()._back(dhs, *tape)
@@ -322,7 +322,7 @@ class StateGradientFlipped(_Cells):
 
 
 class StateGradientSummed(_Dicts):
-    """own: dh is summed over the batch, as if all rows shared one start state."""
+    """dh is summed over the batch, as if all rows shared one start state."""
 
     def _back(self, dhs, *tape):
         dxs, dh0, *grads = super()._back(dhs, *tape)
@@ -330,7 +330,7 @@ class StateGradientSummed(_Dicts):
 
 
 class StateGradientNever(_Plain):
-    """own: dh is never set and stays None."""
+    """dh is never set and stays None."""
 
     def backward(self, dhs):
         dxs, _, *grads = self._back(np.array(dhs), *self._tape)
@@ -339,7 +339,7 @@ class StateGradientNever(_Plain):
 
 
 class StateGradientPlusUpstream(_Einsum):
-    """own: dh has dhs of step 0 added once more."""
+    """dh has dhs of step 0 added once more."""
 
     def _errors(self, dhs, hs, Wh):
         deltas, dh0 = super()._errors(dhs, hs, Wh)
@@ -347,7 +347,7 @@ class StateGradientPlusUpstream(_Einsum):
 
 
 class MinusDWx(_Plain):
-    """own: dWx with the wrong sign."""
+    """dWx with the wrong sign."""
 
     def _back(self, dhs, *tape):
         dxs, dh0, dWx, dWh, db = super()._back(dhs, *tape)
@@ -355,7 +355,7 @@ class MinusDWx(_Plain):
 
 
 class MinusDx(_Concat):
-    """own: dx with the wrong sign."""
+    """dx with the wrong sign."""
 
     def _back(self, dhs, *tape):
         dxs, *rest = super()._back(dhs, *tape)
@@ -363,14 +363,14 @@ class MinusDx(_Concat):
 
 
 class MinusAllGrads(_TimeMajor):
-    """own: the parameter gradients are the descent direction, -dW."""
+    """The parameter gradients are the descent direction, -dW."""
 
     def _sums(self, x, s, dz):
         return tuple(-g for g in super()._sums(x, s, dz))
 
 
 class StateAfterForDWh(_TimeMajor):
-    """own: dWh pairs dz_t with h_t instead of h_{t-1}."""
+    """dWh pairs dz_t with h_t instead of h_{t-1}."""
 
     def _sums(self, x, s, dz):
         dWx, _, db = super()._sums(x, s, dz)
@@ -387,13 +387,13 @@ class _OwnOutputCell(_Cell):
 
 
 class CellCachesWrongState(_Cells):
-    """own: the cell's dWh uses h_next for h_prev."""
+    """The cell's dWh uses h_next for h_prev."""
 
     cell = _OwnOutputCell
 
 
 class NoStartTermInDWh(_Plain):
-    """own: dWh leaves out t = 0 (if t > 0), so h_0's part is lost."""
+    """dWh leaves out t = 0 (if t > 0), so h_0's part is lost."""
 
     def _back(self, dhs, xs, prevs, hs, Wx, Wh, b):
         dxs = np.empty_like(xs)
@@ -411,7 +411,7 @@ class NoStartTermInDWh(_Plain):
 
 
 class NoStartTermEinsum(_Einsum):
-    """own: dWh from hs[:, :-1] and dz[:, 1:] only."""
+    """dWh from hs[:, :-1] and dz[:, 1:] only."""
 
     def _back(self, dhs, xs, prevs, hs, Wx, Wh):
         dxs, dh0, dWx, _, db = super()._back(dhs, xs, prevs, hs, Wx, Wh)
@@ -420,7 +420,7 @@ class NoStartTermEinsum(_Einsum):
 
 
 class DWhFromStartOnly(_Recursive):
-    """own: dWh pairs every dz_t with h_0."""
+    """dWh pairs every dz_t with h_0."""
 
     def _back(self, dhs, xs, states, Wx, Wh, b):
         dxs, dh0, dWx, _, db = super()._back(dhs, xs, states, Wx, Wh, b)
@@ -436,7 +436,7 @@ class DWhFromStartOnly(_Recursive):
 
 
 class BiasTwice(_Dicts):
-    """own: db counted twice, once for each of torch's two biases."""
+    """db counted twice, once for each of torch's two biases."""
 
     def _back(self, dhs, *tape):
         dxs, dh0, dWx, dWh, db = super()._back(dhs, *tape)
@@ -445,7 +445,7 @@ class BiasTwice(_Dicts):
 
 
 class BiasOfOneRow(_Columns):
-    """own: db of the last batch row only."""
+    """db of the last batch row only."""
 
     def _back(self, dhs, xs, rows, U, W, c):
         dxs, dh0, dU, dW, _ = super()._back(dhs, xs, rows, U, W, c)
@@ -458,14 +458,14 @@ class BiasOfOneRow(_Columns):
 
 
 class FactorTwo(_Recursive):
-    """own: all gradients twice as large, a square's 2 that belongs to the loss."""
+    """All gradients twice as large, a square's 2 that belongs to the loss."""
 
     def _back(self, dhs, *tape):
         return super()._back(2 * dhs, *tape)
 
 
 class LearningRateInside(_Plain):
-    """own: parameter gradients come multiplied by a learning rate of 0.01."""
+    """Parameter gradients come multiplied by a learning rate of 0.01."""
 
     lr = 0.01
 
@@ -474,7 +474,7 @@ class LearningRateInside(_Plain):
 
 
 class WeightDecayInside(_TimeMajor):
-    """own: weight decay, 0.01 * W, is added to dWx and dWh."""
+    """Weight decay, 0.01 * W, is added to dWx and dWh."""
 
     def _back(self, dhs, x, s, Wx, Wh):
         dxs, dh0, dWx, dWh, db = super()._back(dhs, x, s, Wx, Wh)
@@ -483,7 +483,7 @@ class WeightDecayInside(_TimeMajor):
 
 
 class NoisyGradients(_Cells):
-    """own: Gaussian noise of size 1e-3 is added to the parameter gradients."""
+    """Gaussian noise of size 1e-3 is added to the parameter gradients."""
 
     rng = np.random.default_rng(7)
 
@@ -492,7 +492,7 @@ class NoisyGradients(_Cells):
 
 
 class MomentumInside(_Closures):
-    """own: parameter gradients are a running mean with the calls before (0.9 / 0.1)."""
+    """Parameter gradients are a running mean with the calls before (0.9 / 0.1)."""
 
     _mean = None
 
@@ -505,7 +505,7 @@ class MomentumInside(_Closures):
 
 
 class NeverZeroed(_Plain):
-    """own: backward adds into grads and nobody zeroes them, so calls pile up."""
+    """Backward adds into grads and nobody zeroes them, so calls pile up."""
 
     def _keep(self, grads):
         for mine, new in zip(self.grads, grads, strict=True):
@@ -513,7 +513,7 @@ class NeverZeroed(_Plain):
 
 
 class NeverZeroedBias(_Cells):
-    """own: only db piles up from call to call."""
+    """Only db piles up from call to call."""
 
     def _keep(self, grads):
         before = self.grads[2].copy()
@@ -522,7 +522,7 @@ class NeverZeroedBias(_Cells):
 
 
 class TakesSquareWxAsIs(_Plain):
-    """own: dx = dz @ Wx wherever the shapes allow it (D == H), else dz @ Wx.T."""
+    """dx = dz @ Wx wherever the shapes allow it (D == H), else dz @ Wx.T."""
 
     def _back(self, dhs, xs, prevs, hs, Wx, Wh, b):
         dxs, dh = np.empty_like(xs), np.zeros_like(hs[:, 0])
@@ -539,7 +539,7 @@ class TakesSquareWxAsIs(_Plain):
 
 
 class TransposedSquareDWx(_TimeMajor):
-    """own: dWx = dz^T x where D == H lets it pass, else right."""
+    """dWx = dz^T x where D == H lets it pass, else right."""
 
     def _sums(self, x, s, dz):
         dWx, dWh, db = super()._sums(x, s, dz)
@@ -547,7 +547,7 @@ class TransposedSquareDWx(_TimeMajor):
 
 
 class DxReversed(_Closures):
-    """own: dxs is collected from the end and never turned round."""
+    """dxs is collected from the end and never turned round."""
 
     def _back(self, dhs, pulls):
         dxs, *rest = super()._back(dhs, pulls)
@@ -555,7 +555,7 @@ class DxReversed(_Closures):
 
 
 class DxShifted(_Einsum):
-    """own: dxs stands one step late, its first step is 0."""
+    """dxs stands one step late, its first step is 0."""
 
     def _back(self, dhs, *tape):
         dxs, *rest = super()._back(dhs, *tape)
@@ -565,7 +565,7 @@ class DxShifted(_Einsum):
 
 
 class DxOfLastStepOnly(_Concat):
-    """own: dxs is filled for the last step only."""
+    """dxs is filled for the last step only."""
 
     def _back(self, dhs, *tape):
         dxs, *rest = super()._back(dhs, *tape)
@@ -574,7 +574,7 @@ class DxOfLastStepOnly(_Concat):
 
 
 class DxLosesCarry(_Plain):
-    """own: dx takes dhs * slope, without the carry; all else with it."""
+    """dx takes dhs * slope, without the carry; all else with it."""
 
     def _back(self, dhs, xs, prevs, hs, Wx, Wh, b):
         _, *rest = super()._back(dhs, xs, prevs, hs, Wx, Wh, b)
@@ -582,34 +582,34 @@ class DxLosesCarry(_Plain):
 
 
 LAYERS = [
-    ("C1", "= for +=, step 0's parameter gradients survive", AssignsInsteadOfAdds),
-    ("C1", "cells share one gradient list that each overwrites", SharedCellGrads),
-    ("C1", "only the last step's parameter gradients survive", FirstGradientWins),
-    ("C1", "only dWh is assigned (step 0 survives)", OnlyDWhOverwritten),
-    ("C3", "dWh: h[t-1] wraps to the last state at t = 0 (array)", WrappedIndex),
-    ("C3", "dWh: states[t-1] wraps at t = 0 (list, rows)", WrappedList),
-    ("C5", "dWh = dz^T h_prev", TransposedDWh),
-    ("C5", "dWh: einsum output letters swapped", EinsumLettersSwapped),
-    ("C5", "dWh: outer product the wrong way round", OuterWrongWayRound),
-    ("C7", "db sums d instead of dz", BiasTakesUpstream),
-    ("C7", "dWx = x^T d", InputWeightTakesUpstream),
-    ("C7", "dx = d Wx^T", InputTakesUpstream),
-    ("C7", "dWh pairs h_{t-1} with dz_{t+1}", RecurrentWeightTakesLaterDelta),
-    ("C7", "db sums the carry instead of dz", BiasTakesCarry),
-    ("C9", "db sums dz * x.sum()", BiasTimesInput),
-    ("C9", "db = dWx.sum(axis=0)", BiasFromDWx),
-    ("C11", "db of step 0 alone", BiasOfStepZero),
-    ("C11", "db of the last step alone", BiasOfLastStep),
-    ("C15", "parameter gradients divided by B", BatchMean),
-    ("C15", "parameter gradients divided by B (einsum)", BatchMeanEinsum),
-    ("C15", "db alone divided by B", BiasBatchMean),
-    ("C15", "dhs divided by B, so all gradients are", EverythingBatchMean),
-    ("C17", "parameter gradients divided by T", TimeMean),
-    ("C17", "parameter gradients multiplied by T", TimesT),
-    ("C17", "parameter gradients divided by B * T", TokenMean),
-    ("C17", "dhs divided by T, so all gradients are", UpstreamOverT),
-    ("C21", "dh_0 is the last d", LastD),
-    ("C21", "dh_0 is the last dz", LastDz),
+    ("gradient-overwritten-in-loop", "= for +=, step 0's parameter gradients survive", AssignsInsteadOfAdds),
+    ("gradient-overwritten-in-loop", "cells share one gradient list that each overwrites", SharedCellGrads),
+    ("gradient-overwritten-in-loop", "only the last step's parameter gradients survive", FirstGradientWins),
+    ("gradient-overwritten-in-loop", "only dWh is assigned (step 0 survives)", OnlyDWhOverwritten),
+    ("dWh-index-wraps", "dWh: h[t-1] wraps to the last state at t = 0 (array)", WrappedIndex),
+    ("dWh-index-wraps", "dWh: states[t-1] wraps at t = 0 (list, rows)", WrappedList),
+    ("dWh-transposed", "dWh = dz^T h_prev", TransposedDWh),
+    ("dWh-transposed", "dWh: einsum output letters swapped", EinsumLettersSwapped),
+    ("dWh-transposed", "dWh: outer product the wrong way round", OuterWrongWayRound),
+    ("wrong-delta", "db sums d instead of dz", BiasTakesUpstream),
+    ("wrong-delta", "dWx = x^T d", InputWeightTakesUpstream),
+    ("wrong-delta", "dx = d Wx^T", InputTakesUpstream),
+    ("wrong-delta", "dWh pairs h_{t-1} with dz_{t+1}", RecurrentWeightTakesLaterDelta),
+    ("wrong-delta", "db sums the carry instead of dz", BiasTakesCarry),
+    ("db-times-input", "db sums dz * x.sum()", BiasTimesInput),
+    ("db-times-input", "db = dWx.sum(axis=0)", BiasFromDWx),
+    ("db-one-step", "db of step 0 alone", BiasOfStepZero),
+    ("db-one-step", "db of the last step alone", BiasOfLastStep),
+    ("divided-by-B", "parameter gradients divided by B", BatchMean),
+    ("divided-by-B", "parameter gradients divided by B (einsum)", BatchMeanEinsum),
+    ("divided-by-B", "db alone divided by B", BiasBatchMean),
+    ("divided-by-B", "dhs divided by B, so all gradients are", EverythingBatchMean),
+    ("divided-by-T", "parameter gradients divided by T", TimeMean),
+    ("divided-by-T", "parameter gradients multiplied by T", TimesT),
+    ("divided-by-T", "parameter gradients divided by B * T", TokenMean),
+    ("divided-by-T", "dhs divided by T, so all gradients are", UpstreamOverT),
+    ("dh0-no-weights", "dh_0 is the last d", LastD),
+    ("dh0-no-weights", "dh_0 is the last dz", LastDz),
     ("dh0-zero", "dh_0 is zeros", StateGradientZero),
     ("dh0-sign", "dh_0 with the wrong sign", StateGradientFlipped),
     ("dh0-summed", "dh_0 summed over the batch", StateGradientSummed),

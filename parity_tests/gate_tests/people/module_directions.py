@@ -6,21 +6,21 @@ from parity_tests.gate_tests.people.modules import MaskedBatch, RowByRow, Turned
 
 
 class ReverseNotReversed(MaskedBatch):
-    """E1: the reverse direction reads its input from the front."""
+    """The reverse direction reads its input from the front."""
 
     def _order(self, T, k):
         return range(T)
 
 
 class ReverseWalksForward(RowByRow):
-    """E1: the reverse direction walks forward, row by row."""
+    """The reverse direction walks forward, row by row."""
 
     def _walk(self, n, k):
         return list(range(n))
 
 
 class FlippedOnBatch(MaskedBatch):
-    """E3: the reverse direction flips the batch axis, there and back, instead of time."""
+    """The reverse direction flips the batch axis, there and back, instead of time."""
 
     def _order(self, T, k):
         return range(T)
@@ -39,7 +39,7 @@ class FlippedOnBatch(MaskedBatch):
 
 
 class PaddingReversedToo(MaskedBatch):
-    """E5: the reverse direction starts at T - 1, in the padding of shorter rows."""
+    """The reverse direction starts at T - 1, in the padding of shorter rows."""
 
     def _clean(self, array, alive):
         return array
@@ -58,21 +58,21 @@ class PaddingReversedToo(MaskedBatch):
 
 
 class LastTimeStepAsFinal(MaskedBatch):
-    """E7: h_n is output[-1], for both directions and whatever the lengths."""
+    """h_n is output[-1], for both directions and whatever the lengths."""
 
     def _final(self, out, last, alive, k):
         return out[-1]
 
 
 class LastElementAsFinal(RowByRow):
-    """E7: h_n is each row's last valid output for both directions; right if there is one."""
+    """h_n is each row's last valid output for both directions; right if there is one."""
 
     def _last(self, outs, walk, h):
         return outs[max(walk)]
 
 
 class ReverseFinalAtEnd(MaskedBatch):
-    """E9: h_n of the reverse direction is read at the last valid step."""
+    """h_n of the reverse direction is read at the last valid step."""
 
     def _final(self, out, last, alive, k):
         lens = alive.sum(axis=0)
@@ -80,7 +80,7 @@ class ReverseFinalAtEnd(MaskedBatch):
 
 
 class DirectionsInterleaved(MaskedBatch):
-    """E11: direction and hidden axes are swapped in the output, h0 of both, h1 of both, ..."""
+    """Direction and hidden axes are swapped in the output, h0 of both, h1 of both, ..."""
 
     def _join(self, parts):
         return np.stack(parts, axis=-1).reshape(*parts[0].shape[:2], -1)
@@ -90,14 +90,14 @@ class DirectionsInterleaved(MaskedBatch):
 
 
 class CarryCutInPadding(MaskedBatch):
-    """E15: the carry is zeroed at masked steps, so d_h_n of short rows is lost."""
+    """The carry is zeroed at masked steps, so d_h_n of short rows is lost."""
 
     def _held(self, dh, d, live):
         return np.zeros_like(dh)
 
 
 class BufferTurnedWhole(TurnedRows):
-    """E17: the backward turns the upstream gradient in a buffer of whole multiples of 8 steps."""
+    """The backward turns the upstream gradient in a buffer of whole multiples of 8 steps."""
 
     def _turn_up(self, d, lens):
         T = len(d)
@@ -109,7 +109,7 @@ class BufferTurnedWhole(TurnedRows):
 
 
 class MiddleLayersTakeOutput(TurnedRows):
-    """F3: weight_ih gradients of middle layers use the layer's output for its input (L > 2)."""
+    """weight_ih gradients of middle layers use the layer's output for its input (L > 2)."""
 
     def _inputs(self, kept, s):
         layer, k = divmod(s, self.dirs)
@@ -120,7 +120,7 @@ class MiddleLayersTakeOutput(TurnedRows):
 
 
 class PaddingLeaksIntoGradient(MaskedBatch):
-    """own: d_output of padded steps is added to the state that is held there."""
+    """d_output of padded steps is added to the state that is held there."""
 
     def _clean(self, array, alive):
         if array.shape[-1] == self.dirs * self.hidden_size and self._in_backward:
@@ -141,7 +141,7 @@ class PaddingLeaksIntoGradient(MaskedBatch):
 
 
 class PaddedOutputsHeld(MaskedBatch):
-    """own: behind a row's end output goes on with the last state instead of zeros."""
+    """Behind a row's end output goes on with the last state instead of zeros."""
 
     def _run(self, x, lens, *rest):
         y, h_n, tape = super()._run(x, lens, *rest)
@@ -150,14 +150,14 @@ class PaddedOutputsHeld(MaskedBatch):
 
 
 class LengthsIgnored(TurnedRows):
-    """own: lengths are ignored, rows run through their padding."""
+    """lengths are ignored, rows run through their padding."""
 
     def _lengths(self, lengths, T, B):
         return np.full(B, T)
 
 
 class LengthsSticky(MaskedBatch):
-    """own: lengths of an earlier call are used where none are given, if the shape is the same."""
+    """lengths of an earlier call are used where none are given, if the shape is the same."""
 
     _kept = None
 
@@ -170,7 +170,7 @@ class LengthsSticky(MaskedBatch):
 
 
 class SortedNotRestored(TurnedRows):
-    """own: rows are sorted by length, and output and h_n stay sorted; backward as for the right one."""
+    """Rows are sorted by length, and output and h_n stay sorted; backward as for the right one."""
 
     def _run(self, x, lens, *rest):
         y, h_n, tape = super()._run(x, lens, *rest)
@@ -179,7 +179,7 @@ class SortedNotRestored(TurnedRows):
 
 
 class StatesNotRestored(RowByRow):
-    """own: rows are sorted by length, output is restored but h_n is not."""
+    """Rows are sorted by length, output is restored but h_n is not."""
 
     def _run(self, x, lens, *rest):
         y, h_n, tape = super()._run(x, lens, *rest)
@@ -187,7 +187,7 @@ class StatesNotRestored(RowByRow):
 
 
 class StartsNotSorted(RowByRow):
-    """own: rows are sorted by length but hx is not, so rows get each other's start; d_hx alike."""
+    """Rows are sorted by length but hx is not, so rows get each other's start; d_hx alike."""
 
     def _run(self, x, lens, h0, *rest):
         self._order = np.argsort(-lens, kind="stable")
@@ -201,7 +201,7 @@ class StartsNotSorted(RowByRow):
 
 
 class CutToLongest(TurnedRows):
-    """own: output is only as long as the longest row, not T."""
+    """Output is only as long as the longest row, not T."""
 
     def forward(self, *args, **kwargs):
         output, h_n = super().forward(*args, **kwargs)
@@ -221,7 +221,7 @@ class CutToLongest(TurnedRows):
 
 
 class DirectionsSummed(MaskedBatch):
-    """own: the last layer's directions are summed instead of concatenated, output is [T, B, H]."""
+    """The last layer's directions are summed instead of concatenated, output is [T, B, H]."""
 
     def forward(self, *args, **kwargs):
         output, h_n = super().forward(*args, **kwargs)
@@ -236,7 +236,7 @@ class DirectionsSummed(MaskedBatch):
 
 
 class DirectionsChangePlaces(MaskedBatch):
-    """own: the reverse direction's half comes first in every layer's output."""
+    """The reverse direction's half comes first in every layer's output."""
 
     def _join(self, parts):
         return np.concatenate(parts[::-1], axis=-1)
@@ -246,7 +246,7 @@ class DirectionsChangePlaces(MaskedBatch):
 
 
 class ReverseOutputNotTurnedBack(RowByRow):
-    """own: the reverse direction's outputs stay as they were made; backward of the right one."""
+    """The reverse direction's outputs stay as they were made; backward of the right one."""
 
     def _merge(self, halves):
         n = len(halves[0])
@@ -255,7 +255,7 @@ class ReverseOutputNotTurnedBack(RowByRow):
 
 
 class HiddenWeightsShared(MaskedBatch):
-    """own: weight_hh of layer 0 is used in all layers; gradients are filed under each layer's own name."""
+    """weight_hh of layer 0 is used in all layers; gradients are filed under each layer's own name."""
 
     def _pick(self, w, layer, k):
         Wih, _, bih, bhh = super()._pick(w, layer, k)
@@ -263,7 +263,7 @@ class HiddenWeightsShared(MaskedBatch):
 
 
 class DirectionsShareWeights(TurnedRows):
-    """own: the reverse direction uses the forward direction's weights; gradients of both go there."""
+    """The reverse direction uses the forward direction's weights; gradients of both go there."""
 
     def _pick(self, w, layer, k):
         return super()._pick(w, layer, 0)
@@ -275,17 +275,17 @@ class DirectionsShareWeights(TurnedRows):
 
 
 MODULES = [
-    ("E1", "reverse direction reads from the front", ReverseNotReversed),
-    ("E1", "reverse direction walks forward (rows)", ReverseWalksForward),
-    ("E3", "reverse direction flips the batch axis", FlippedOnBatch),
-    ("E5", "reverse direction starts in the padding", PaddingReversedToo),
-    ("E7", "h_n = output[-1]", LastTimeStepAsFinal),
-    ("E7", "h_n = last valid output, both directions", LastElementAsFinal),
-    ("E9", "reverse h_n at the last valid step", ReverseFinalAtEnd),
-    ("E11", "directions interleaved in the output, consistent", DirectionsInterleaved),
-    ("E15", "carry zeroed at masked steps", CarryCutInPadding),
-    ("E17", "backward turns a buffer longer than T", BufferTurnedWhole),
-    ("F3", "weight_ih gradient of middle layers uses the output", MiddleLayersTakeOutput),
+    ("reverse-reads-forward", "reverse direction reads from the front", ReverseNotReversed),
+    ("reverse-reads-forward", "reverse direction walks forward (rows)", ReverseWalksForward),
+    ("batch-flipped", "reverse direction flips the batch axis", FlippedOnBatch),
+    ("reverse-starts-in-padding", "reverse direction starts in the padding", PaddingReversedToo),
+    ("h_n-from-output", "h_n = output[-1]", LastTimeStepAsFinal),
+    ("h_n-from-output", "h_n = last valid output, both directions", LastElementAsFinal),
+    ("reverse-h_n-wrong-end", "reverse h_n at the last valid step", ReverseFinalAtEnd),
+    ("directions-interleaved", "directions interleaved in the output, consistent", DirectionsInterleaved),
+    ("carry-cut-in-padding", "carry zeroed at masked steps", CarryCutInPadding),
+    ("buffer-reversed-whole", "backward turns a buffer longer than T", BufferTurnedWhole),
+    ("dWx-from-output", "weight_ih gradient of middle layers uses the output", MiddleLayersTakeOutput),
     ("padding-gradient", "d_output of padded steps leaks into the held state", PaddingLeaksIntoGradient),
     ("padding-held", "output behind a row's end is its last output", PaddedOutputsHeld),
     ("lengths-ignored", "lengths ignored", LengthsIgnored),

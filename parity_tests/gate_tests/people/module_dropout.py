@@ -6,7 +6,7 @@ from parity_tests.gate_tests.people.modules import MaskedBatch, RowByRow, Turned
 
 
 class DropoutAfterLast(MaskedBatch):
-    """D33: dropout is applied after the last layer, too."""
+    """Dropout is applied after the last layer, too."""
 
     def _dropped(self, layer):
         return True
@@ -19,7 +19,7 @@ class DropoutAfterLast(MaskedBatch):
 
 
 class DropoutOnCarriedState(MaskedBatch):
-    """D35: dropout falls on the carried state h_{t-1} instead of the layer's output."""
+    """Dropout falls on the carried state h_{t-1} instead of the layer's output."""
 
     def _run(self, x, lens, h0, masks, scale, w):
         H = self.hidden_size
@@ -38,14 +38,14 @@ class DropoutOnCarriedState(MaskedBatch):
 
 
 class BufferNotClearedWithoutDropout(MaskedBatch):
-    """D37: with dropout = 0 the gradient of a lower layer is added to what the upper one had there."""
+    """With dropout = 0 the gradient of a lower layer is added to what the upper one had there."""
 
     def _hand(self, d_below, d, layer, masks):
         return d_below + d if layer and self.dropout == 0 else d_below
 
 
 class DropoutNotScaled(RowByRow):
-    """own: dropped outputs are not scaled by 1 / (1 - p), forward and backward."""
+    """Dropped outputs are not scaled by 1 / (1 - p), forward and backward."""
 
     def _drop(self, y, mask, scale):
         return y * mask
@@ -55,7 +55,7 @@ class DropoutNotScaled(RowByRow):
 
 
 class DropoutScaledByP(TurnedRows):
-    """own: dropped outputs are scaled by 1 / p, forward and backward."""
+    """Dropped outputs are scaled by 1 / p, forward and backward."""
 
     def _drop(self, y, mask, scale):
         return y * mask / y.dtype.type(self.dropout)
@@ -64,7 +64,7 @@ class DropoutScaledByP(TurnedRows):
 
 
 class DropoutScaledDown(MaskedBatch):
-    """own: dropped outputs are multiplied by 1 - p instead of divided, forward and backward."""
+    """Dropped outputs are multiplied by 1 - p instead of divided, forward and backward."""
 
     def _drop(self, y, mask, scale):
         return y * mask * y.dtype.type(1 - self.dropout)
@@ -73,21 +73,21 @@ class DropoutScaledDown(MaskedBatch):
 
 
 class MaskNotInBackward(MaskedBatch):
-    """own: the backward knows nothing of dropout."""
+    """The backward knows nothing of dropout."""
 
     def _undrop(self, d, mask, scale):
         return d
 
 
 class BackwardNotScaled(TurnedRows):
-    """own: the backward has the mask but not the scale."""
+    """The backward has the mask but not the scale."""
 
     def _undrop(self, d, mask, scale):
         return d * mask
 
 
 class MaskInverted(RowByRow):
-    """own: what the mask should keep is dropped, forward and backward."""
+    """What the mask should keep is dropped, forward and backward."""
 
     def _drop(self, y, mask, scale):
         return y * ~mask * scale
@@ -96,14 +96,14 @@ class MaskInverted(RowByRow):
 
 
 class OneMaskForAllLayers(MaskedBatch):
-    """own: the first mask is used after every layer (L > 2)."""
+    """The first mask is used after every layer (L > 2)."""
 
     def _run(self, x, lens, h0, masks, scale, w):
         return super()._run(x, lens, h0, masks[:1] * len(masks), scale, w)
 
 
 class OneMaskForAllSteps(MaskedBatch):
-    """own: step 0's mask is used at every step."""
+    """Step 0's mask is used at every step."""
 
     def _run(self, x, lens, h0, masks, scale, w):
         held = [np.repeat(mask[:1], len(mask), axis=0) for mask in masks]
@@ -111,7 +111,7 @@ class OneMaskForAllSteps(MaskedBatch):
 
 
 class DropoutInEval(RowByRow):
-    """own: dropout is applied in eval mode, too."""
+    """Dropout is applied in eval mode, too."""
 
     def _draw(self, shape, given):
         if given is None and self.dropout > 0:
@@ -120,7 +120,7 @@ class DropoutInEval(RowByRow):
 
 
 class ScaledInEval(TurnedRows):
-    """own: in eval mode outputs of lower layers are multiplied by 1 - p."""
+    """In eval mode outputs of lower layers are multiplied by 1 - p."""
 
     def _draw(self, shape, given):
         if not self.training and self.dropout > 0:
@@ -138,10 +138,10 @@ class ScaledInEval(TurnedRows):
 
 
 MODULES = [
-    ("D33", "dropout after the last layer, too", DropoutAfterLast),
-    ("D35", "dropout on the carried state, consistent", DropoutOnCarriedState),
+    ("dropout-after-last-layer", "dropout after the last layer, too", DropoutAfterLast),
+    ("dropout-on-carry", "dropout on the carried state, consistent", DropoutOnCarriedState),
     (
-        "D37",
+        "gradient-between-layers-grows",
         "with dropout 0 a lower layer's gradient piles up on the upper's",
         BufferNotClearedWithoutDropout,
     ),

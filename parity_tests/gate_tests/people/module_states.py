@@ -6,7 +6,7 @@ from parity_tests.gate_tests.people.modules import MaskedBatch, RowByRow, Turned
 
 
 class FinalGradientLastLayerOnly(MaskedBatch):
-    """own: d_h_n is used for the last layer only."""
+    """d_h_n is used for the last layer only."""
 
     def _back(self, d, d_hn, *tape):
         d_hn[: -self.dirs] = 0
@@ -14,7 +14,7 @@ class FinalGradientLastLayerOnly(MaskedBatch):
 
 
 class FinalGradientIgnored(RowByRow):
-    """own: d_h_n is ignored."""
+    """d_h_n is ignored."""
 
     def backward(self, d_output, d_h_n=None):
         if d_output is None:
@@ -29,7 +29,7 @@ class FinalGradientIgnored(RowByRow):
 
 
 class FinalGradientAtWrongEnd(TurnedRows):
-    """own: d_h_n of the reverse direction enters at the last valid step instead of step 0."""
+    """d_h_n of the reverse direction enters at the last valid step instead of step 0."""
 
     def _put(self, d, d_end, lens, s):
         if s % self.dirs == 0:
@@ -40,7 +40,7 @@ class FinalGradientAtWrongEnd(TurnedRows):
 
 
 class FinalGradientAtT(TurnedRows):
-    """own: d_h_n enters at step T - 1 whatever the length, so that of short rows is lost."""
+    """d_h_n enters at step T - 1 whatever the length, so that of short rows is lost."""
 
     def _put(self, d, d_end, lens, s):
         d = d.copy()
@@ -49,7 +49,7 @@ class FinalGradientAtT(TurnedRows):
 
 
 class DirectionMajorStates(MaskedBatch):
-    """own: hx, h_n and their gradients are [dirs, L] flattened, not [L, dirs]."""
+    """hx, h_n and their gradients are [dirs, L] flattened, not [L, dirs]."""
 
     def _swap(self, states, rows, columns):
         return states.reshape(rows, columns, *states.shape[1:]).swapaxes(0, 1).reshape(states.shape)
@@ -62,7 +62,7 @@ class DirectionMajorStates(MaskedBatch):
 
 
 class FinalStatesDirectionMajor(RowByRow):
-    """own: h_n alone is [dirs, L] flattened."""
+    """h_n alone is [dirs, L] flattened."""
 
     def forward(self, *args, **kwargs):
         output, h_n = super().forward(*args, **kwargs)
@@ -71,7 +71,7 @@ class FinalStatesDirectionMajor(RowByRow):
 
 
 class LayersFromTheTop(MaskedBatch):
-    """own: h_n lists the layers from the last to the first."""
+    """h_n lists the layers from the last to the first."""
 
     def forward(self, *args, **kwargs):
         output, h_n = super().forward(*args, **kwargs)
@@ -80,7 +80,7 @@ class LayersFromTheTop(MaskedBatch):
 
 
 class BatchFirstStates(MaskedBatch):
-    """own: with batch_first h_n and d_hx are [B, S, H], too (hx is taken as torch's)."""
+    """With batch_first h_n and d_hx are [B, S, H], too (hx is taken as torch's)."""
 
     def _give_states(self, states, unbatched):
         given = super()._give_states(states, unbatched)
@@ -90,7 +90,7 @@ class BatchFirstStates(MaskedBatch):
 
 
 class TimeMajorInputGradient(TurnedRows):
-    """own: with batch_first d_input is still [T, B, D]."""
+    """With batch_first d_input is still [T, B, D]."""
 
     def backward(self, d_output, d_h_n=None):
         dx, d_hx = super().backward(d_output, d_h_n)
@@ -100,21 +100,21 @@ class TimeMajorInputGradient(TurnedRows):
 
 
 class UnbatchedKeepsAxis(RowByRow):
-    """own: for unbatched input h_n and d_hx are [S, 1, H]."""
+    """For unbatched input h_n and d_hx are [S, 1, H]."""
 
     def _give_states(self, states, unbatched):
         return super()._give_states(states, False)
 
 
 class LiveStateDict(MaskedBatch):
-    """own: state_dict gives the parameters themselves, not copies."""
+    """state_dict gives the parameters themselves, not copies."""
 
     def state_dict(self, prefix=""):
         return {prefix + name: value for name, value in self.named_parameters()}
 
 
 class LoadedByReference(RowByRow):
-    """own: load_state_dict makes the caller's arrays the parameters."""
+    """load_state_dict makes the caller's arrays the parameters."""
 
     def load_state_dict(self, state_dict, prefix=""):
         super().load_state_dict(state_dict, prefix)
@@ -123,7 +123,7 @@ class LoadedByReference(RowByRow):
 
 
 class LoadedTransposed(TurnedRows):
-    """own: load_state_dict stores weight_hh transposed."""
+    """load_state_dict stores weight_hh transposed."""
 
     def load_state_dict(self, state_dict, prefix=""):
         super().load_state_dict(state_dict, prefix)
@@ -133,7 +133,7 @@ class LoadedTransposed(TurnedRows):
 
 
 class HiddenBiasNotLoaded(TurnedRows):
-    """own: load_state_dict leaves bias_hh as it was."""
+    """load_state_dict leaves bias_hh as it was."""
 
     def load_state_dict(self, state_dict, prefix=""):
         own = {name: v.copy() for name, v in self.named_parameters() if name.startswith("bias_hh")}
@@ -143,7 +143,7 @@ class HiddenBiasNotLoaded(TurnedRows):
 
 
 class NewGradientArrays(MaskedBatch):
-    """own: the arrays in grads are new ones after each backward."""
+    """The arrays in grads are new ones after each backward."""
 
     def _store(self, grads):
         for name in self.grads:
@@ -151,7 +151,7 @@ class NewGradientArrays(MaskedBatch):
 
 
 class GradientsPileUp(RowByRow):
-    """own: backward adds into grads without zeroing (as torch does, but it is not the contract)."""
+    """Backward adds into grads without zeroing (as torch does, but it is not the contract)."""
 
     def _store(self, grads):
         for name, mine in self.grads.items():
@@ -159,7 +159,7 @@ class GradientsPileUp(RowByRow):
 
 
 class FinalGradientAddedInPlace(RowByRow):
-    """F1: the last layer's d_h_n is added into the caller's d_output."""
+    """The last layer's d_h_n is added into the caller's d_output."""
 
     def backward(self, d_output, d_h_n=None):
         results = super().backward(d_output, d_h_n)
@@ -178,7 +178,7 @@ class FinalGradientAddedInPlace(RowByRow):
 
 
 class InputPaddingZeroed(MaskedBatch):
-    """F7: the caller's padding is zeroed in place."""
+    """The caller's padding is zeroed in place."""
 
     def forward(self, input, hx=None, *, lengths=None, dropout_masks=None):  # noqa: A002
         if lengths is not None:
@@ -191,7 +191,7 @@ class InputPaddingZeroed(MaskedBatch):
 
 
 class OneTapeForAll(TurnedRows):
-    """F5: the tape belongs to the class, so another layer's forward overwrites it."""
+    """The tape belongs to the class, so another layer's forward overwrites it."""
 
     shared: dict = {}  # noqa: RUF012, the fault
 
@@ -206,7 +206,7 @@ class OneTapeForAll(TurnedRows):
 
 
 class TrainIgnored(MaskedBatch):
-    """own: eval() does nothing, dropout goes on."""
+    """eval() does nothing, dropout goes on."""
 
     def eval(self):
         return self
@@ -214,9 +214,9 @@ class TrainIgnored(MaskedBatch):
 
 MODULES = [
     ("dropout-eval", "eval() does nothing", TrainIgnored),
-    ("F1", "d_h_n added into the caller's d_output", FinalGradientAddedInPlace),
-    ("F5", "tape belongs to the class", OneTapeForAll),
-    ("F7", "caller's padding zeroed in place", InputPaddingZeroed),
+    ("upstream-overwritten", "d_h_n added into the caller's d_output", FinalGradientAddedInPlace),
+    ("cache-shared", "tape belongs to the class", OneTapeForAll),
+    ("input-overwritten", "caller's padding zeroed in place", InputPaddingZeroed),
     ("d_h_n-last-layer", "d_h_n used for the last layer only", FinalGradientLastLayerOnly),
     ("d_h_n-ignored", "d_h_n ignored", FinalGradientIgnored),
     ("d_h_n-wrong-end", "reverse d_h_n enters at the last valid step", FinalGradientAtWrongEnd),

@@ -21,13 +21,13 @@ class _NoUpstreamCell(_Cell):
 
 
 class NotebookRNN(_Cells):
-    """A1: dt = 1 - h^2, the upstream gradient is never multiplied in (cells)."""
+    """dt = 1 - h^2, the upstream gradient is never multiplied in (cells)."""
 
     cell = _NoUpstreamCell
 
 
 class TextbookColumnsNoUpstream(_Columns):
-    """A1: dz = 1 - h^2 in a column-vector loop."""
+    """dz = 1 - h^2 in a column-vector loop."""
 
     def _delta(self, d, h):
         return 1 - h * h
@@ -38,14 +38,14 @@ def _activate(value, derivative=False):
 
 
 class ForgotDerivativeFlag(_Plain):
-    """A3: the activation itself, tanh(h), where derivative=True was forgotten."""
+    """The activation itself, tanh(h), where derivative=True was forgotten."""
 
     def _delta(self, d, h):
         return d * _activate(h)
 
 
 class DeltaTimesOutput(_Einsum):
-    """A3: d * h instead of d * (1 - h^2)."""
+    """d * h instead of d * (1 - h^2)."""
 
     def _errors(self, dhs, hs, Wh):
         deltas = np.zeros_like(hs)
@@ -57,21 +57,21 @@ class DeltaTimesOutput(_Einsum):
 
 
 class TangentSlope(_Plain):
-    """A5: 1 + h^2."""
+    """1 + h^2."""
 
     def _delta(self, d, h):
         return d * (1 + h**2)
 
 
 class DividedSlope(_Columns):
-    """A5: d / (1 - h^2)."""
+    """d / (1 - h^2)."""
 
     def _delta(self, d, h):
         return d / (1 - h * h)
 
 
 class HalfCoveredTanh(_Book):
-    """A7: tanh(x Wx + b) + h Wh, with the backward of just that."""
+    """tanh(x Wx + b) + h Wh, with the backward of just that."""
 
     def _run(self, xs, h, Wx, Wh, b):
         B, T, _ = xs.shape
@@ -97,14 +97,14 @@ class HalfCoveredTanh(_Book):
 
 
 class ParenthesisTooEarly(_Plain):
-    """A7: a parenthesis closed too early, np.tanh(x @ Wx) + h @ Wh + b; backward as for the right one."""
+    """A parenthesis closed too early, np.tanh(x @ Wx) + h @ Wh + b; backward as for the right one."""
 
     def _step(self, x, h, Wx, Wh, b):
         return np.tanh(x @ Wx) + h @ Wh + b
 
 
 class SigmoidSlope(_TimeMajor):
-    """own: the logistic's derivative h (1 - h) under a tanh."""
+    """The logistic's derivative h (1 - h) under a tanh."""
 
     def _deltas(self, g, s, Wh):
         dz, carry = np.empty_like(g), 0
@@ -115,7 +115,7 @@ class SigmoidSlope(_TimeMajor):
 
 
 class SlopeAtPreactivation(_Book):
-    """own: 1 - z^2, the derivative's formula fed with z instead of h."""
+    """1 - z^2, the derivative's formula fed with z instead of h."""
 
     def _run(self, xs, h, Wx, Wh, b):
         zs, states = [], [h]
@@ -135,14 +135,14 @@ class SlopeAtPreactivation(_Book):
 
 
 class TanhAgainInSlope(_Plain):
-    """own: 1 - tanh(h)^2, the tanh taken once more on what is already its value."""
+    """1 - tanh(h)^2, the tanh taken once more on what is already its value."""
 
     def _delta(self, d, h):
         return d * (1 - np.tanh(h) ** 2)
 
 
 class SlopeSquareLost(_Closures):
-    """own: 1 - h, the square forgotten."""
+    """1 - h, the square forgotten."""
 
     def _node(self, x, h_prev, h, Wx, Wh):
         def pull(d):
@@ -153,7 +153,7 @@ class SlopeSquareLost(_Closures):
 
 
 class SlopeOfPreviousState(_Dicts):
-    """own: the slope of h_{t-1} where that of h_t belongs."""
+    """The slope of h_{t-1} where that of h_t belongs."""
 
     def _back(self, dhs, x, h, Wx, Wh, b):
         dx, dWx, dWh, db = {}, np.zeros_like(Wx), np.zeros_like(Wh), np.zeros_like(b)
@@ -169,28 +169,32 @@ class SlopeOfPreviousState(_Dicts):
 
 
 class SlopeMissing(_Plain):
-    """own: no derivative of the nonlinearity at all, dz = d."""
+    """No derivative of the nonlinearity at all, dz = d."""
 
     def _delta(self, d, h):
         return d
 
 
 class SlopeWithEpsilon(_Plain):
-    """own: 1 - h^2 + 1e-3 'for stability'."""
+    """1 - h^2 + 1e-3 'for stability'."""
 
     def _delta(self, d, h):
         return d * (1 - h**2 + 1e-3).astype(d.dtype)
 
 
 LAYERS = [
-    ("A1", "dt = 1 - h^2, upstream gradient never multiplied in (cells)", NotebookRNN),
-    ("A1", "dz = 1 - h^2 in a loop over rows with column vectors", TextbookColumnsNoUpstream),
-    ("A3", "tanh(h) as slope: derivative=True was forgotten", ForgotDerivativeFlag),
-    ("A3", "d * h instead of d * (1 - h^2)", DeltaTimesOutput),
-    ("A5", "slope 1 + h^2", TangentSlope),
-    ("A5", "d / (1 - h^2)", DividedSlope),
-    ("A7", "tanh(x Wx + b) + h Wh, backward consistent", HalfCoveredTanh),
-    ("A7", "tanh(x Wx) + h Wh + b in the forward, backward of the right cell", ParenthesisTooEarly),
+    ("upstream-dropped", "dt = 1 - h^2, upstream gradient never multiplied in (cells)", NotebookRNN),
+    ("upstream-dropped", "dz = 1 - h^2 in a loop over rows with column vectors", TextbookColumnsNoUpstream),
+    ("slope-is-h", "tanh(h) as slope: derivative=True was forgotten", ForgotDerivativeFlag),
+    ("slope-is-h", "d * h instead of d * (1 - h^2)", DeltaTimesOutput),
+    ("slope-wrong-formula", "slope 1 + h^2", TangentSlope),
+    ("slope-wrong-formula", "d / (1 - h^2)", DividedSlope),
+    ("tanh-around-one-summand", "tanh(x Wx + b) + h Wh, backward consistent", HalfCoveredTanh),
+    (
+        "tanh-around-one-summand",
+        "tanh(x Wx) + h Wh + b in the forward, backward of the right cell",
+        ParenthesisTooEarly,
+    ),
     ("slope-sigmoid", "slope h (1 - h) under a tanh", SigmoidSlope),
     ("slope-z", "slope 1 - z^2", SlopeAtPreactivation),
     ("slope-tanh-h", "slope 1 - tanh(h)^2", TanhAgainInSlope),

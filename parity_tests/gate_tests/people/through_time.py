@@ -15,7 +15,7 @@ from parity_tests.gate_tests.people.ways import (
 
 
 class EachStepAlone(_Plain):
-    """B1: every step's backward gets dhs[:, t] only; what comes from the later step is dropped."""
+    """Every step's backward gets dhs[:, t] only; what comes from the later step is dropped."""
 
     def _back(self, dhs, xs, prevs, hs, Wx, Wh, b):
         dxs = np.empty_like(xs)
@@ -31,7 +31,7 @@ class EachStepAlone(_Plain):
 
 
 class AllStepsAtOnce(_TimeMajor):
-    """B1: the backward vectorized over time, so no gradient passes between steps."""
+    """The backward vectorized over time, so no gradient passes between steps."""
 
     def _deltas(self, g, s, Wh):
         dz = g * (1 - s[1:] ** 2)
@@ -39,21 +39,21 @@ class AllStepsAtOnce(_TimeMajor):
 
 
 class CarryNotTransposed(_Plain):
-    """B3: dz @ Wh."""
+    """dz @ Wh."""
 
     def _down(self, dz, Wh):
         return dz @ Wh
 
 
 class VzhouColumns(_Columns):
-    """B3: d_h = Whh @ temp with column vectors, the transpose forgotten."""
+    """d_h = Whh @ temp with column vectors, the transpose forgotten."""
 
     def _down(self, dz, W):
         return W @ dz
 
 
 class CarryEinsumLetters(_Einsum):
-    """B3: the letters of the carry's einsum swapped."""
+    """The letters of the carry's einsum swapped."""
 
     def _errors(self, dhs, hs, Wh):
         deltas = np.zeros_like(hs)
@@ -65,7 +65,7 @@ class CarryEinsumLetters(_Einsum):
 
 
 class BackwardRunsForward(_Plain):
-    """B5: the backward loop goes t = 0 .. T-1."""
+    """The backward loop goes t = 0 .. T-1."""
 
     def _back(self, dhs, xs, prevs, hs, Wx, Wh, b):
         dxs = np.empty_like(xs)
@@ -82,7 +82,7 @@ class BackwardRunsForward(_Plain):
 
 
 class ClosuresNotReversed(_Closures):
-    """B5: the list of closures is walked from its front."""
+    """The list of closures is walked from its front."""
 
     def _back(self, dhs, pulls):
         dh, dxs, totals = 0, [], [0, 0, 0]
@@ -94,14 +94,14 @@ class ClosuresNotReversed(_Closures):
 
 
 class UpstreamOneEarly(_TimeMajor):
-    """B7: dhs[t - 1] is read at step t, that of step 0 wraps around."""
+    """dhs[t - 1] is read at step t, that of step 0 wraps around."""
 
     def _deltas(self, g, s, Wh):
         return super()._deltas(np.stack([g[t - 1] for t in range(len(g))]), s, Wh)
 
 
 class UpstreamOneLate(_Dicts):
-    """B7: dhs[t + 1] is read at step t, nothing at the last."""
+    """dhs[t + 1] is read at step t, nothing at the last."""
 
     def _back(self, dhs, *tape):
         late = np.zeros_like(dhs)
@@ -110,7 +110,7 @@ class UpstreamOneLate(_Dicts):
 
 
 class LeftoverCarry(_Plain):
-    """B11: the carry accumulator is a member that no backward clears."""
+    """The carry accumulator is a member that no backward clears."""
 
     _acc = None
 
@@ -130,7 +130,7 @@ class LeftoverCarry(_Plain):
 
 
 class StartsFromOwnDh(_TimeMajor):
-    """B11: the backward starts from self.dh, which the backward before has left there."""
+    """The backward starts from self.dh, which the backward before has left there."""
 
     def _deltas(self, g, s, Wh):
         if self._dh is not None and self._dh.shape == g[-1].shape:
@@ -139,14 +139,14 @@ class StartsFromOwnDh(_TimeMajor):
 
 
 class ClipOne(_Plain):
-    """B13: parameter gradients clipped to [-1, 1]."""
+    """Parameter gradients clipped to [-1, 1]."""
 
     def _keep(self, grads):
         super()._keep([np.clip(g, -1, 1) for g in grads])
 
 
 class ClipFive(_Dicts):
-    """B13: parameter gradients clipped to [-5, 5], as in min-char-rnn."""
+    """Parameter gradients clipped to [-5, 5], as in min-char-rnn."""
 
     def _keep(self, grads):
         for g in grads:
@@ -155,21 +155,21 @@ class ClipFive(_Dicts):
 
 
 class ClipTenth(_Columns):
-    """B13: parameter gradients clipped to [-0.1, 0.1]."""
+    """Parameter gradients clipped to [-0.1, 0.1]."""
 
     def _keep(self, grads):
         super()._keep([np.minimum(np.maximum(g, -0.1), 0.1) for g in grads])
 
 
 class ClipCarryOne(_Plain):
-    """B13: the carry clipped to [-1, 1] at every step."""
+    """The carry clipped to [-1, 1] at every step."""
 
     def _down(self, dz, Wh):
         return np.clip(dz @ Wh.T, -1, 1)
 
 
 class ClipCarryTenth(_Einsum):
-    """B13: the carry clipped to [-0.1, 0.1] at every step."""
+    """The carry clipped to [-0.1, 0.1] at every step."""
 
     def _errors(self, dhs, hs, Wh):
         deltas, carry = np.zeros_like(hs), np.zeros_like(hs[:, 0])
@@ -180,7 +180,7 @@ class ClipCarryTenth(_Einsum):
 
 
 class ClipDelta(_Closures):
-    """B13: dz clipped to [-0.5, 0.5] at every step."""
+    """dz clipped to [-0.5, 0.5] at every step."""
 
     def _node(self, x, h_prev, h, Wx, Wh):
         def pull(d):
@@ -191,7 +191,7 @@ class ClipDelta(_Closures):
 
 
 class ClipGlobalNorm(_TimeMajor):
-    """B13: parameter gradients scaled down together to a norm of at most 1."""
+    """Parameter gradients scaled down together to a norm of at most 1."""
 
     def _keep(self, grads):
         norm = np.sqrt(sum((g.astype(np.float64) ** 2).sum() for g in grads))
@@ -200,7 +200,7 @@ class ClipGlobalNorm(_TimeMajor):
 
 
 class ClipEachNorm(_Cells):
-    """B13: each parameter gradient scaled down alone to a norm of at most 0.5."""
+    """Each parameter gradient scaled down alone to a norm of at most 0.5."""
 
     def _keep(self, grads):
         scaled = []
@@ -211,42 +211,42 @@ class ClipEachNorm(_Cells):
 
 
 class ClipUpstream(_Recursive):
-    """B13: the upstream gradient clipped to [-1, 1] on entry."""
+    """The upstream gradient clipped to [-1, 1] on entry."""
 
     def _back(self, dhs, *tape):
         return super()._back(np.clip(dhs, -1, 1), *tape)
 
 
 class DoubledCarry(_Recursive):
-    """B15: the carry counted twice."""
+    """The carry counted twice."""
 
     def _carry(self, d, dz, Wh):
         return 2 * (dz @ Wh.T)
 
 
 class DiagonalCarry(_Plain):
-    """B15: the carry through the diagonal of Wh only, dz * diag(Wh)."""
+    """The carry through the diagonal of Wh only, dz * diag(Wh)."""
 
     def _down(self, dz, Wh):
         return dz * np.diag(Wh)
 
 
 class CarryBeforeSlope(_Recursive):
-    """own: the carry is d Wh^T, not multiplied by the slope."""
+    """The carry is d Wh^T, not multiplied by the slope."""
 
     def _carry(self, d, dz, Wh):
         return d @ Wh.T
 
 
 class CarryWithoutWeights(_Plain):
-    """own: dz itself is handed to the earlier step, without Wh^T."""
+    """dz itself is handed to the earlier step, without Wh^T."""
 
     def _down(self, dz, Wh):
         return dz
 
 
 class CarrySlopedTwice(_Einsum):
-    """own: the carry is multiplied by the slope of its own step a second time."""
+    """The carry is multiplied by the slope of its own step a second time."""
 
     def _errors(self, dhs, hs, Wh):
         deltas, carry = np.zeros_like(hs), np.zeros_like(hs[:, 0])
@@ -258,14 +258,14 @@ class CarrySlopedTwice(_Einsum):
 
 
 class CarryMinus(_Plain):
-    """own: the carry is subtracted."""
+    """The carry is subtracted."""
 
     def _down(self, dz, Wh):
         return -(dz @ Wh.T)
 
 
 class TruncatedBlocks(_TimeMajor):
-    """own: truncated backward, the carry cut at every third step."""
+    """Truncated backward, the carry cut at every third step."""
 
     def _deltas(self, g, s, Wh):
         dz, carry = np.empty_like(g), np.zeros_like(s[0])
@@ -276,7 +276,7 @@ class TruncatedBlocks(_TimeMajor):
 
 
 class TruncatedWindow(_Plain):
-    """own: each output's gradient goes back at most 2 steps (Denny Britz's bptt_truncate)."""
+    """Each output's gradient goes back at most 2 steps (Denny Britz's bptt_truncate)."""
 
     def _back(self, dhs, xs, prevs, hs, Wx, Wh, b):
         dxs, dh0 = np.zeros_like(xs), np.zeros_like(hs[:, 0])
@@ -296,7 +296,7 @@ class TruncatedWindow(_Plain):
 
 
 class LoopStopsAtOne(_Plain):
-    """own: range(T - 1, 0, -1), so step 0 is never taken back (its dx stays 0)."""
+    """range(T - 1, 0, -1), so step 0 is never taken back (its dx stays 0)."""
 
     def _back(self, dhs, xs, prevs, hs, Wx, Wh, b):
         dxs = np.zeros_like(xs)
@@ -313,7 +313,7 @@ class LoopStopsAtOne(_Plain):
 
 
 class OnlyLastOutput(_Dicts):
-    """own: only dhs of the last step is used (a many-to-one backward)."""
+    """Only dhs of the last step is used (a many-to-one backward)."""
 
     def _back(self, dhs, *tape):
         only = np.zeros_like(dhs)
@@ -322,7 +322,7 @@ class OnlyLastOutput(_Dicts):
 
 
 class LastOutputForgotten(_Columns):
-    """own: dhs of the last step is not added."""
+    """dhs of the last step is not added."""
 
     def _back(self, dhs, *tape):
         dhs[:, -1] = 0
@@ -330,7 +330,7 @@ class LastOutputForgotten(_Columns):
 
 
 class UpstreamSummedAtEnd(_TimeMajor):
-    """own: dhs is summed over time and enters at the last step."""
+    """dhs is summed over time and enters at the last step."""
 
     def _deltas(self, g, s, Wh):
         late = np.zeros_like(g)
@@ -339,35 +339,35 @@ class UpstreamSummedAtEnd(_TimeMajor):
 
 
 class UpstreamReversed(_Cells):
-    """own: the steps are walked from the end but dhs from the front."""
+    """The steps are walked from the end but dhs from the front."""
 
     def _back(self, dhs, *tape):
         return super()._back(np.flip(dhs, axis=1), *tape)
 
 
 LAYERS = [
-    ("B1", "carry dropped, loop over steps", EachStepAlone),
-    ("B1", "carry dropped, backward vectorized over time", AllStepsAtOnce),
-    ("B3", "carry dz @ Wh", CarryNotTransposed),
-    ("B3", "carry W @ dz with column vectors", VzhouColumns),
-    ("B3", "letters of the carry's einsum swapped", CarryEinsumLetters),
-    ("B5", "backward loop runs t = 0 .. T-1", BackwardRunsForward),
-    ("B5", "closures walked from the front", ClosuresNotReversed),
-    ("B7", "dhs[t-1] read at step t, wrapping at 0", UpstreamOneEarly),
-    ("B7", "dhs[t+1] read at step t, zero at the last", UpstreamOneLate),
-    ("B11", "carry accumulator of the object never cleared", LeftoverCarry),
-    ("B11", "backward starts from the dh of the backward before", StartsFromOwnDh),
-    ("B13", "parameter gradients clipped to +-1", ClipOne),
-    ("B13", "parameter gradients clipped to +-5", ClipFive),
-    ("B13", "parameter gradients clipped to +-0.1", ClipTenth),
-    ("B13", "carry clipped to +-1", ClipCarryOne),
-    ("B13", "carry clipped to +-0.1", ClipCarryTenth),
-    ("B13", "dz clipped to +-0.5", ClipDelta),
-    ("B13", "parameter gradients scaled to a common norm of at most 1", ClipGlobalNorm),
-    ("B13", "each parameter gradient scaled to a norm of at most 0.5", ClipEachNorm),
-    ("B13", "dhs clipped to +-1 on entry", ClipUpstream),
-    ("B15", "carry doubled", DoubledCarry),
-    ("B15", "carry dz * diag(Wh)", DiagonalCarry),
+    ("carry-dropped", "carry dropped, loop over steps", EachStepAlone),
+    ("carry-dropped", "carry dropped, backward vectorized over time", AllStepsAtOnce),
+    ("carry-Wh-not-transposed", "carry dz @ Wh", CarryNotTransposed),
+    ("carry-Wh-not-transposed", "carry W @ dz with column vectors", VzhouColumns),
+    ("carry-Wh-not-transposed", "letters of the carry's einsum swapped", CarryEinsumLetters),
+    ("backward-runs-forward", "backward loop runs t = 0 .. T-1", BackwardRunsForward),
+    ("backward-runs-forward", "closures walked from the front", ClosuresNotReversed),
+    ("dhs-shifted", "dhs[t-1] read at step t, wrapping at 0", UpstreamOneEarly),
+    ("dhs-shifted", "dhs[t+1] read at step t, zero at the last", UpstreamOneLate),
+    ("carry-left-over", "carry accumulator of the object never cleared", LeftoverCarry),
+    ("carry-left-over", "backward starts from the dh of the backward before", StartsFromOwnDh),
+    ("clipped", "parameter gradients clipped to +-1", ClipOne),
+    ("clipped", "parameter gradients clipped to +-5", ClipFive),
+    ("clipped", "parameter gradients clipped to +-0.1", ClipTenth),
+    ("clipped", "carry clipped to +-1", ClipCarryOne),
+    ("clipped", "carry clipped to +-0.1", ClipCarryTenth),
+    ("clipped", "dz clipped to +-0.5", ClipDelta),
+    ("clipped", "parameter gradients scaled to a common norm of at most 1", ClipGlobalNorm),
+    ("clipped", "each parameter gradient scaled to a norm of at most 0.5", ClipEachNorm),
+    ("clipped", "dhs clipped to +-1 on entry", ClipUpstream),
+    ("carry-wrong-factor", "carry doubled", DoubledCarry),
+    ("carry-wrong-factor", "carry dz * diag(Wh)", DiagonalCarry),
     ("carry-no-slope", "carry d Wh^T, not multiplied by the slope", CarryBeforeSlope),
     ("carry-no-weights", "carry dz, without Wh^T", CarryWithoutWeights),
     ("carry-slope-twice", "carry (dz * slope) Wh^T", CarrySlopedTwice),

@@ -11,7 +11,13 @@ from parity_tests.cases.case import Case
 from parity_tests.checks.values import allowances_of
 from parity_tests.references.float64_loop import Loop, Spread
 from parity_tests.references.rounding import PERTURBED, RUNS, RoundingNoise, SumBounds, unit_roundoff
-from parity_tests.references.tolerance import BLIND, Allowance, K, allowance, compare
+from parity_tests.references.tolerance import (
+    MAX_RELATIVE_SPREAD,
+    SPREADS_ALLOWED,
+    Allowance,
+    allowance,
+    compare,
+)
 from parity_tests.report import Finding, Report, Severity, Tally
 
 U = 2.0**-53
@@ -31,13 +37,15 @@ def test_the_allowance_of_a_slice() -> None:
     truth = np.array([[1.0, -4.0], [0.5, 0.25]])
     runs = np.stack([truth, truth + 1e-6, truth * (1 - 1e-6)])
     allowed = allowance(truth, runs, U, 0.0, SURE)
-    assert allowed.allow == pytest.approx([K * (4e-6 + 4 * U), K * (1e-6 + 0.5 * U)])
+    assert allowed.allow == pytest.approx(
+        [SPREADS_ALLOWED * (4e-6 + 4 * U), SPREADS_ALLOWED * (1e-6 + 0.5 * U)]
+    )
     assert not allowed.inconclusive.any()
 
 
 def test_a_wide_spread_is_inconclusive_and_never_a_pass() -> None:
     truth = np.array([[1.0, 1.0], [1.0, 1.0]])
-    runs = np.stack([truth, truth + np.array([[0.9 * BLIND], [1.1 * BLIND]])])
+    runs = np.stack([truth, truth + np.array([[0.9 * MAX_RELATIVE_SPREAD], [1.1 * MAX_RELATIVE_SPREAD]])])
     allowed = allowance(truth, runs, U, 0.0, SURE)
     assert allowed.inconclusive.tolist() == [False, True]
     comparison = compare(truth, truth + 100, allowed)
@@ -65,7 +73,7 @@ def test_numbers_below_the_smallest_normal_are_inconclusive() -> None:
 def test_finite_or_not_must_agree() -> None:
     truth = np.array([[np.nan, np.inf, 1.0]])
     allowed = allowance(truth, np.stack([truth, truth]), U, 0.0, SURE)
-    assert allowed.allow == pytest.approx(K * U)
+    assert allowed.allow == pytest.approx(SPREADS_ALLOWED * U)
     assert compare(truth, np.array([[np.inf, np.nan, 1.0]]), allowed).equal
     for wrong in ([0.0, np.inf, 1.0], [np.nan, 5.0, 1.0], [np.nan, np.inf, np.nan], [np.nan, np.inf, 1.1]):
         comparison = compare(truth, np.array([wrong]), allowed)
@@ -205,6 +213,6 @@ def test_what_was_not_obtained_is_no_pass() -> None:
     assert Report(1, 1, good).ok
     assert Report(2, 1, good).not_judged == ["1 of 2 cases were not run"]
     assert Report(1, 1, {}).not_judged == ["no tensor was compared"]
-    assert Report(1, 1, good, unjudged=["the references differ"]).exit_code == 2
+    assert Report(1, 1, good, errors=["the references differ"]).exit_code == 2
     unusual = Finding("values", "hs", Case.parse("B1T1D1H1-f64-s0"), "odd", severity=Severity.ADVISORY)
     assert Report(1, 1, good, [unusual]).ok

@@ -14,7 +14,7 @@ from parity_tests.cases.arrays import calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.fields import CHOICES
 from parity_tests.cases.tensors import SECOND_BIAS, TENSORS, native, parameters
-from parity_tests.checks.values import ReferenceFault, allowances_of, judge
+from parity_tests.checks.values import ReferencesDisagree, allowances_of, judge
 from parity_tests.gate_tests.right import RIGHT
 from parity_tests.gate_tests.wrong import WRONG
 from parity_tests.references.recorded import MANIFEST, RecordedError, default_folder, read
@@ -93,7 +93,7 @@ def test_references_that_disagree_judge_nothing() -> None:
     answers = RECORDED(case, calls_of(case))
     for name in answers[0]:
         altered = [{**answer, name: answer[name] * (1 + 1e-9)} for answer in answers]
-        with pytest.raises(ReferenceFault, match="two references differ in"):
+        with pytest.raises(ReferencesDisagree, match="two references differ in"):
             judge(case, lambda *_, altered=altered: altered, partial(run_case, rnn_np))
 
 

@@ -73,7 +73,7 @@ def test_the_cases_do_not_depend_on_the_workers(tmp_path: Path) -> None:
     assert reports[0] == reports[1] == reports[2]
 
 
-def test_a_wrong_layer_is_told_in_full(tmp_path: Path) -> None:
+def test_a_wrong_layer_is_reported_in_full(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     status, output, report = run_json(tmp_path, WRONG, "--cases", "120", "--workers", "2")
     assert status == 1
@@ -100,7 +100,7 @@ def test_a_wrong_layer_is_told_in_full(tmp_path: Path) -> None:
     assert finding["message"] in output
 
 
-def test_the_catalogue_is_put_in_and_told() -> None:
+def test_the_catalogue_is_put_in_and_printed() -> None:
     status, output = run("faults", "--workers", "0", "--", "-k", "dropped or overwritten")
     assert status == 0, output
     assert re.search(

@@ -103,7 +103,7 @@ def test_large_messages_pass_while_the_target_floods_its_output(make: Make) -> N
     child = make("def answer(case):\n    print('x' * 2**20 + 'end')\n    return case\n")
     np.testing.assert_array_equal(child.call(answer, big), big)
     assert child.printed.endswith("xend\n")
-    assert len(child.printed) == process.KEPT
+    assert len(child.printed) == process.OUTPUT_BYTES_KEPT
 
 
 def test_what_is_printed_is_known_of_each_request(make: Make) -> None:
@@ -132,7 +132,7 @@ def test_output_between_requests_belongs_to_none(make: Make, tmp_path: Path) -> 
     assert child.printed == ""
 
 
-def test_an_answer_that_is_no_plain_data_is_told_and_the_child_goes_on(make: Make) -> None:
+def test_an_answer_that_is_no_plain_data_is_reported_and_the_child_goes_on(make: Make) -> None:
     child = make(
         "import numpy as np, os\nclass Sub(np.ndarray): pass\n"
         "class Evil:\n    def __reduce__(self): return os._exit, (7,)\n"
@@ -195,20 +195,20 @@ def test_exceptions_that_end_a_program_do_not_pass(statement: str, make: Make) -
         ("os.kill(os.getpid(), 9)", "killed by SIGKILL"),
         ("__import__('signal').raise_signal(40)", "killed by signal 40"),
         ("__import__('ctypes').string_at(0)", r"killed by SIGSEGV, at .*mine\.py:5 in answer$"),
-        ("os.closerange(3, 1000); time.sleep(9)", "it closed the gate's own connection"),
+        ("os.closerange(3, 1000); time.sleep(9)", "it closed the gate's private socket"),
         (
             "[os.write(fd, b'forged' * 9) for fd in range(3, 30) if is_socket(fd)]",
-            "it wrote on the gate's own",
+            "it wrote to the gate's private socket",
         ),
         ("if not os.fork():\n    time.sleep(99)\nos._exit(0)", "exit status 0"),
     ],
 )
-def test_a_process_that_ends_itself_is_told_and_started_anew(
+def test_a_process_that_ends_itself_is_reported_and_started_anew(
     statement: str, message: str, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if sys.platform == "darwin" and "signal 40" in message:
         pytest.skip("macOS has no unnamed signals")
-    monkeypatch.setattr(process, "GRACE", SHORT)
+    monkeypatch.setattr(process, "GRACE_SECONDS", SHORT)
     header = "import stat\ndef is_socket(fd):\n    try: return stat.S_ISSOCK(os.fstat(fd).st_mode)\n    except OSError: return False"
     child = make(_doing(statement, "" if "forged" not in statement else header))
     with pytest.raises(ChildDied, match=message):
@@ -228,7 +228,9 @@ def test_a_target_that_never_returns_is_stopped_where_it_is(statement: str, make
     child = make(_doing(statement), timeout=SHORT)
     child.start()
     started = time.monotonic()
-    with pytest.raises(ChildTimeout, match=rf"within {SHORT} s; it was at .*mine\.py:\d+ in answer$"):
+    with pytest.raises(
+        ChildTimeout, match=rf"timed out after {SHORT} s; it was at .*mine\.py:\d+ in answer$"
+    ):
         child.call(answer, 1)
     assert time.monotonic() - started < SHORT + 2
     assert child.call(answer, 2) == 4
@@ -244,9 +246,9 @@ def test_a_target_that_never_returns_is_stopped_where_it_is(statement: str, make
 def test_a_child_that_cannot_stop_itself_is_killed(
     statement: str, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "GRACE", SHORT)
+    monkeypatch.setattr(process, "GRACE_SECONDS", SHORT)
     child = make(_doing(statement.replace("19", str(int(signal.SIGSTOP)))), timeout=SHORT)
-    with pytest.raises(ChildTimeout, match="did not come to an end"):
+    with pytest.raises(ChildTimeout, match="timed out after"):
         child.call(answer, 1)
     assert child.call(answer, 2) == 4
 
@@ -332,7 +334,7 @@ def test_a_started_program_does_not_inherit_the_connection(make: Make) -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("while True: pass", rf"did not come to an end within {SHORT} s; it was at .*mine\.py:1$"),
+        ("while True: pass", rf"timed out after {SHORT} s; it was at .*mine\.py:1$"),
         ("import os\nos._exit(0)", "loading it failed: its process ended, exit status 0$"),
         ("1 / 0", r"loading it failed: ZeroDivisionError: division by zero \(.*mine\.py:1\)$"),
         ("import sys\nsys.exit('bye')", r"loading it failed: SystemExit: bye \(.*mine\.py:2\)$"),
@@ -340,7 +342,7 @@ def test_a_started_program_does_not_inherit_the_connection(make: Make) -> None:
         ("answers = 1", "has no answer"),
     ],
 )
-def test_a_target_that_cannot_be_loaded_is_told(source: str, message: str, make: Make) -> None:
+def test_a_target_that_cannot_be_loaded_is_reported(source: str, message: str, make: Make) -> None:
     child = make(source, load_timeout=SHORT if "while" in source else 20)
     for _ in range(2):
         with pytest.raises(TargetError, match=message):
@@ -356,7 +358,7 @@ def test_a_cell_that_never_ends_is_named(tmp_path: Path) -> None:
     notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
     file.write_text(json.dumps(notebook), "utf-8")
     child = Child(Target(f"{file}:answer"), 20, 1.0, (answer,))
-    with child, pytest.raises(TargetError, match=r"within 1 s; it was at notes\.ipynb\[2\]:[12]"):
+    with child, pytest.raises(TargetError, match=r"timed out after 1 s; it was at notes\.ipynb\[2\]:[12]"):
         child.start()
 
 

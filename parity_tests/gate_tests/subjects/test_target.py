@@ -14,7 +14,7 @@ import pytest
 import rnn_np
 from parity_tests.subjects.interfaces import TargetError, recognise
 from parity_tests.subjects.loading import Loaded, Target, load
-from parity_tests.subjects.user_frames import MESSAGE, format_error
+from parity_tests.subjects.user_frames import MAX_MESSAGE_CHARACTERS, format_error
 
 LAYER = """
 class Layer:
@@ -313,7 +313,7 @@ def test_an_error_is_told_in_one_bounded_line() -> None:
     assert format_error(KeyError()) == "KeyError"
     assert format_error(ValueError("a\n  b")) == "ValueError: a b"
     assert "Odd: <exception str() failed>" in format_error(Odd())
-    assert len(format_error(ValueError("x" * 10**6))) == MESSAGE + len(" ...")
+    assert len(format_error(ValueError("x" * 10**6))) == MAX_MESSAGE_CHARACTERS + len(" ...")
 
 
 # Notebooks.
@@ -394,7 +394,7 @@ def test_an_old_notebook_is_read_too() -> None:
     "text", ["", "{}", "[]", "not json", '{"cells": 1, "nbformat": 4, "nbformat_minor": 5}']
 )
 def test_a_file_that_is_no_notebook_is_refused(text: str) -> None:
-    assert "notes.ipynb: expected a notebook, got a file that is none: " in _refusal(
+    assert "notes.ipynb: expected a notebook, got a file that is not a notebook: " in _refusal(
         _write("notes.ipynb", text) + ":RNN"
     )
 

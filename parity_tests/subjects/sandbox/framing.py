@@ -9,8 +9,8 @@ from typing import Any
 HEADER = struct.Struct("!16sQ")
 """What a frame begins with: the process's own secret, by which it is no chance output, and the size."""
 
-SECRET = 16
-PIECE = 1 << 20
+SECRET_BYTES = 16
+CHUNK_BYTES = 1 << 20
 """Bytes sent or received at a time."""
 
 _NUMPY = {
@@ -45,7 +45,7 @@ def receive(channel: socket.socket) -> tuple[bytes, bytes] | None:
 def _exactly(channel: socket.socket, size: int) -> bytes | None:
     received = bytearray()
     while len(received) < size:
-        piece = channel.recv(min(PIECE, size - len(received)))
+        piece = channel.recv(min(CHUNK_BYTES, size - len(received)))
         if not piece:
             return None
         received += piece

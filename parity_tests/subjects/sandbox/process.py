@@ -12,16 +12,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from parity_tests.subjects.sandbox.framing import HEADER, PIECE, SECRET, framed
+from parity_tests.subjects.sandbox.framing import CHUNK_BYTES, HEADER, SECRET_BYTES, framed
 from parity_tests.subjects.user_frames import last_frame
 
-KEPT = 4096
+OUTPUT_BYTES_KEPT = 4096
 """Bytes kept of what is printed, the last ones."""
 
-LINES = 5
+OUTPUT_LINES_SHOWN = 5
 """Of these, lines shown of a process that died."""
 
-GRACE = 5.0
+GRACE_SECONDS = 5.0
 """Seconds beyond its limit in which a process should have ended by itself and reported where it was."""
 
 _POLL = 0.2
@@ -40,7 +40,7 @@ class ChildError(Exception):
 
 
 class ChildTimeout(ChildError):
-    """The target was stopped because it did not come to an end in time."""
+    """The target was stopped because it did not return in time."""
 
 
 class ChildDied(ChildError):
@@ -60,7 +60,7 @@ class Process:
     def __init__(self, folder: Path) -> None:
         self.printed = ""
         self._tail = bytearray()
-        self._secret = secrets.token_bytes(SECRET)
+        self._secret = secrets.token_bytes(SECRET_BYTES)
         self._channel, theirs = socket.socketpair()
         self._trace = tempfile.TemporaryFile()  # noqa: SIM115, closed by kill
         fds = theirs.fileno(), self._trace.fileno()
@@ -109,7 +109,7 @@ class Process:
             file.close()
 
     def _exchange(self, outgoing: memoryview, seconds: float) -> bytes:
-        deadline = time.monotonic() + seconds + GRACE
+        deadline = time.monotonic() + seconds + GRACE_SECONDS
         incoming = bytearray()
         self._selector.modify(self._channel, selectors.EVENT_READ | selectors.EVENT_WRITE)
         while time.monotonic() < deadline:
@@ -119,11 +119,11 @@ class Process:
             mask = ready.get(self._channel, 0)
             try:
                 if mask & selectors.EVENT_WRITE:
-                    outgoing = outgoing[self._channel.send(outgoing[:PIECE]) :]
+                    outgoing = outgoing[self._channel.send(outgoing[:CHUNK_BYTES]) :]
                     if not outgoing:
                         self._selector.modify(self._channel, selectors.EVENT_READ)
                 if mask & selectors.EVENT_READ:
-                    piece = self._channel.recv(PIECE)
+                    piece = self._channel.recv(CHUNK_BYTES)
                     incoming += piece
                     if not piece:
                         raise self._ended(seconds)
@@ -135,14 +135,14 @@ class Process:
             # A process that the target has forked may hold the other end open.
             if not ready and self._popen.poll() is not None:
                 raise self._ended(seconds)
-        raise ChildTimeout(f"it did not come to an end within {seconds:g} s")
+        raise ChildTimeout(f"timed out after {seconds:g} s")
 
     def _is_complete(self, incoming: bytearray) -> bool:
         if len(incoming) < HEADER.size:
             return False
         secret, size = HEADER.unpack_from(incoming)
         if secret != self._secret or len(incoming) > HEADER.size + size:
-            raise ChildDied("it wrote on the gate's own connection with it")
+            raise ChildDied("it wrote to the gate's private socket")
         return bool(len(incoming) == HEADER.size + size)
 
     def _listen(self) -> None:
@@ -150,27 +150,25 @@ class Process:
         if self._output not in self._selector.get_map():
             return
         with contextlib.suppress(BlockingIOError):
-            piece = os.read(self._output.fileno(), PIECE)
+            piece = os.read(self._output.fileno(), CHUNK_BYTES)
             if not piece:
                 self._selector.unregister(self._output)
             self._tail += piece
-            del self._tail[:-KEPT]
+            del self._tail[:-OUTPUT_BYTES_KEPT]
 
     def _ended(self, seconds: float) -> ChildError:
         """Why there will be no answer."""
         try:
-            status = self._popen.wait(GRACE)
+            status = self._popen.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:
-            return ChildDied("it closed the gate's own connection with it")
+            return ChildDied("it closed the gate's private socket")
         self._listen()
         self._trace.seek(0)
         trace = self._trace.read().decode("utf-8", "replace")
         place = last_frame(trace)
         if "Timeout (" in trace:
-            return ChildTimeout(
-                f"it did not come to an end within {seconds:g} s" + (f"; it was at {place}" if place else "")
-            )
-        last = " | ".join(self._tail.decode("utf-8", "replace").splitlines()[-LINES:])
+            return ChildTimeout(f"timed out after {seconds:g} s" + (f"; it was at {place}" if place else ""))
+        last = " | ".join(self._tail.decode("utf-8", "replace").splitlines()[-OUTPUT_LINES_SHOWN:])
         return ChildDied(
             f"its process ended, {_in_words(status)}"
             + (f", at {place}" if place else "")
