@@ -97,6 +97,18 @@ class Report:
         checks: how many checks of the contract were run.
         seconds: how long the run took, at its end.
         text: all of it in words, at the end of a run.
+
+    Example:
+        >>> import parity_tests, rnn_np
+        >>> class Doubled(rnn_np.TimeRNN):
+        ...     def backward(self, dhs):
+        ...         return 2 * super().backward(dhs)
+        >>> report = parity_tests.check(Doubled, case="B2T3D4H5-f64-s0")
+        >>> report.ok, report.exit_code
+        (False, 1)
+        >>> finding = report.findings[0]
+        >>> finding.what, finding.fault
+        ('values of dx', 'gradient doubled')
     """
 
     planned: int

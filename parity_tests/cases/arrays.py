@@ -7,13 +7,17 @@ module draws bits and scales them, with operations that IEEE 754 rounds correctl
 import itertools
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from parity_tests.cases.case import Case
 
-Array = np.ndarray[Any, np.dtype[Any]]
+if TYPE_CHECKING:
+    Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+else:
+    # Signatures in help() then say ``numpy.ndarray``, without its type parameters.
+    Array = np.ndarray
 DTYPES: dict[str, np.dtype[Any]] = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64)}
 
 

@@ -28,6 +28,14 @@ class Case:
     Raises:
         ValueError: a value or a combination of values is not allowed; the message names the field, the
             value and the reason.
+
+    Example:
+        >>> from parity_tests import Case
+        >>> case = Case.parse("B2T3D4H5-f32-h0-s7")
+        >>> case.T, case.dtype, case.h0
+        (3, 'f32', True)
+        >>> str(Case(B=1, T=2, D=3, H=4, layer="nn.RNN", bidirectional=True))
+        'nn-B1T2D3H4-bi-f64-s0'
     """
 
     B: int

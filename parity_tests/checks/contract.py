@@ -1,4 +1,4 @@
-"""The contract of a drop-in layer: what must hold between calls, whatever the values are.
+"""The contract of a drop-in layer: what must hold between calls, whether or not the values are right.
 
 Each check compares the layer with itself in one ordinary case; it says nothing about whether the values
 are right.

@@ -64,7 +64,7 @@ def judge(case: Case, reference: Reference, run_case: RunCase, without: Containe
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One tensor of one call beside the truth, both canonical.
+    """One tensor of one call with the true one, both canonical.
 
     Attributes:
         call: the number of the call, from 0.

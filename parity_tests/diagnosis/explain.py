@@ -22,7 +22,7 @@ def explained(
         kinds: of the layers that the subject has.
         run_case: runs the subject over the calls of a case.
         findings: what was found.
-        restrict: makes of a case what the subject can be asked.
+        restrict: removes from a case what the subject does not support.
     """
     result = list(findings)
     if any(finding.check in DID_NOT_RETURN for finding in findings):

@@ -30,7 +30,7 @@ class RecordedError(Exception):
 
 
 def default_folder() -> Path:
-    """Where they lie: inside the installed package, or beside it in a checkout."""
+    """The folder of the recorded answers: in the installed package, or next to it in a checkout."""
     package = Path(__file__).parents[1]
     inside = package / "fixtures"
     return inside if inside.is_dir() else package.parent / "fixtures"
@@ -118,7 +118,7 @@ def _read_file(folder: Path, name: str, entry: Mapping[str, Any]) -> list[tuple[
 
 
 def write(folder: Path, cases: Iterable[Case], reference: Any, versions: Mapping[str, str]) -> None:
-    """Record a reference's answers to some cases, replacing whatever the folder's manifest named."""
+    """Record a reference's answers to some cases, replacing the files that the folder's manifest names."""
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.npz"):
         old.unlink()

@@ -77,7 +77,7 @@ def allowance(truth: Array, runs: Array, u: float, tiny: float, unsure: Array) -
 
 
 def exact(truth: Array, loop: Array) -> Allowance:
-    """Allow nothing: no sum or product of the case rounds, in whatever order."""
+    """Allow nothing: no sum or product of the case rounds, in any order."""
     slices = truth.shape[:-1]
     disagreement = 0.0 if np.array_equal(truth, loop) else np.inf
     return Allowance(np.zeros(slices), np.zeros(slices, bool), disagreement)

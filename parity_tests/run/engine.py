@@ -17,7 +17,7 @@ ENGINE = (
     *("-p", "parity_tests.run.plugin", "-p", "no:cacheprovider"),
     *("-p", "xdist", "--dist", "worksteal", "--tb", "no", "-rN"),
 )
-"""How pytest is started, whatever project the command is called in."""
+"""How pytest is started, independent of the project that the command is called in."""
 
 
 class ReportCollector:

@@ -23,7 +23,7 @@ class OptionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a run was asked to do, checked one by one; None where an option was not given.
+    """The options of a run, each checked; None for an option that was not given.
 
     Attributes:
         target: what to judge.
@@ -104,7 +104,7 @@ class Option:
 
     Attributes:
         name: in Python; pytest's is ``--parity-NAME``.
-        metavar: what stands for its value in help texts.
+        metavar: the placeholder of its value in help texts.
         help: what it means, and its default.
         check: makes its value from text or from Python's types, or raises OptionError.
         flag: the command's, if it is not ``--NAME``; ``""``: the positional argument.

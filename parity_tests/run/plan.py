@@ -58,7 +58,7 @@ class Plan:
         return restricted(case, self.without)
 
     def judges(self, case: Case) -> bool:
-        """Whether the target can be asked a case."""
+        """Whether the target supports a case."""
         return case.layer in self.kinds and self.restricted(case) == case
 
     @property
@@ -68,7 +68,7 @@ class Plan:
 
     @property
     def batches(self) -> int:
-        """How many batches the cases are put into."""
+        """The number of batches."""
         return -(-self.number // BATCH)
 
     def first(self, batch: int) -> int:
@@ -92,7 +92,7 @@ class Plan:
         return [draw_case(self.seed, number, self.kinds, self.without) for number in numbers]
 
     def recorded_cases(self) -> list[Case]:
-        """The recorded cases that the target can be asked."""
+        """The recorded cases that the target supports."""
         return [case for case in default_recorded().cases if self.judges(case)]
 
     @property

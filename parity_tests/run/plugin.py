@@ -40,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     if config.option.parity_json is not None:
         _must_be_writable(Path(config.option.parity_json))
-    # Workers are handed these options, so that all of them have one reference and one fresh seed.
+    # Workers get these options, so that all of them have the same reference and the same fresh seed.
     config.option.parity_reference = run.plan.reference
     if given["seed"] is not None:
         config.option.parity_seed = str(run.plan.seed)

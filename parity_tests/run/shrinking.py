@@ -54,7 +54,7 @@ def shrunk(
 
 
 def small_cases(plan: Plan) -> list[Case]:
-    """The smallest cases of each kind that the target can be asked: a failure is looked for here first."""
+    """The smallest cases that the target supports, where a failure is looked for first."""
     cases = [
         Case(layer=kind, B=B, T=1 if LAYERS[kind].is_cell else T, D=D, H=H, h0=h0 or kind == "RNN")
         for kind in plan.kinds

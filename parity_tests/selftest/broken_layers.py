@@ -1,4 +1,4 @@
-"""Layers that break the contract, one promise each, and are right otherwise: twins of call-order faults."""
+"""Layers that are right except that each breaks one check of the contract."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar

@@ -33,14 +33,30 @@ from parity_tests.subjects.user_frames import format_error
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What an adapter is asked: one forward and backward of h_t = tanh(x_t Wx + h_{t-1} Wh + b).
+    """What an adapter is given: one forward and backward of h_t = tanh(x_t Wx + h_{t-1} Wh + b).
 
     Attributes:
-        Wx, Wh, b: [D, H], [H, H] and [H], the weights.
+        Wx: [D, H], the input weights.
+        Wh: [H, H], the recurrent weights.
+        b: [H], the bias.
         xs: [B, T, D], the input.
         h_0: [B, H], the initial state.
         dhs: [B, T, H], the upstream gradient of every state.
-        token: the case's name.
+        token: the token of the case.
+
+    Example:
+        An adapter that has the forward only, judged without its gradients:
+
+        >>> import numpy as np, parity_tests
+        >>> def answer(problem):
+        ...     h, states = problem.h_0, []
+        ...     for t in range(problem.xs.shape[1]):
+        ...         h = np.tanh(problem.xs[:, t] @ problem.Wx + h @ problem.Wh + problem.b)
+        ...         states.append(h)
+        ...     return {"hs": np.stack(states, axis=1), "h_n": h}
+        >>> gradients = ["dx", "dh_0", "dWx", "dWh", "db"]
+        >>> parity_tests.check(answer, without=gradients, case="B2T3D4H5-f64-s0").ok
+        True
     """
 
     Wx: Array
@@ -106,7 +122,7 @@ class Driver:
         raise NotImplementedError
 
     def arguments(self, call: Call) -> dict[str, Array]:
-        """What is handed over, by the interface's names, in the form and layout of the case."""
+        """Return the arguments of a call by the interface's names, in the shapes and the layout of the case."""
         return {
             name: self.give(tensor, value)
             for name, (tensor, value) in self.inputs(call).items()
@@ -126,7 +142,7 @@ class Driver:
         raise NotImplementedError
 
     def call(self, number: int, layer: Any, call: Call) -> Answer:
-        """One forward and backward, and whether what was handed over is as it was."""
+        """Run one forward and backward, and check that the arguments are unchanged."""
         arguments = self.arguments(call)
         answer = self.forward(layer, call, arguments)
         self.returned.keep(number, answer)

@@ -189,7 +189,7 @@ def _package(file: Path) -> tuple[Path, list[str]]:
 
 
 def _relative_levels(file: Path) -> int:
-    """How far up its relative imports reach: so many folders must be packages, named so or not."""
+    """How many folders up its relative imports reach; these folders are treated as packages."""
     try:
         nodes = ast.walk(ast.parse(file.read_bytes()))
     except (SyntaxError, ValueError):

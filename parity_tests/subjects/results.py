@@ -1,6 +1,6 @@
 """What a subject answered to the calls of a case, in the one form that the gate works with.
 
-A driver checks type, shape and dtype here, at its border; behind it every array is canonical.
+A driver checks type, shape and dtype here, at its border; inside the gate every array is canonical.
 """
 
 from collections.abc import Mapping

@@ -192,7 +192,7 @@ def test_a_token_that_no_array_belongs_to_is_an_error(tmp_path: Path) -> None:
         read(folder)
 
 
-def test_other_inputs_than_the_recorded_ones_are_an_error() -> None:
+def test_inputs_that_differ_from_the_recorded_ones_are_an_error() -> None:
     case = RECORDED.cases[0]
     (call,) = deepcopy(calls_of(case))
     assert RECORDED(case, [call])

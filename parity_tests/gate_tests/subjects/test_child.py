@@ -172,7 +172,7 @@ def test_only_plain_data_is_read(data: bytes) -> None:
 # Ends of a request that are no answers.
 
 
-def test_what_the_target_raises_is_told_with_its_place_and_the_child_goes_on(make: Make) -> None:
+def test_what_the_target_raises_is_reported_with_its_line_and_the_child_goes_on(make: Make) -> None:
     child = make(_doing("raise case_error", "case_error = ZeroDivisionError('no')"))
     with pytest.raises(ChildRaised, match=r"^ZeroDivisionError: no \(.*mine\.py:5 in answer\)$"):
         child.call(answer, 1)
@@ -289,7 +289,7 @@ def test_a_rude_target_is_still_answered_and_ended(statement: str, make: Make) -
     assert time.monotonic() - started < 1
 
 
-def test_nobody_is_asked_and_nothing_waits_for_a_screen(make: Make) -> None:
+def test_nothing_waits_for_input_or_a_screen(make: Make) -> None:
     child = make("import os\ndef answer(case): return os.environ['MPLBACKEND'] if case else input()\n")
     assert child.call(answer, 1) == "Agg"
     with pytest.raises(ChildRaised, match="EOFError"):

@@ -193,7 +193,7 @@ def test_decorators_stars_and_other_names_are_seen_through(obj: Any, kind: str) 
         (dict, r"a class made by .* with no forward and no backward"),
     ],
 )
-def test_what_cannot_be_told_is_said_with_what_was_found(obj: Any, found: str) -> None:
+def test_an_interface_that_is_not_recognised_is_reported_with_what_was_found(obj: Any, found: str) -> None:
     with pytest.raises(TargetError, match=f"^it: cannot tell what it is, {found}.*; say so with --as layer"):
         recognise(obj, "it")
 
@@ -305,7 +305,7 @@ def test_what_is_not_there_is_said_with_what_is_near() -> None:
     assert "rnn_np.rmm: there is no module rnn_np.rmm, in " in _refusal("rnn_np.rmm:RNN")
 
 
-def test_an_error_is_told_in_one_bounded_line() -> None:
+def test_an_error_is_formatted_in_one_bounded_line() -> None:
     class Odd(Exception):
         def __str__(self) -> str:
             raise ValueError
@@ -356,7 +356,7 @@ def test_magics_are_skipped_and_what_surrounds_them_runs() -> None:
     ]
 
 
-def test_a_failing_cell_is_told_and_the_next_ones_run() -> None:
+def test_a_failing_cell_is_reported_and_the_next_ones_run() -> None:
     cells = [
         "",
         "x = 1\nraise OSError('no data')",

@@ -1,4 +1,4 @@
-"""The wire between the gate and a target's process: frames on a socket, and plain data in them."""
+"""Frames on the socket between the gate and a target's process, and the plain data in them."""
 
 import io
 import pickle
@@ -7,7 +7,7 @@ import struct
 from typing import Any
 
 HEADER = struct.Struct("!16sQ")
-"""What a frame begins with: the process's own secret, by which it is no chance output, and the size."""
+"""A frame starts with a secret, which tells it from stray output, and the length of the data."""
 
 SECRET_BYTES = 16
 CHUNK_BYTES = 1 << 20
@@ -56,7 +56,7 @@ def read_plain(data: bytes) -> Any:
     """Unpickle data that a target may have had a hand in.
 
     Not a wall against malice, which runs with the user's rights anyway: it keeps the target's own
-    classes, and whatever they do when unpickled, out of the gate's process.
+    classes, and what they do when unpickled, out of the gate's process.
 
     Raises:
         NotPlain: it holds an object of another class, or is no pickle.

@@ -15,7 +15,7 @@ from parity_tests.subjects.sandbox.framing import framed, receive
 from parity_tests.subjects.user_frames import format_error
 
 LEAST_RECURSION = 1000
-"""Python's own limit, which answering needs whatever the target has set."""
+"""Python's own limit, which sending an answer needs even if the target has set a lower one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +68,18 @@ class _Worker:
             self.send(_pickled("refused", str(error)))
             return
         self.send(_pickled("loaded", replace(loaded, obj=None)))
-        subject = subject_of(loaded.obj, loaded.interface)
         while (request := self.receive()) is not None:
             self.limit(config.seconds)
             function, arguments = request
             try:
+                subject = subject_of(loaded.obj, loaded.interface)
                 reply = _pickled("answer", function(subject, *arguments))
             except BaseException as error:
                 reply = _pickled("raised", format_error(error))
             self.send(reply)
 
     def limit(self, seconds: float) -> None:
-        """End the process by itself after a while, even if it never lets Python run, even without a gate."""
+        """Arm a watchdog that kills the process, even if the GIL is held or the parent is gone."""
         faulthandler.dump_traceback_later(seconds, exit=True, file=self.trace_fd)
 
     def receive(self) -> Any:
