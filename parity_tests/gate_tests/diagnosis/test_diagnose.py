@@ -269,15 +269,24 @@ def test_every_faulty_loop_is_distinguished_from_all_others(fault: Fault) -> Non
         assert fault.name in name.split(", or "), first
 
 
+UNNAMED = {"HalfPrecisionStates": "no faulty loop has its numbers"}
+"""Hand-written faults that get a hint and no name, each with the reason."""
+
+
 def people() -> list[Any]:
-    """Every other one."""
-    entries = [
-        pytest.param(kind, tag, cls, id=f"{kind}-{tag}-{cls.__name__}")
+    """Return every hand-written fault that numbers show."""
+    return [
+        pytest.param(
+            kind,
+            tag,
+            cls,
+            id=f"{kind}-{tag}-{cls.__name__}",
+            marks=[pytest.mark.xfail(reason=UNNAMED[cls.__name__])] if cls.__name__ in UNNAMED else [],
+        )
         for kind, listed in (("TimeRNN", LAYERS), ("RNN", CELLS), ("nn.RNN", MODULES))
         for tag, _, cls in listed
         if cls.__name__ not in OTHER_CHECKS
     ]
-    return entries[::2]
 
 
 @pytest.mark.parametrize(("kind", "tag", "cls"), people())
