@@ -62,16 +62,21 @@ class Finding:
 
 @dataclass(slots=True)
 class Tally:
-    """What the comparisons of one tensor came to.
+    """The result of all comparisons of one tensor.
 
-    ``worst`` is the largest error over allowed among conclusive slices, seen in ``case``.
+    Attributes:
+        cases: how many cases have the tensor.
+        slices: how many slices were compared.
+        inconclusive: how many of them rounding left undecided.
+        worst: the largest error over allowed among conclusive slices.
+        case: the case in which it was seen; None if no slice was conclusive.
     """
 
     cases: int = 0
     slices: int = 0
     inconclusive: int = 0
     worst: float = 0.0
-    case: str = ""
+    case: Case | None = None
 
     def add(self, other: "Tally") -> None:
         """Take in another tally of the same tensor."""
@@ -80,6 +85,15 @@ class Tally:
         self.inconclusive += other.inconclusive
         if other.case and (not self.case or other.worst > self.worst):
             self.worst, self.case = other.worst, other.case
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it in JSON's types; the case is its token, or ``""``."""
+        return {**asdict(replace(self, case=None)), "case": str(self.case) if self.case else ""}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Tally":
+        """The tally that ``to_json`` came from."""
+        return cls(**{**data, "case": Case.parse(data["case"]) if data["case"] else None})
 
 
 @dataclass(slots=True)
@@ -91,7 +105,7 @@ class Report:
         cases: how many were.
         tensors: a tally for each tensor compared.
         findings: the findings, smallest case first; of one check of one tensor, one.
-        failed: the tokens of the cases in which anything was found.
+        failed: the cases in which anything was found.
         errors: reasons why cases or checks could not be judged.
         stopped: how many cases were left out because a fault had been found.
         checks: how many checks of the contract were run.
@@ -115,7 +129,7 @@ class Report:
     cases: int = 0
     tensors: dict[str, Tally] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
+    failed: list[Case] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     stopped: int = 0
     checks: int = 0
@@ -187,15 +201,20 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """All of it in JSON's types."""
-        findings = [finding.to_json() for finding in self.findings]
-        return {**asdict(replace(self, findings=[])), "findings": findings}
+        return {
+            **asdict(replace(self, tensors={}, findings=[], failed=[])),
+            "tensors": {name: tally.to_json() for name, tally in self.tensors.items()},
+            "findings": [finding.to_json() for finding in self.findings],
+            "failed": [str(case) for case in self.failed],
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Report":
         """The report that ``to_json`` came from."""
-        tensors = {name: Tally(**tally) for name, tally in data["tensors"].items()}
+        tensors = {name: Tally.from_json(tally) for name, tally in data["tensors"].items()}
         findings = [Finding.from_json(finding) for finding in data["findings"]]
-        return cls(**{**data, "tensors": tensors, "findings": findings})
+        failed = [Case.parse(token) for token in data["failed"]]
+        return cls(**{**data, "tensors": tensors, "findings": findings, "failed": failed})
 
 
 def _rank(finding: Finding) -> int:

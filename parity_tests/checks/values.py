@@ -57,7 +57,7 @@ def judge(case: Case, reference: Reference, run_case: RunCase, without: Containe
         if not compared.comparison.equal:
             findings.append(_difference(case, compared, call_label(calls, compared.call)))
     if findings:
-        report.failed = [str(case)]
+        report.failed = [case]
         report.find(findings)
     return report
 
@@ -152,7 +152,7 @@ def _agreed(case: Case, truth: Answer, allowances: dict[str, Allowance]) -> dict
 
 def _tally(comparison: Comparison, case: Case) -> Tally:
     judged = comparison.slices > comparison.inconclusive
-    return Tally(0, comparison.slices, comparison.inconclusive, comparison.worst, str(case) if judged else "")
+    return Tally(0, comparison.slices, comparison.inconclusive, comparison.worst, case if judged else None)
 
 
 def _difference(case: Case, compared: Compared, label: str) -> Finding:

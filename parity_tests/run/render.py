@@ -152,7 +152,7 @@ def _table(report: Report) -> str:
             tally = report.tensors[name]
             numbers = (f"{tally.cases}", f"{tally.slices}", f"{tally.inconclusive}")
             worst = f"{tally.worst:.3g}" if tally.case else "none conclusive"
-            table.add_row(name, *numbers, worst, tally.case)
+            table.add_row(name, *numbers, worst, str(tally.case or ""))
     return _printed(table)
 
 

@@ -187,12 +187,13 @@ def test_whole_numbers_are_compared_bit_for_bit() -> None:
 
 
 def test_a_report_keeps_the_smallest_case_of_each_finding() -> None:
-    def finding(tensor: str, case: str) -> Finding:
-        return Finding("values", tensor, Case.parse(case), "off")
+    def finding(tensor: str, case: Case) -> Finding:
+        return Finding("values", tensor, case, "off")
 
     report = Report(planned=3)
-    for case in ("B4T4D4H4-f64-s0", "B1T2D1H1-f64-s0", "B2T2D2H2-f64-s0"):
+    for case in map(Case.parse, ("B4T4D4H4-f64-s0", "B1T2D1H1-f64-s0", "B2T2D2H2-f64-s0")):
         part = Report(1, 1, {"hs": Tally(1, 4, 0, 2.0, case)}, [finding("hs", case)], [case])
+        assert Report.from_json(part.to_json()) == part
         report.add(Report.from_json(part.to_json()))
     assert [str(f.case) for f in report.findings] == ["B1T2D1H1-f64-s0"]
     assert (report.cases, report.tensors["hs"].slices, len(report.failed)) == (3, 12, 3)
@@ -209,7 +210,7 @@ def test_a_severity_is_plain_text_in_json_and_itself_again_when_read() -> None:
 
 
 def test_what_was_not_obtained_is_no_pass() -> None:
-    good = {"hs": Tally(1, 4, 0, 0.1, "B1T1D1H1-f64-s0")}
+    good = {"hs": Tally(1, 4, 0, 0.1, Case.parse("B1T1D1H1-f64-s0"))}
     assert Report(1, 1, good).ok
     assert Report(2, 1, good).not_judged == ["1 of 2 cases were not run"]
     assert Report(1, 1, {}).not_judged == ["no tensor was compared"]
