@@ -134,6 +134,8 @@ def _assert(run: "Run", judge: Callable[..., Report], *arguments: Any) -> None:
     from parity_tests.run.render import verdict
     from parity_tests.run.threads import one_thread
 
+    if run.first_error:
+        raise AssertionError(run.first_error)
     with one_thread(run.plan.reference == "torch"):
         report = judge(*arguments)
     if report.faults or report.errors or report.cases < report.planned:

@@ -77,6 +77,8 @@ DROPOUT_MASKS = Check(
 RAISES = Check("raises", "No call raises an exception.")
 RETURNS_IN_TIME = Check("returns in time", "All calls of a case return before the timeout.", IN_A_CHILD)
 PROCESS_GOES_ON = Check("process goes on", "No call ends the process.", IN_A_CHILD)
+ENDS_A_CASE = (RAISES.name, RETURNS_IN_TIME.name, PROCESS_GOES_ON.name)
+"""Checks that fail where no answer comes to a call, and none to the calls after it."""
 PRINTS = Check("prints", "No call prints.", IN_A_CHILD, Severity.ADVISORY)
 KNOWN_FAILURE = Check(
     "known failure", "What is declared as a known failure still fails.", "a run with known failures"

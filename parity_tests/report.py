@@ -9,6 +9,19 @@ from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import TENSORS, family
 
 
+class Verdict(StrEnum):
+    """What a run amounts to; its value is what reports show."""
+
+    EQUAL = "EQUAL"
+    """All that was planned was compared, and all was equal."""
+    DIFFERENT = "DIFFERENT"
+    """A fault was found, however much was compared."""
+    NOT_JUDGED = "NOT JUDGED"
+    """No fault was found, but less was compared than planned."""
+    PASSED = "PASSED"
+    """A person selected some of the checks and cases, and all of these passed."""
+
+
 class Severity(StrEnum):
     """What a finding means for the verdict; its value is what the JSON report shows."""
 
@@ -101,14 +114,18 @@ class Report:
     """What a run of the gate obtained; ``ok`` only if all of it was obtained and all was equal.
 
     Attributes:
-        planned: how many cases were to be judged.
-        cases: how many were.
+        planned: how many cases were to be compared.
+        cases: how many were, with every tensor of every call.
         tensors: a tally for each tensor compared.
         findings: the findings, smallest case first; of one check of one tensor, one.
         failed: the cases in which anything was found.
         errors: reasons why cases or checks could not be judged.
         stopped: how many cases were left out because a fault had been found.
-        checks: how many checks of the contract were run.
+        calls: how many calls were compared in full, in all cases.
+        planned_checks: how many checks of the contract were to be run.
+        checks: how many were.
+        selected: whether a person chose some of the plan's cases and checks.
+        uncompared: how many cases were tried but not compared in full, by the reason.
         seconds: how long the run took, at its end.
         text: all of it in words, at the end of a run.
 
@@ -132,19 +149,26 @@ class Report:
     failed: list[Case] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     stopped: int = 0
+    calls: int = 0
+    planned_checks: int = 0
     checks: int = 0
+    selected: bool = False
+    uncompared: dict[str, int] = field(default_factory=dict)
     seconds: float | None = None
     text: str = ""
 
     def add(self, other: "Report") -> None:
         """Take in what another run of other cases obtained."""
         self.cases += other.cases
+        self.calls += other.calls
         self.stopped += other.stopped
         self.checks += other.checks
         for name, tally in other.tensors.items():
             self.tensors.setdefault(name, Tally()).add(tally)
         self.failed += other.failed
         self.errors += other.errors
+        for reason, number in other.uncompared.items():
+            self.uncompared[reason] = self.uncompared.get(reason, 0) + number
         self.find(other.findings)
 
     def find(self, findings: Iterable[Finding]) -> None:
@@ -168,22 +192,41 @@ class Report:
 
     @property
     def not_judged(self) -> list[str]:
-        """Why the run does not amount to a verdict; empty if it does."""
+        """Why the run does not amount to a verdict; empty if it does.
+
+        It counts what was compared. What is known to fail excuses a difference, never a comparison that
+        was not made.
+        """
         reasons = list(self.errors)
-        missing = self.planned - self.cases - self.stopped
-        if missing > 0:
-            reasons.append(f"{missing} of {self.planned} cases were not run")
+        if not self.faults and self.cases < self.planned:
+            why = "; ".join(f"{reason}, in {number} cases" for reason, number in self.uncompared.items())
+            missing = f"{self.planned - self.cases} of {self.planned} cases were not compared"
+            reasons.append(f"{missing}: {why}" if why else missing)
+        if self.checks < self.planned_checks:
+            missing = f"{self.planned_checks - self.checks} of {self.planned_checks} checks were not run"
+            reasons.append(missing)
         for name, tally in self.tensors.items():
             if tally.slices == tally.inconclusive:
                 reasons.append(f"{name}: every slice compared was inconclusive")
-        if self.planned and not self.tensors and not self.findings:
+        if self.cases and not self.tensors:
             reasons.append("no tensor was compared")
+        if not self.planned and not (self.selected and self.checks):
+            reasons.append("no case was compared")
         return reasons
 
     @property
+    def verdict(self) -> Verdict:
+        """What the run amounts to, by what was obtained."""
+        if self.faults:
+            return Verdict.DIFFERENT
+        if self.not_judged:
+            return Verdict.NOT_JUDGED
+        return Verdict.PASSED if self.selected else Verdict.EQUAL
+
+    @property
     def ok(self) -> bool:
-        """Whether every planned case was judged and nothing was found."""
-        return not self.faults and not self.not_judged
+        """Whether all that was planned, or selected, was compared and no fault was found."""
+        return self.verdict in (Verdict.EQUAL, Verdict.PASSED)
 
     @property
     def exit_code(self) -> int:

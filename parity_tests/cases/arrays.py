@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
+from parity_tests.bound_numpy import np
 from parity_tests.cases.case import Case
 
 if TYPE_CHECKING:

@@ -7,20 +7,20 @@ mutates earlier examples, so that cases would depend on the process and often re
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
-import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.database import InMemoryExampleDatabase
 from hypothesis.strategies import DrawFn, SearchStrategy
 
+from parity_tests.bound_numpy import np
 from parity_tests.cases.case import Case
 from parity_tests.cases.features import restricted
-from parity_tests.cases.fields import CALLS, FIELD, GAINS, NONFINITE
+from parity_tests.cases.fields import CALLS, FIELD, FIELDS, GAINS, NONFINITE, option_values
 from parity_tests.cases.layers import KINDS, LAYERS
 
 MAX_STEPS = 300
@@ -143,6 +143,45 @@ def _drawn_sizes(draw: DrawFn, case: Case, square: bool, as_long: bool) -> dict[
 def _rarely(times: int) -> SearchStrategy[bool]:
     """True once in ``times`` draws; shrinks to False."""
     return st.integers(0, times - 1).map(lambda number: number == times - 1)
+
+
+def cases_with_options(
+    kinds: tuple[str, ...], without: tuple[str, ...] = (), covered: Collection[tuple[str, Any]] = ()
+) -> list[Case]:
+    """Return small cases that have, together, every value of every option that a drawn case may have.
+
+    Args:
+        kinds: the layers that the run judges.
+        without: features that the run's cases do not have.
+        covered: names and values of options that are not needed.
+    """
+    result, seen = [], {*covered}
+    for case in _one_option_each(kinds):
+        case = restricted(case, without)
+        if not option_values(case) <= seen:
+            seen |= option_values(case)
+            result.append(case)
+    return result
+
+
+def _one_option_each(kinds: tuple[str, ...]) -> Iterator[Case]:
+    usual: dict[str, Any] = {row.name: row.default for row in FIELDS if row.values}
+    del usual["layer"], usual["nonfinite"]
+    # Two layers with dropout have the most options, relu alone has whole numbers.
+    usual |= {"layers": 2, "dropout": 0.5}
+    for kind in kinds:
+        for name in usual:
+            for value in FIELD[name].allowed(kind):
+                yield _small(kind, {**usual, "relu": name == "integer", name: value})
+        for value in NONFINITE:
+            for lengths in ("full", "unsorted"):
+                one_layer = _small(kind, {**usual, "layers": 1, "lengths": lengths})
+                yield _with_nonfinite(one_layer, value)
+
+
+def _small(kind: str, options: dict[str, Any]) -> Case:
+    case = _repaired(kind, options)
+    return replace(case, B=1 if case.form == "unbatched" else 3, H=3)
 
 
 def draw_case(

@@ -265,6 +265,11 @@ EXAMPLES = ("B4T12D8H16-f32-g2-h0-last-again-s17", "nn-B4T12D8H16L2-bi-relu-bf-f
 """Two tokens that show most of the grammar."""
 
 
+def option_values(case: Any) -> set[tuple[str, Any]]:
+    """Name and value of every field of a case that has a fixed list of values."""
+    return {(name, getattr(case, name)) for name in CHOICES}
+
+
 def token_parts(row: Field) -> list[str]:
     """How the values of a field are written in a token; ``N`` means any whole number."""
     if row.name == "layer":

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
+
+from parity_tests.bound_numpy import np
 
 LAYOUTS = ("contiguous", "readonly", "fortran", "transposed", "strided", "negative")
 

@@ -7,8 +7,7 @@ are right.
 import time
 from dataclasses import replace
 
-import numpy as np
-
+from parity_tests.bound_numpy import np
 from parity_tests.cases.memory_layouts import LAYOUTS
 from parity_tests.check_facts import GRADIENTS_IN_PLACE, INPUTS_UNTOUCHED, RESULTS_OWNED
 from parity_tests.checks.trial import ContractBroken, Trial, contract_check, contract_form_of, copied

@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-import numpy as np
-
+from parity_tests.bound_numpy import np
 from parity_tests.cases.memory_layouts import laid_out
 from parity_tests.checks.trial import ContractBroken, Trial, contract_check
 from parity_tests.report import Severity

@@ -1,14 +1,13 @@
 """One case judged: the subject's answer compared with the reference's."""
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import DTYPES, Array, Call, calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import SECOND_BIAS, Answer, family, native, time_axis
-from parity_tests.check_facts import NON_FINITE_VALUES, VALUES
+from parity_tests.check_facts import ENDS_A_CASE, NON_FINITE_VALUES, VALUES
 from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import RoundingNoise, SumBounds, unit_roundoff
 from parity_tests.references.tolerance import Allowance, Comparison, allowance, compare, exact
@@ -43,19 +42,27 @@ def judge(case: Case, reference: Reference, run_case: RunCase, without: Containe
     calls = calls_of(case)
     truths = reference(case, calls)
     results = run_case(case)
-    report = Report(planned=1, cases=1)
+    allowances = allowances_of(case, calls, truths)
+    report = Report(planned=1)
     findings = list(results.findings)
-    for compared in comparisons(results, truths, allowances_of(case, calls, truths), without):
+    left = _planned_comparisons(allowances, without)
+    for compared in comparisons(results, truths, allowances, without):
         name = compared.tensor
         if compared.mismatch:
             mismatch = compared.mismatch
             findings.append(Finding(mismatch.check, name, case, mismatch.message))
+        if compared.comparison is None or (compared.mismatch and not _is_wider(compared)):
             continue
-        assert compared.comparison is not None  # made of everything that fits
+        left.discard((compared.call, name))
         tally = report.tensors.setdefault(family(name), Tally(cases=1))
         tally.add(_tally(compared.comparison, case))
         if not compared.comparison.equal:
             findings.append(_difference(case, compared, call_label(calls, compared.call)))
+    report.calls = len(calls) - len({call for call, _ in left})
+    if left:
+        report.uncompared = {_why_uncompared(results, calls, left): 1}
+    else:
+        report.cases = 1
     if findings:
         report.failed = [case]
         report.find(findings)
@@ -148,6 +155,31 @@ def _agreed(case: Case, truth: Answer, allowances: dict[str, Allowance]) -> dict
                 "the case cannot be judged"
             )
     return allowances
+
+
+def _is_wider(compared: Compared) -> bool:
+    """Whether a tensor has a wrong dtype, but one in which its values can be judged all the same."""
+    return compared.got is not None and compared.got.dtype == np.float64
+
+
+def _planned_comparisons(
+    allowances: Sequence[Mapping[str, Allowance]], without: Container[str]
+) -> set[tuple[int, str]]:
+    """Number of the call and name of the tensor of every comparison that a case consists of."""
+    return {
+        (number, name)
+        for number, allowances_of_call in enumerate(allowances)
+        for name in allowances_of_call
+        if name not in without and family(name) not in without
+    }
+
+
+def _why_uncompared(results: CaseResults, calls: Sequence[Call], left: Iterable[tuple[int, str]]) -> str:
+    if len(results.calls) < len(calls):
+        ended = next((finding.check for finding in results.findings if finding.check in ENDS_A_CASE), None)
+        return f"the target did not answer every call{f' ({ended})' if ended else ''}"
+    missing = sorted({family(name) for _, name in left})
+    return f"{', '.join(missing)} could not be compared"
 
 
 def _tally(comparison: Comparison, case: Case) -> Tally:

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
+from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import Answer, family

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-import numpy as np
-
+from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import Answer

@@ -52,6 +52,17 @@ def test_a_folder_has_at_most_20_entries() -> None:
     assert {name: entries for name, entries in sizes.items() if entries > MOST_ENTRIES} == {}
 
 
+def test_what_judges_has_the_numpy_of_before_the_target() -> None:
+    rooms = ("cases", "references", "subjects", "checks", "diagnosis")
+    direct = {
+        path.relative_to(ROOT).as_posix()
+        for room in rooms
+        for path in (ROOT / "parity_tests" / room).rglob("*.py")
+        if any(line.startswith("import numpy") for line in path.read_text("utf-8").splitlines())
+    }
+    assert direct == set()
+
+
 NO_RULE = ("parity_tests/gate_tests/people/", "parity_tests/diagnosis/faults/named_")
 """``people`` is written as people write. To go: the entries of the catalogue, which stand apart from its loops."""
 

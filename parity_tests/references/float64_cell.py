@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
+from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, CellWeights
 from parity_tests.cases.case import Case
 from parity_tests.references.rounding import RoundingNoise

@@ -8,8 +8,7 @@ Several runs are computed side by side: run 0 as exactly as float64 allows; in t
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.cases.tensors import Answer, is_parameter_gradient, suffixes
 from parity_tests.references.float64_cell import Cell, CellTrace, Gradients

@@ -2,7 +2,8 @@
 
 ``manifest.json`` names the versions they came from, and for every file its SHA-256 and the tokens
 of its cases. A file is an ``.npz`` without pickled objects; its keys are
-``<token>/<call>/in/<array>`` and ``<token>/<call>/out/<tensor>``.
+``<token>/<call>/in/<array>`` and ``<token>/<call>/out/<tensor>``. The SHA-256 of the manifest itself is part
+of the package (``recorded.sha256``), so that a manifest with fewer cases is not taken for the recorded one.
 """
 
 import hashlib
@@ -14,8 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call, calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import Answer
@@ -23,6 +23,8 @@ from parity_tests.cases.tensors import Answer
 FORMAT = 1
 CASES_A_FILE = 20
 MANIFEST = "manifest.json"
+SEAL = Path(__file__).with_name("recorded.sha256")
+"""The SHA-256 of the project's own manifest, written when the answers are recorded."""
 
 
 class RecordedError(Exception):
@@ -70,14 +72,21 @@ class Recorded:
         return answers
 
 
-def read(folder: Path) -> Recorded:
+def read(folder: Path, sha256: str | None = None) -> Recorded:
     """Read and verify all recorded answers of a folder.
+
+    Args:
+        folder: which holds the manifest and the files that it names.
+        sha256: what the manifest's SHA-256 must be; None: anything.
 
     Raises:
         RecordedError: the manifest or a file is missing, truncated, altered, or no such file.
     """
     try:
-        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+        data = (folder / MANIFEST).read_bytes()
+        if sha256 is not None:
+            _check_sha256(MANIFEST, data, sha256)
+        manifest = json.loads(data)
         versions, files = dict(manifest["versions"]), dict(manifest["files"])
         if manifest["format"] != FORMAT or not files:
             raise RecordedError(f"{MANIFEST}: expected format {FORMAT} and files, got {manifest['format']}")
@@ -98,14 +107,22 @@ def default_recorded() -> Recorded:
     Raises:
         RecordedError: they cannot be read.
     """
-    return read(default_folder())
+    try:
+        sha256 = SEAL.read_text("ascii").strip()
+    except (OSError, ValueError) as error:
+        raise RecordedError(f"recorded answers: cannot read {SEAL}: {error}") from error
+    return read(default_folder(), sha256)
+
+
+def _check_sha256(name: str, data: bytes, expected: str) -> None:
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != expected:
+        raise RecordedError(f"{name}: expected SHA-256 {expected}, got {digest}; it was altered")
 
 
 def _read_file(folder: Path, name: str, entry: Mapping[str, Any]) -> list[tuple[Case, dict[str, Array]]]:
     data = (folder / name).read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != entry["sha256"]:
-        raise RecordedError(f"{name}: expected SHA-256 {entry['sha256']}, got {digest}; it was altered")
+    _check_sha256(name, data, entry["sha256"])
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
         arrays = dict(file)
     cases = []
@@ -117,8 +134,12 @@ def _read_file(folder: Path, name: str, entry: Mapping[str, Any]) -> list[tuple[
     return cases
 
 
-def write(folder: Path, cases: Iterable[Case], reference: Any, versions: Mapping[str, str]) -> None:
-    """Record a reference's answers to some cases, replacing the files that the folder's manifest names."""
+def write(folder: Path, cases: Iterable[Case], reference: Any, versions: Mapping[str, str]) -> str:
+    """Record a reference's answers to some cases, replacing the files that the folder's manifest names.
+
+    Returns:
+        The SHA-256 of the manifest.
+    """
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.npz"):
         old.unlink()
@@ -136,7 +157,9 @@ def write(folder: Path, cases: Iterable[Case], reference: Any, versions: Mapping
             "cases": [str(case) for case in some],
         }
     manifest = {"format": FORMAT, "versions": dict(versions), "files": files}
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+    text = (json.dumps(manifest, indent=1) + "\n").encode()
+    (folder / MANIFEST).write_bytes(text)
+    return hashlib.sha256(text).hexdigest()
 
 
 def _recording(case: Case, reference: Any) -> dict[str, Array]:

@@ -8,8 +8,7 @@ rounding of its partial sums may amount to.
 import itertools
 from functools import cache
 
-import numpy as np
-
+from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import DTYPES, Array
 from parity_tests.cases.case import Case
 

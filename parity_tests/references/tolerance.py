@@ -7,8 +7,7 @@ bias gradient): ``allow = SPREADS_ALLOWED * (spread + u * scale + tiny)``.
 import sys
 from dataclasses import dataclass
 
-import numpy as np
-
+from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array
 
 SPREADS_ALLOWED = 16.0

@@ -19,23 +19,30 @@ ENGINE = (
 )
 """How pytest is started, independent of the project that the command is called in."""
 
+COMMAND = "parity-command"
+"""The plugin that tells the run's controller that the command ``rnn-parity`` asks for a verdict."""
+
 
 class ReportCollector:
     """A plugin that keeps the report that the run's controller has added up."""
 
     report: Report | None = None
 
+    def __init__(self) -> None:
+        self.__name__ = COMMAND  # which pluggy takes for the plugin's name
+
     def pytest_unconfigure(self, config: pytest.Config) -> None:
         controller = config.pluginmanager.get_plugin("parity-controller")
-        if controller is not None and controller.run.is_expected:
+        if controller is not None and controller.judges:
             self.report = controller.run.report
 
 
 def run_pytest(tests: Path, workers: str, arguments: Sequence[str]) -> tuple[int, Report | None]:
     """Run the gate's own tests of a file; return pytest's exit status and the report, if there is one."""
     collector = ReportCollector()
+    plugins = [collector] if tests == GATE else []
     with _isolated():
-        status = pytest.main([*ENGINE, "-n", workers, *arguments, str(tests)], plugins=[collector])
+        status = pytest.main([*ENGINE, "-n", workers, *arguments, str(tests)], plugins=plugins)
     return int(status), collector.report
 
 

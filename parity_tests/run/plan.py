@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from parity_tests.cases.case import Case
 from parity_tests.cases.features import described, parse, restricted
+from parity_tests.cases.fields import option_values
+from parity_tests.cases.layers import LAYERS
 from parity_tests.checks.known_failures import read_known
 from parity_tests.checks.registry import CONTRACT_CHECKS, checks_for
 from parity_tests.references.recorded import default_recorded
@@ -16,6 +18,8 @@ from parity_tests.subjects.session import DEFAULT_TARGET, Session
 
 BATCH = 50
 """Cases judged by one test: the unit that workers share out."""
+CASES_BEFORE_STOP = 200
+"""Random cases that are judged at least, whatever has been found in them."""
 LACKED_BY_INTERFACE = {
     "adapter": ("layouts", "row-bias", "second-call", "state"),
     "module": ("packed",),
@@ -91,6 +95,14 @@ class Plan:
 
         return [draw_case(self.seed, number, self.kinds, self.without) for number in numbers]
 
+    def cases_of_rare_options(self) -> list[Case]:
+        """Small cases with every value of every option that the first ``CASES_BEFORE_STOP`` do not have."""
+        from parity_tests.cases.draw import cases_with_options, draw_case
+
+        first = range(min(CASES_BEFORE_STOP, self.number))
+        covered = [option_values(draw_case(self.seed, n, self.kinds, self.without)) for n in first]
+        return cases_with_options(self.kinds, self.without, set().union(*covered))
+
     def recorded_cases(self) -> list[Case]:
         """The recorded cases that the target supports."""
         return [case for case in default_recorded().cases if self.judges(case)]
@@ -101,6 +113,13 @@ class Plan:
         if self.case is not None or self.interface == "adapter":
             return []
         return checks_for(self.kinds, self.without)
+
+    @property
+    def without_time(self) -> bool:
+        """Whether nothing that goes from a time step to another is judged: one step, and no way back."""
+        return all(LAYERS[kind].is_cell for kind in self.kinds) and bool(
+            {"dh_0", "initial-state"} & {*self.without}
+        )
 
     @property
     def declared(self) -> list[str]:

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from parity_tests.references.recorded import RecordedError
 from parity_tests.report import Report
+from parity_tests.run.engine import COMMAND
 from parity_tests.run.options import OPTIONS, OptionError, checked_options
 from parity_tests.run.render import fault_table, header, to_json, verdict
 from parity_tests.run.runner import Run
@@ -38,6 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[RUN] = run
     if hasattr(config, "workerinput"):
         return
+    if run.first_error:
+        raise pytest.UsageError(f"parity: {run.first_error}")
     if config.option.parity_json is not None:
         _must_be_writable(Path(config.option.parity_json))
     # Workers get these options, so that all of them have the same reference and the same fresh seed.
@@ -81,6 +84,14 @@ def parity_run(pytestconfig: pytest.Config) -> Run:
     return pytestconfig.stash[RUN]
 
 
+def _person_selects(config: pytest.Config) -> bool:
+    """Whether pytest was told to run some of the tests only."""
+    option = config.option
+    return bool(
+        option.keyword or option.markexpr or option.deselect or any("::" in arg for arg in config.args)
+    )
+
+
 class Controller:
     """Hands what the tests obtained to the run of the one process that sees all of them."""
 
@@ -88,6 +99,8 @@ class Controller:
         self.config = config
         self.run = config.stash[RUN]
         self.faults: list[dict[str, Any]] = []
+        self.judges = False
+        """Whether there will be a verdict: the command always gives one, pytest if it runs the gate."""
 
     def pytest_report_header(self) -> list[str]:
         return header(self.run)
@@ -105,7 +118,9 @@ class Controller:
         batches = {int(found[1]) for name in names if (found := re.search(rf"{GATE}\[batch (\d+)]$", name))}
         # Without any check pytest still shows one, skipped.
         checks = bool(plan.checks) * sum(f"{CONTRACT}[" in name for name in names)
-        self.run.expect(sum(map(plan.size, batches)), checks)
+        self.judges = bool(batches or checks) or self.config.pluginmanager.has_plugin(COMMAND)
+        everything = len(batches) == plan.batches and checks == len(plan.checks)
+        self.run.expect(batches, checks, selected=_person_selects(self.config) and not everything)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         for name, value in report.user_properties if report.when == "call" else ():
@@ -122,7 +137,7 @@ class Controller:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if not self.run.is_expected:
+        if not self.judges:
             return
         report = self.run.finish()
         if not report.ok and session.exitstatus == pytest.ExitCode.OK:
@@ -133,9 +148,11 @@ class Controller:
             Path(self.config.option.parity_json).write_text(text + "\n", "utf-8")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if self.run.is_expected:
+        if self.judges:
             terminalreporter.section("parity")
             terminalreporter.write(self.run.report.text)
-        if self.faults and not self.run.report.planned:
+        elif self.faults:
             terminalreporter.section("faults")
             terminalreporter.write(fault_table(self.faults))
+        elif not self.config.option.collectonly:
+            terminalreporter.write_line("parity: the gate did not run")

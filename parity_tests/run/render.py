@@ -10,8 +10,8 @@ from rich.table import Table
 from parity_tests.cases.tensors import TENSORS
 from parity_tests.check_facts import CASE_CHECKS
 from parity_tests.checks.registry import CONTRACT_CHECKS
-from parity_tests.report import Finding, Report, Severity
-from parity_tests.run.plan import Plan
+from parity_tests.report import Finding, Report, Severity, Verdict
+from parity_tests.run.plan import Plan, default_reference
 from parity_tests.run.runner import Run
 from parity_tests.run.threads import blas_name
 from parity_tests.run.versions import versions_of
@@ -19,6 +19,9 @@ from parity_tests.subjects.session import DEFAULT_TARGET
 
 ONLY_CONTRACT = {*CONTRACT_CHECKS} - {check.name for check in CASE_CHECKS}
 """The checks that a case by itself does not make."""
+NO_TIME = (
+    "nothing through time was judged: a cell without dh_0 has one step and no gradient to the step before"
+)
 MAX_FINDINGS_SHOWN = 12
 """Findings printed; the JSON report has all."""
 
@@ -60,17 +63,49 @@ def verdict(report: Report, plan: Plan) -> str:
     parts += [f"not judged: {reason}\n" for reason in report.not_judged[:MAX_FINDINGS_SHOWN]]
     if len(report.not_judged) > MAX_FINDINGS_SHOWN:
         parts.append(f"not judged: ... and {len(report.not_judged) - MAX_FINDINGS_SHOWN} more reasons\n")
-    cases = f"{report.cases} of {report.planned} cases judged"
-    cases += f" in {report.seconds:.1f} s" if report.seconds is not None else ""
-    if report.stopped:
-        cases += "; the others were left out once a fault was found, --cases N runs them"
-    if report.faults:
-        parts.append(f"DIFFERENT: {len(set(report.failed))} cases differ; {cases}\n")
-    elif report.not_judged:
-        parts.append(f"NOT JUDGED: no difference was seen, but this is no pass; {cases}\n")
-    else:
-        parts.append(f"EQUAL: every tensor of every case, within its measured rounding; {cases}\n")
+    parts.append(f"{verdict_line(report, plan)}\n")
     return "\n".join(parts)
+
+
+def verdict_line(report: Report, plan: Plan) -> str:
+    """Return the verdict in one line, with the numbers that it rests on.
+
+    Args:
+        report: what the run obtained.
+        plan: what was to be obtained.
+    """
+    done = [f"{report.cases} of {plan.number} cases compared"]
+    if report.planned_checks and not report.selected:
+        done.append(f"{report.checks} of {report.planned_checks} checks run")
+    amount = ", ".join(done) + (f" in {report.seconds:.1f} s" if report.seconds is not None else "")
+    if report.verdict == Verdict.DIFFERENT:
+        left_out = "; other cases were left out once a fault was found, --cases N runs them"
+        return f"DIFFERENT: {_differences(report)}; {amount}{left_out if report.stopped else ''}"
+    if report.verdict == Verdict.NOT_JUDGED:
+        seen = "; no fault was seen in what was compared" if report.cases or report.checks else ""
+        return f"NOT JUDGED: {report.not_judged[0]}{seen}; {amount}"
+    if report.verdict == Verdict.PASSED:
+        checks = _counted(report.checks, "check") if report.checks else "no check"
+        compared = done[0] if report.cases else "no case compared"
+        return f"PASSED: {checks}; {compared}"
+    if plan.reference == "recorded":
+        missing = "" if default_reference() == "torch" else " (torch is not installed)"
+        result = f"EQUAL to the {plan.number} recorded cases{missing}; {amount}"
+    else:
+        result = f"EQUAL: every tensor of every case, within its measured rounding; {amount}"
+    return result + (f"; {NO_TIME}" if plan.without_time else "")
+
+
+def _differences(report: Report) -> str:
+    """How many cases and checks failed."""
+    checks = {(f.check, f.case.layer) for f in report.faults if f.check in ONLY_CONTRACT}
+    numbers = {"case": len(set(report.failed)), "check": len(checks)}
+    parts = [_counted(number, what) for what, number in numbers.items() if number]
+    return " and ".join(parts) + f" {'differs' if sum(numbers.values()) == 1 else 'differ'}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def header(run: Run) -> list[str]:
@@ -96,6 +131,7 @@ def to_json(run: Run) -> dict[str, Any]:
     report, plan = run.report, run.plan
     return {
         "ok": report.ok,
+        "verdict": report.verdict.value,
         "reference": plan.reference,
         "target": plan.target.spec,
         "kind": plan.interface,
@@ -104,7 +140,9 @@ def to_json(run: Run) -> dict[str, Any]:
         "seed": plan.seed if plan.draws else None,
         "planned": report.planned,
         "cases": report.cases,
+        "calls": report.calls,
         "stopped": report.stopped,
+        "planned_checks": report.planned_checks,
         "checks": report.checks,
         "failed": len(report.failed),
         "inconclusive": report.inconclusive,

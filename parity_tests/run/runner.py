@@ -5,25 +5,31 @@
 """
 
 import time
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from functools import cache, cached_property
 from types import TracebackType
 from typing import Self
 
 from parity_tests.cases.case import Case
-from parity_tests.check_facts import known_failure
+from parity_tests.cases.features import FEATURES, restricted
+from parity_tests.cases.fields import FIELD
+from parity_tests.cases.layers import LAYERS
+from parity_tests.check_facts import RAISES, known_failure
 from parity_tests.checks.registry import run_contract_check
 from parity_tests.checks.values import Reference, ReferencesDisagree, judge
 from parity_tests.diagnosis.explain import explained
 from parity_tests.references.recorded import RecordedError, default_recorded
 from parity_tests.report import Report
 from parity_tests.run.options import Options
-from parity_tests.run.plan import Plan, make_plan
+from parity_tests.run.plan import CASES_BEFORE_STOP, Plan, make_plan
 from parity_tests.run.shrinking import shrunk
 from parity_tests.run.threads import one_thread
 from parity_tests.subjects.interfaces import TargetError
 from parity_tests.subjects.session import DID_NOT_RETURN, MAX_CRASHES, CallFailed, Session, open_session
 
+ORDINARY = Case(B=3, T=4, D=2, H=5)
+"""The first call of a target."""
 SHRINK_SECONDS = 10.0
 """For all findings of a run together."""
 SHRINK_SECONDS_IF_STOPPED = 2.0
@@ -48,7 +54,6 @@ class Run:
         self.session = session or open_session(plan.target, plan.timeout, (run_contract_check,))
         self.report = Report(planned=0)
         self._started = time.monotonic()
-        self._expected_checks = 0
         self._batch_of: dict[Case, int] = {}
         self._fault_found = False
 
@@ -68,6 +73,36 @@ class Run:
             session.close()
             raise
 
+    @cached_property
+    def first_error(self) -> str:
+        """Why nothing can be judged: the first ordinary call raises, of every layer that there is; or ``""``.
+
+        What one feature alone makes raise is in the message. A layer that answers without its bias has a
+        fault that the diagnosis names.
+        """
+        errors: list[str] = []
+        for kind in self.plan.kinds:
+            sizes = {name: FIELD[name].fitted(getattr(ORDINARY, name), kind) for name in ("T", "h0")}
+            case = self.plan.restricted(replace(ORDINARY, layer=kind, **sizes))
+            raised = self._raised(case)
+            if not raised or (
+                LAYERS[kind].has_torch_interface and not self._raised(replace(case, bias="nobias"))
+            ):
+                return ""
+            errors.append(f"the first ordinary call raises {raised}{self._answers_without(case)}")
+        return f"{self.plan.target.spec}: {errors[0]}"
+
+    def _raised(self, case: Case) -> str:
+        found = self.session.run_case(case).findings
+        return next((finding.message for finding in found if finding.check == RAISES.name), "")
+
+    def _answers_without(self, case: Case) -> str:
+        for name in FEATURES:
+            simpler = restricted(case, (name,))
+            if simpler != case and not self._raised(simpler):
+                return f"; it answers with --without {name}"
+        return ""
+
     def __enter__(self) -> Self:
         return self
 
@@ -81,7 +116,7 @@ class Run:
     def judge_batch(self, batch: int) -> Report:
         """Judge the cases of a batch, or none of them where the run stops at a fault."""
         size = self.plan.size(batch)
-        if self.plan.stops and self._fault_found:
+        if self.plan.stops and self._fault_found and self.plan.first(batch) >= CASES_BEFORE_STOP:
             return Report(planned=size, stopped=size)
         report = self.judge_cases(self.plan.cases(batch))
         self._fault_found |= bool(report.faults)
@@ -106,25 +141,30 @@ class Run:
 
     def judge_check(self, kind: str, name: str) -> Report:
         """Run a check of the contract."""
-        report = Report(planned=0, checks=1)
+        report = Report(planned=0, planned_checks=1)
         try:
             findings, reason = self.session.call(run_contract_check, kind, name, self.plan.without)
         except (TargetError, CallFailed) as error:
             findings, reason = [], f"{name}: {error}"
+        report.checks = int(not reason)
         report.find([finding for finding in findings if finding.tensor not in self.plan.without])
         report.errors += [reason] if reason else []
         return report.excused(self.plan.known)
 
     # Adding up.
 
-    def expect(self, cases: int, checks: int) -> None:
-        """Set how many cases and checks the reports to be added should hold."""
-        self.report.planned, self._expected_checks = cases, checks
+    def expect(self, batches: Collection[int], checks: int, selected: bool = False) -> None:
+        """Set what the reports to be added should hold.
 
-    @property
-    def is_expected(self) -> bool:
-        """Whether there is anything to judge."""
-        return bool(self.report.planned or self._expected_checks)
+        Args:
+            batches: the numbers of the batches.
+            checks: how many checks of the contract.
+            selected: whether a person chose them; else all of the plan is expected.
+        """
+        plan, report = self.plan, self.report
+        report.selected = selected
+        report.planned = sum(map(plan.size, batches)) if selected else plan.number
+        report.planned_checks = checks if selected else len(plan.checks)
 
     def add(self, part: Report, batch: int | None = None) -> None:
         """Take in the report of a batch, or of a check."""
@@ -136,9 +176,8 @@ class Run:
         """Shrink and explain what was found, and settle what was known to fail."""
         report, plan = self.report, self.plan
         report.seconds = time.monotonic() - self._started
-        if report.checks < self._expected_checks:
-            missing = self._expected_checks - report.checks
-            report.errors.append(f"{missing} of {self._expected_checks} checks were not run")
+        if report.stopped:
+            self._judge_rare_options()
         if report.faults and plan.draws:
             seconds = SHRINK_SECONDS_IF_STOPPED if plan.stops else SHRINK_SECONDS
             deadline = time.monotonic() + seconds
@@ -148,12 +187,19 @@ class Run:
         self._settle_known()
         return report
 
+    def _judge_rare_options(self) -> None:
+        """A fault that shows at once must not hide one that needs an option which is rarely drawn."""
+        cases = self.plan.cases_of_rare_options()
+        self.report.planned += len(cases)
+        self.report.add(self.judge_cases(cases))
+
     def _judge_case(self, case: Case) -> Report:
         return self.judge_cases([case])
 
     def _settle_known(self) -> None:
         """A known failure that now passes is reported as a failure, like a strict xfail."""
-        if self.report.stopped or self.plan.case or not self.report.cases:
+        report = self.report
+        if self.plan.case or report.selected or not report.cases or report.cases < report.planned:
             return
         failing = {finding.what for finding in self.report.findings}
         for what, reason in self.plan.known.items():
@@ -183,7 +229,10 @@ def run(plan: Plan, session: Session | None = None) -> Report:
 
 def _judged(run: Run) -> Report:
     plan = run.plan
-    run.expect(plan.number, len(plan.checks))
+    run.expect(range(plan.batches), len(plan.checks))
+    if run.first_error:
+        run.report.errors.append(run.first_error)
+        return run.finish()
     for check in plan.checks:
         run.add(run.judge_check(*check))
     for batch in range(plan.batches):

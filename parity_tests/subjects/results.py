@@ -6,8 +6,7 @@ A driver checks type, shape and dtype here, at its border; inside the gate every
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
+from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import DTYPES, Array, Call
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import TENSORS, Answer, canonical, family, native_shape, tensor_names

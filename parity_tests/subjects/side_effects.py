@@ -6,8 +6,7 @@ the tensors that are not as they should be, with what was seen, from which ``Che
 
 from collections.abc import Mapping
 
-import numpy as np
-
+from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array
 from parity_tests.cases.tensors import Answer
 

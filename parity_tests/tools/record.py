@@ -24,7 +24,7 @@ from parity_tests.cases.fields import (
 )
 from parity_tests.cases.memory_layouts import LAYOUTS
 from parity_tests.references.live_torch import torch_answers
-from parity_tests.references.recorded import default_folder, write
+from parity_tests.references.recorded import SEAL, default_folder, write
 
 NUMBER = 160
 MAX_ELEMENTS = 3500
@@ -133,7 +133,7 @@ def main() -> None:
     folder = default_folder()
     versions = {"torch": importlib.metadata.version("torch"), "numpy": np.__version__}
     cases = recorded_cases()
-    write(folder, cases, torch_answers, versions)
+    SEAL.write_text(write(folder, cases, torch_answers, versions) + "\n", "ascii")
     size = sum(file.stat().st_size for file in folder.iterdir())
     print(f"recorded {len(cases)} cases of torch {versions['torch']} in {folder}: {size} bytes")
 

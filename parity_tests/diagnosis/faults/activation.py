@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
+from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array
 from parity_tests.diagnosis.faults.faulty_loop import (
     BOTH_BACKWARDS,

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-import numpy as np
-
+from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.diagnosis.faults.faulty_loop import FaultyLoop, Variant, fault
 from parity_tests.diagnosis.samples import Sample

@@ -1,7 +1,6 @@
 """Faults of the final states and their gradients."""
 
-import numpy as np
-
+from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call
 from parity_tests.cases.tensors import Answer
 from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, STACKS, FaultyLoop, fault, register

@@ -1,7 +1,6 @@
 """Faults of dx and dh_0."""
 
-import numpy as np
-
+from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array
 from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, fault, register
 from parity_tests.diagnosis.faults.shared import Changed, RemembersUpstream

@@ -1,7 +1,6 @@
 """Faults of the stack of layers."""
 
-import numpy as np
-
+from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.diagnosis.faults.faulty_loop import STACKS, FaultyLoop, fault
 from parity_tests.diagnosis.faults.shared import KnowsItsCell

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
+from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.cases.tensors import Answer
 from parity_tests.diagnosis.faults.faulty_loop import STACKS, FaultyLoop, fault

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
+from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array
 from parity_tests.diagnosis.faults.faulty_loop import FaultyLoop, Variant, fault, register
 from parity_tests.diagnosis.faults.infer import round_constant, single_step_dz

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
+from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, FaultyLoop, Variant, fault
 from parity_tests.diagnosis.faults.infer import constant_tolerance, round_constant

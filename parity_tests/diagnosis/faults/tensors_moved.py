@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
+from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.cases.memory_layouts import laid_out
 from parity_tests.cases.tensors import Answer, canonical, native

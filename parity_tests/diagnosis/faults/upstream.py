@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
+from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call
 from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, STACKS, FaultyLoop, fault, register
 from parity_tests.references.float64_cell import CellTrace

@@ -54,7 +54,7 @@ def test_the_bundled_layers_are_equal(tmp_path: Path) -> None:
     assert "one thread a worker" in output
     for tensor in TENSORS:
         assert re.search(rf"^{tensor} +\d+ +\d+ +\d+ +0\.\d+ +[^ ]+-s\d+$", output, re.MULTILINE), output
-    assert re.search(r"^EQUAL: .*; 120 of 120 cases judged in [0-9.]+ s$", output, re.MULTILINE)
+    assert re.search(r"^EQUAL: .*; 120 of 120 cases compared in [0-9.]+ s$", output, re.MULTILINE)
     assert report["ok"] is True
     assert (report["reference"], report["seed"], report["cases"]) == ("torch", 7, 120)
     assert report["versions"]["torch"] == torch.__version__
@@ -79,7 +79,7 @@ def test_a_wrong_layer_is_reported_in_full(tmp_path: Path) -> None:
     assert status == 1
     # All cases ran, though nearly all of them fail.
     assert 90 < report["failed"] < report["cases"] == 120
-    assert f"DIFFERENT: {report['failed']} cases differ; 120 of 120 cases judged" in output
+    assert f"DIFFERENT: {report['failed']} cases differ; 120 of 120 cases compared" in output
     assert report["ok"] is False
     assert "Traceback" not in output
     finding = report["findings"][0]
@@ -218,7 +218,7 @@ def test_the_pytest_door(tmp_path: Path) -> None:
         options = ["-n", "2", "--parity-cases", "60", "--parity-target", layers]
         done = subprocess.run([*door, *options], capture_output=True, text=True, cwd=tmp_path)
         assert done.returncode == expected, done.stdout
-        assert "60 of 60 cases judged" in done.stdout
+        assert "60 of 60 cases compared" in done.stdout
     options = ["-n", "0", "--parity-reference", "recorded", "--parity-seed", "1"]
     done = subprocess.run([*door, *options], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == pytest.ExitCode.USAGE_ERROR

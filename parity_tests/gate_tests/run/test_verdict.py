@@ -1,0 +1,282 @@
+"""The verdict: it counts comparisons that were made, whatever was planned, known or selected."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import parity_tests
+import rnn_np
+from parity_tests.cases.case import Case
+from parity_tests.cases.draw import cases_with_options, draw_case
+from parity_tests.cases.fields import option_values
+from parity_tests.cases.layers import KINDS
+from parity_tests.checks.values import judge
+from parity_tests.gate_tests.run.test_run import run as run_command
+from parity_tests.references import recorded
+from parity_tests.report import Finding, Report, Severity, Tally, Verdict
+from parity_tests.run import runner
+from parity_tests.run.options import checked_options
+from parity_tests.run.render import verdict_line
+from parity_tests.run.runner import Run, run
+from parity_tests.subjects.drivers import run_case
+from parity_tests.subjects.results import CaseResults
+
+pytest.importorskip("torch", reason="fresh cases need torch")
+CASE = Case(B=2, T=3, D=4, H=5)
+
+
+def right_answer(problem: parity_tests.Problem) -> dict[str, Any]:
+    layer = rnn_np.TimeRNN(problem.Wx, problem.Wh, problem.b, stateful=True)
+    layer.set_state(problem.h_0)
+    hs = layer.forward(problem.xs)
+    dx = layer.backward(problem.dhs)
+    dWx, dWh, db = layer.grads
+    return {"hs": hs, "h_n": layer.h, "dx": dx, "dh_0": layer.dh, "dWx": dWx, "dWh": dWh, "db": db}
+
+
+def known(folder: Path, *lines: str) -> Path:
+    file = folder / "known.txt"
+    file.write_text("".join(f"{line}: we know\n" for line in lines), "utf-8")
+    return file
+
+
+@pytest.mark.parametrize("what", ["raises", "type of dx", "shape of dx"])
+def test_a_known_failure_excuses_no_comparison(what: str, tmp_path: Path) -> None:
+    def answer(problem: parity_tests.Problem) -> dict[str, Any]:
+        answers = right_answer(problem)
+        if problem.xs.size > 40:
+            if what == "raises":
+                raise MemoryError("too large")
+            answers["dx"] = None if what == "type of dx" else answers["dx"][0]
+        return answers
+
+    report = parity_tests.check(answer, cases=40, known=known(tmp_path, what))
+    assert [finding.severity for finding in report.findings] == [Severity.KNOWN]
+    assert (report.verdict, report.exit_code) == (Verdict.NOT_JUDGED, 2)
+    assert 0 < report.cases < 40
+    why = "the target did not answer every call (raises)" if what == "raises" else "dx could not be compared"
+    missing = 40 - report.cases
+    assert report.not_judged == [f"{missing} of 40 cases were not compared: {why}, in {missing} cases"]
+    assert f"NOT JUDGED: {report.not_judged[0]}" in str(report)
+    assert f"{report.cases} of 40 cases compared" in str(report)
+
+
+def test_a_known_difference_is_compared_and_excused(tmp_path: Path) -> None:
+    def answer(problem: parity_tests.Problem) -> dict[str, Any]:
+        answers = right_answer(problem)
+        return answers | {"dx": 2 * answers["dx"]}
+
+    report = parity_tests.check(answer, cases=40, known=known(tmp_path, "values of dx"))
+    assert (report.verdict, report.exit_code, report.cases) == (Verdict.EQUAL, 0, 40)
+
+
+def test_what_raises_at_once_is_not_judged(tmp_path: Path) -> None:
+    def answer(problem: parity_tests.Problem) -> dict[str, Any]:
+        raise ZeroDivisionError("of mine")
+
+    for file in (None, known(tmp_path, "raises")):
+        report = parity_tests.check(answer, known=file)
+        assert (report.exit_code, report.cases, report.findings) == (2, 0, [])
+        assert "the first ordinary call raises ZeroDivisionError: of mine (" in report.not_judged[0]
+        assert "test_verdict.py:" in str(report)
+
+
+def test_a_class_that_raises_at_once_is_refused_by_the_command_and_by_pytest(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import rnn_np\n"
+        "class Mine(rnn_np.TimeRNN):\n"
+        "    def backward(self, dhs):\n"
+        "        return dhs @ self.params[9]\n"
+    )
+    status, output = run_command("mine.py:Mine", folder=tmp_path)
+    assert status == 2
+    assert output.strip() == (
+        "ERROR: parity: mine.py:Mine: the first ordinary call raises IndexError: list index out of range "
+        "(mine.py:4 in backward)"
+    )
+
+    class OneSequence(rnn_np.TimeRNN):
+        def forward(self, xs: Any) -> Any:
+            assert len(xs) == 1, "one sequence only"
+            return super().forward(xs)
+
+    marks = parity_tests.parametrize(OneSequence, cases=50)
+    check = marks.args[1][0] if isinstance(marks.args[1], list) else next(iter(marks.args[1]))
+    with pytest.raises(AssertionError, match=r"one sequence only .*; it answers with --without batch$"):
+        check()
+    assert parity_tests.check(OneSequence, without=["batch"], cases=10).cases == 10
+
+
+def test_a_call_that_was_not_answered_is_not_counted() -> None:
+    torch_answers = runner.reference_of(Run.open(checked_options({"cases": 1})).plan)
+    case = replace(CASE, calls="again")
+
+    def first_call_only(case: Case) -> CaseResults:
+        return CaseResults(run_case(rnn_np, case).calls[:1])
+
+    report = judge(case, torch_answers, first_call_only)
+    assert (report.cases, report.calls, report.findings) == (0, 1, [])
+    assert report.verdict == Verdict.NOT_JUDGED
+    assert report.not_judged == [
+        "1 of 1 cases were not compared: the target did not answer every call, in 1 cases"
+    ]
+    whole = judge(case, torch_answers, lambda case: run_case(rnn_np, case))
+    assert (whole.cases, whole.calls, whole.verdict) == (1, 2, Verdict.EQUAL)
+
+
+@pytest.mark.parametrize("name", ["abs", "isfinite", "where", "array_equal", "sqrt", "finfo", "stack"])
+def test_a_target_that_replaces_a_function_of_numpy_changes_no_comparison(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = getattr(np, name)
+
+    class Mine(rnn_np.TimeRNN):
+        def backward(self, dhs: Any) -> Any:
+            with monkeypatch.context() as before:
+                before.setattr(np, name, original)
+                dx = 2 * super().backward(dhs)
+            monkeypatch.setattr(np, name, lambda *args, **options: np.zeros(1))
+            return dx
+
+    report = parity_tests.check(Mine, case="B2T3D4H5-f64-s0")
+    monkeypatch.setattr(np, name, original)
+    assert "values of dx" in {finding.what for finding in report.faults}
+    assert report.exit_code == 1
+
+
+def report_of(**values: Any) -> Report:
+    equal = {"planned": 3, "cases": 3, "calls": 3, "tensors": {"dx": Tally(3, 9, 0, 0.1, CASE)}}
+    return Report(**{**equal, **values})
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict", "line"),
+    [
+        ({}, Verdict.EQUAL, "EQUAL: every tensor of every case"),
+        ({"cases": 2}, Verdict.NOT_JUDGED, "NOT JUDGED: 1 of 3 cases were not compared"),
+        ({"cases": 2, "stopped": 1}, Verdict.NOT_JUDGED, "NOT JUDGED: 1 of 3 cases were not compared"),
+        ({"cases": 0, "tensors": {}}, Verdict.NOT_JUDGED, "NOT JUDGED: 3 of 3 cases were not compared"),
+        ({"tensors": {}}, Verdict.NOT_JUDGED, "NOT JUDGED: no tensor was compared"),
+        ({"planned": 0, "cases": 0, "tensors": {}}, Verdict.NOT_JUDGED, "NOT JUDGED: no case was compared"),
+        ({"planned_checks": 2, "checks": 1}, Verdict.NOT_JUDGED, "NOT JUDGED: 1 of 2 checks were not run"),
+        (
+            {"planned": 0, "cases": 0, "tensors": {}, "planned_checks": 3, "checks": 3, "selected": True},
+            Verdict.PASSED,
+            "PASSED: 3 checks; no case compared",
+        ),
+        ({"selected": True}, Verdict.PASSED, "PASSED: no check; 3 of 3 cases compared"),
+        (
+            {"planned": 0, "cases": 0, "tensors": {}, "selected": True},
+            Verdict.NOT_JUDGED,
+            "NOT JUDGED: no case was compared",
+        ),
+    ],
+)
+def test_the_verdict_follows_from_what_was_compared(
+    values: dict[str, Any], verdict: Verdict, line: str
+) -> None:
+    plan = Run.open(checked_options({"cases": 3})).plan
+    report = report_of(**values)
+    assert report.verdict == verdict
+    assert verdict_line(report, plan).startswith(line)
+    assert report.exit_code == (2 if verdict == Verdict.NOT_JUDGED else 0)
+    assert Report.from_json(report.to_json()) == report
+    fault = Finding("values", "dx", CASE, "")
+    different = report_of(**values, findings=[fault], failed=[CASE])
+    assert (different.verdict, different.exit_code) == (Verdict.DIFFERENT, 1)
+    assert verdict_line(different, plan).startswith("DIFFERENT: 1 case differs; ")
+
+
+def test_a_selection_passes_and_says_that_no_case_was_compared() -> None:
+    options = "--reference", "recorded", "--workers", "0", "--"
+    status, output = run_command(*options, "-k", "inputs and copied")
+    assert status == 0, output
+    assert "PASSED: 4 checks; no case compared" in output
+    status, output = run_command(*options, "-k", "nosuchname")
+    assert status == 2, output
+    assert "NOT JUDGED: no case was compared" in output
+
+
+def test_pytest_without_the_gate_keeps_its_own_status(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text("def test_mine(): pass\n")
+    command = [sys.executable, "-m", "pytest", "-p", "parity_tests.run.plugin", "-p", "no:cacheprovider"]
+    for name, status in (("mine", pytest.ExitCode.OK), ("other", pytest.ExitCode.NO_TESTS_COLLECTED)):
+        done = subprocess.run([*command, "-k", name], capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == status, done.stdout + done.stderr
+        assert "parity: the gate did not run" in done.stdout
+
+
+def emptied(manifest: str) -> str:
+    return "\n".join(line for line in manifest.splitlines() if '"B' not in line and "-B" not in line)
+
+
+@pytest.mark.parametrize(
+    "alter", [emptied, lambda text: text + "\n", lambda text: text.replace('"B', '"B', 1) + " "]
+)
+def test_an_altered_manifest_is_refused(
+    alter: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "fixtures"
+    shutil.copytree(recorded.default_folder(), folder)
+    file = folder / recorded.MANIFEST
+    file.write_text(alter(file.read_text("utf-8")), "utf-8")
+    monkeypatch.setattr(recorded, "default_folder", lambda: folder)
+    recorded.default_recorded.cache_clear()
+    try:
+        with pytest.raises(ValueError, match=r"manifest.json: expected SHA-256 .*; it was altered"):
+            parity_tests.check(rnn_np.TimeRNN, reference="recorded")
+    finally:
+        recorded.default_recorded.cache_clear()
+
+
+def test_a_cell_without_dh_0_says_that_nothing_through_time_was_judged() -> None:
+    said = "nothing through time was judged"
+    assert said in str(parity_tests.check(rnn_np.RNN, without=["dh_0"], cases=5))
+    assert said not in str(parity_tests.check(rnn_np.RNN, cases=5))
+    assert said not in str(parity_tests.check(rnn_np.TimeRNN, without=["dh_0"], cases=5))
+
+
+def test_a_run_stops_only_after_200_cases_and_every_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Case] = []
+
+    def fails(case: Case, *_: Any) -> Report:
+        asked.append(case)
+        finding = Finding("values", "dx", case, "", fault="a fault")
+        return Report(1, 1, findings=[finding], failed=[case])
+
+    monkeypatch.setattr(runner, "judge", fails)
+    monkeypatch.setattr(runner, "shrunk", lambda plan, report, *_: report.findings)
+
+    class Mine(rnn_np.TimeRNN):
+        pass
+
+    with Run.open(checked_options({"target": Mine})) as own:
+        report = run(own.plan, own.session)
+        assert len(asked) >= 200
+        assert asked[:200] == [case for batch in range(4) for case in own.plan.cases(batch)]
+        assert report.cases == len(asked)
+        assert report.planned == report.cases + report.stopped
+        needed = set().union(*map(option_values, cases_with_options(own.plan.kinds, own.plan.without)))
+        assert needed == set().union(*map(option_values, asked))
+    assert report.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("kinds", "without"),
+    [(KINDS, ()), (("TimeRNN",), ("initial-state", "dense-gradient")), (("nn.RNN",), ("dropout", "relu"))],
+)
+def test_cases_with_options_have_every_option_that_is_drawn(
+    kinds: tuple[str, ...], without: tuple[str, ...]
+) -> None:
+    every = set().union(*map(option_values, cases_with_options(kinds, without)))
+    drawn = set().union(*(option_values(draw_case(5, number, kinds, without)) for number in range(300)))
+    assert drawn <= every
+    rare = {name for name, _ in every - drawn}
+    assert rare <= {"nonfinite", "integer"}
