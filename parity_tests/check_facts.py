@@ -50,7 +50,29 @@ NON_FINITE_VALUES = Check(
 )
 TYPE = Check("type", "Every result is there, and is a `numpy.ndarray` of numbers.")
 SHAPE = Check("shape", "Every result has the shape that torch gives it.")
-DTYPE = Check("dtype", "Every result has the dtype of the parameters.")
+DTYPE = Check("dtype", "Every result has the dtype of the parameters, or a wider one.")
+FLOAT32_RESULTS = replace(
+    DTYPE,
+    fault="buffers fixed to float32",
+    advice="look for buffers made by `dtype='f'` or `np.float32`; `--without float64` says that it knows "
+    "float32 only",
+)
+"""Its findings come once for a target, and all else in it is judged in float32."""
+FLOAT32_INSIDE = replace(
+    FLOAT32_RESULTS,
+    fault="float32 inside",
+    advice="look for buffers made without `dtype=`, by `dtype='f'` or `np.float32`; `--without float64` says "
+    "that it knows float32 only",
+)
+"""The same where the results are float64 again."""
+WIDER_DTYPE = Check(
+    "wider dtype",
+    "Results of float32 parameters are float32.",
+    severity=Severity.ADVISORY,
+    fault="float32 in, float64 out",
+    advice="look for `np.zeros(shape)` without `dtype=`",
+)
+"""Its findings come once for a target."""
 INPUTS_UNTOUCHED = Check(
     "inputs untouched",
     "No call writes into the arrays that it is given, nor into the parameters.",
@@ -59,13 +81,14 @@ INPUTS_UNTOUCHED = Check(
 )
 RESULTS_OWNED = Check(
     "results owned by the caller",
-    "A returned array keeps its values through all later calls.",
+    "A returned array keeps its values through all later calls (of the attributes `h` and `dh`: advice).",
     fault="output buffer reused",
     advice="look for a buffer that every call fills and returns; return a copy",
 )
 GRADIENTS_IN_PLACE = Check(
     "gradients in place",
-    "`backward` writes the gradients into the arrays that `grads` held from the start.",
+    "`backward` writes the gradients into the arrays that `grads` held from the start (with torch's interface: "
+    "advice).",
     fault="gradients in new arrays",
     advice="look for `self.grads = [...]` in backward; write `self.grads[i][...] = ...`",
 )
@@ -91,6 +114,7 @@ CASE_CHECKS = (
     TYPE,
     SHAPE,
     DTYPE,
+    WIDER_DTYPE,
     INPUTS_UNTOUCHED,
     RESULTS_OWNED,
     GRADIENTS_IN_PLACE,
@@ -102,6 +126,11 @@ CASE_CHECKS = (
     KNOWN_FAILURE,
 )
 """The checks that are made in every case of a run, and of the run itself."""
+
+
+def as_advice(check: Check) -> Check:
+    """Return the check where it is about something that correct layers do too."""
+    return replace(check, severity=Severity.ADVISORY)
 
 
 def known_failure(what: str) -> Check:

@@ -23,12 +23,22 @@ class Verdict(StrEnum):
 
 
 class Severity(StrEnum):
-    """What a finding means for the verdict; its value is what the JSON report shows."""
+    """What a finding means for the verdict; its value is what the JSON report shows.
+
+    The rule that decides between the first two:
+
+    - A **fault** makes numbers wrong in ordinary use: a training loop, repeated calls, either precision as
+      far as the target offers it. In ordinary use the caller changes no array that it has given or been
+      given, but the parameters, in place, between a backward and the next call.
+    - **Advice** is what right layers do too. Of a target with torch's interface, what torch documents or
+      plainly intends is never a fault.
+    - The project's own layers promise more. Of them, advice is a fault.
+    """
 
     FAULT = "fault"
     """The layer is wrong, and the run fails."""
     ADVISORY = "unusual"
-    """Correct layers may do so too; the run does not fail."""
+    """Advice: correct layers may do so too; the run does not fail."""
     KNOWN = "known"
     """A fault that is declared in the file of known failures; the run does not fail."""
 
@@ -117,7 +127,8 @@ class Report:
         planned: how many cases were to be compared.
         cases: how many were, with every tensor of every call.
         tensors: a tally for each tensor compared.
-        findings: the findings, smallest case first; of one check of one tensor, one.
+        findings: the findings, of one check of one tensor one: faults, then advice, each with the smallest
+            case first, and what is about dtypes last.
         failed: the cases in which anything was found.
         errors: reasons why cases or checks could not be judged.
         stopped: how many cases were left out because a fault had been found.
@@ -178,7 +189,7 @@ class Report:
             key = finding.check, finding.tensor
             if key not in kept or finding.case.size < kept[key].case.size:
                 kept[key] = finding
-        self.findings = sorted(kept.values(), key=lambda f: (f.case.size, _rank(f)))
+        self.findings = sorted(kept.values(), key=_order)
 
     @property
     def inconclusive(self) -> int:
@@ -258,6 +269,15 @@ class Report:
         findings = [Finding.from_json(finding) for finding in data["findings"]]
         failed = [Case.parse(token) for token in data["failed"]]
         return cls(**{**data, "tensors": tensors, "findings": findings, "failed": failed})
+
+
+ABOUT_DTYPES = ("dtype", "wider dtype")
+"""Checks whose findings come after all others of their severity."""
+
+
+def _order(finding: Finding) -> tuple[bool, bool, tuple[int, int, str], int]:
+    advice = finding.severity == Severity.ADVISORY
+    return advice, finding.check in ABOUT_DTYPES, finding.case.size, _rank(finding)
 
 
 def _rank(finding: Finding) -> int:

@@ -1,22 +1,29 @@
 """What a contract check is written with: the layers that it calls, and the decorator that registers it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call, calls_of
 from parity_tests.cases.case import Case
+from parity_tests.cases.features import restricted
 from parity_tests.cases.layers import KINDS
 from parity_tests.cases.tensors import Answer
 from parity_tests.check_facts import Check
 from parity_tests.report import Severity
-from parity_tests.subjects.drivers import DRIVERS, Driver
+from parity_tests.subjects.driver import Driver
+from parity_tests.subjects.drivers import DRIVERS
+from parity_tests.subjects.results import is_array
 from parity_tests.subjects.side_effects import Violations
 
-CLOSE = {"f64": 1e-9, "f32": 1e-3}
+CLOSE = {"f64": 1e-5, "f32": 1e-3}
 """How far two results of one layer may differ, relative to the largest element: its operations may run in
-another order."""
+another order, and in float32 where that is the layer's one fault."""
+
+
+BACKWARD = "backward"
+"""What a layer lacks if every gradient is declared missing."""
 
 
 class ContractBroken(Exception):
@@ -24,11 +31,13 @@ class ContractBroken(Exception):
 
     Attributes:
         tensor: the tensor concerned, or ``""``.
+        is_advice: whether right layers of this kind do so too.
     """
 
-    def __init__(self, message: str, tensor: str = "") -> None:
+    def __init__(self, message: str, tensor: str = "", *, is_advice: bool = False) -> None:
         super().__init__(message)
         self.tensor = tensor
+        self.is_advice = is_advice
 
 
 class Trial:
@@ -37,25 +46,30 @@ class Trial:
     Attributes:
         case: the case that the layers are made for.
         subject: the package that has the layer.
+        without: what the layer is declared to lack.
         first: a call of the case's sizes.
         other: a call of another batch size and length, with weights of its own.
         second: a call of the case's sizes, with weights of its own.
     """
 
-    def __init__(self, case: Case, subject: Any) -> None:
+    def __init__(self, case: Case, subject: Any, without: tuple[str, ...] = ()) -> None:
         self.case = case
         self.subject = subject
+        self.without = without
         (self.first,) = calls_of(replace(case, calls="once"))
-        self.other, self.second = calls_of(replace(case, calls="again", seed=7))
+        # The first of them has lengths, unless these are declared missing.
+        lengths = {"lengths"} & {*without}
+        self.other, self.second = calls_of(restricted(replace(case, calls="again", seed=7), lengths))
 
     def made(self, call: Call) -> tuple[Driver, Any]:
         """A new layer with a call's weights, and its driver."""
-        driver = DRIVERS[self.case.layer](self.case, self.subject)
+        driver = DRIVERS[self.case.layer](self.case, self.subject, self.without)
         return driver, driver.make(call)
 
     def run(self, driver: Driver, layer: Any, call: Call) -> Answer:
         """One forward and backward."""
         arguments = driver.arguments(call)
+        driver.zero(layer)
         answer = copied(driver.forward(layer, call, arguments))
         return answer | self.back(driver, layer, call, arguments)
 
@@ -68,14 +82,21 @@ class Trial:
         """The results of a call of a new layer."""
         return self.run(*self.made(call), call)
 
-    def forbid(self, violations: Violations) -> None:
+    def goes_on(self, driver: Driver, layer: Any, arguments: dict[str, Array]) -> Answer:
+        """The forward of a layer from the state that it has."""
+        call = replace(self.first, h_0=None, carries=True)
+        return copied(driver.forward(layer, call, arguments))
+
+    def forbid(self, violations: Violations, *, is_advice: bool = False) -> None:
         """Raise ``ContractBroken`` with the first of them, if there is one."""
         for tensor, observed in violations:
-            raise ContractBroken(observed, tensor)
+            raise ContractBroken(observed, tensor, is_advice=is_advice)
 
     def expect(self, got: Answer, want: Answer, why: str) -> None:
         """Raise ``ContractBroken`` unless two results are equal within ``CLOSE``."""
         for name, value in want.items():
+            if name not in got:
+                raise ContractBroken(f"{name} is no array {why}", name)
             other = got[name]
             scale = float(np.abs(value).max(initial=0.0))
             if other.shape != value.shape or not np.allclose(
@@ -84,9 +105,9 @@ class Trial:
                 raise ContractBroken(f"{name} differs {why}", name)
 
 
-def copied(answer: Answer) -> Answer:
-    """The same results in new arrays."""
-    return {name: np.array(value) for name, value in answer.items()}
+def copied(answer: Mapping[str, object]) -> Answer:
+    """The results that are arrays, in new ones; the others are found where values are compared."""
+    return {name: value.copy() for name, value in answer.items() if is_array(value)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +117,13 @@ class ContractCheck:
     Attributes:
         facts: its name, meaning, severity and fault.
         kinds: the kinds of layers that it applies to.
-        needs: the feature that it is about; without it the check is left out.
+        needs: the features that it is about, or ``BACKWARD``; without one the check is left out.
         run: raises ``ContractBroken`` where a layer does not pass.
     """
 
     facts: Check
     kinds: tuple[str, ...]
-    needs: str | None
+    needs: tuple[str, ...]
     run: Callable[[Trial], None]
 
     @property
@@ -120,7 +141,7 @@ def contract_check(
     fault: str,
     advice: str,
     kinds: tuple[str, ...] = KINDS,
-    needs: str | None = None,
+    needs: tuple[str, ...] = (),
     severity: Severity = Severity.FAULT,
 ) -> Registers:
     """Make a function a check of the contract; the first line of its docstring is the check's meaning.
@@ -130,7 +151,7 @@ def contract_check(
         fault: the name of the fault in a layer that does not pass.
         advice: where to look for the fault in one's own code.
         kinds: the kinds of layers that the check applies to.
-        needs: a name of ``FEATURES``; the check is left out for a target without this feature.
+        needs: names of ``FEATURES``, or ``BACKWARD``; the check is left out for a target without one of them.
         severity: ``Severity.ADVISORY`` where correct layers may fail.
     """
 
@@ -142,9 +163,9 @@ def contract_check(
     return register
 
 
-def contract_form_of(facts: Check) -> Registers:
+def contract_form_of(facts: Check, *, needs: tuple[str, ...] = ()) -> Registers:
     """Make a function the contract's form of a check that is made in every case too."""
-    return lambda run: ContractCheck(facts, KINDS, None, run)
+    return lambda run: ContractCheck(facts, KINDS, needs, run)
 
 
 def _applies_to(kinds: tuple[str, ...]) -> str:

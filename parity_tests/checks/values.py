@@ -8,12 +8,13 @@ from parity_tests.cases.arrays import DTYPES, Array, Call, calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import SECOND_BIAS, Answer, family, native, time_axis
 from parity_tests.check_facts import ENDS_A_CASE, NON_FINITE_VALUES, VALUES
+from parity_tests.checks.precision import float32_allowances, float32_finding, wider_finding
 from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import RoundingNoise, SumBounds, unit_roundoff
 from parity_tests.references.tolerance import Allowance, Comparison, allowance, compare, exact
 from parity_tests.report import Finding, Report, Tally
 from parity_tests.subjects.drivers import call_label
-from parity_tests.subjects.results import CaseResults, Mismatch
+from parity_tests.subjects.results import CaseResults, Mismatch, is_wanted
 
 Reference = Callable[[Case, Sequence[Call]], list[Answer]]
 """Gives the true answers, in float64, to the calls of a case."""
@@ -45,13 +46,17 @@ def judge(case: Case, reference: Reference, run_case: RunCase, without: Containe
     allowances = allowances_of(case, calls, truths)
     report = Report(planned=1)
     findings = list(results.findings)
-    left = _planned_comparisons(allowances, without)
-    for compared in comparisons(results, truths, allowances, without):
+    left = _planned_comparisons(results, allowances, without)
+    everything = list(comparisons(results, truths, allowances, without))
+    if single := float32_finding(case, results.calls, [(c.tensor, c.got) for c in everything if c.differs]):
+        everything = list(comparisons(results, truths, float32_allowances(case, calls, truths), without))
+    findings += filter(None, [single, wider_finding(case, results.calls)])
+    for compared in everything:
         name = compared.tensor
         if compared.mismatch:
             mismatch = compared.mismatch
             findings.append(Finding(mismatch.check, name, case, mismatch.message))
-        if compared.comparison is None or (compared.mismatch and not _is_wider(compared)):
+        if compared.comparison is None or compared.mismatch:
             continue
         left.discard((compared.call, name))
         tally = report.tensors.setdefault(family(name), Tally(cases=1))
@@ -91,6 +96,11 @@ class Compared:
     allowed: Allowance
     comparison: Comparison | None
 
+    @property
+    def differs(self) -> bool:
+        """Whether it is off by more than is allowed."""
+        return self.comparison is not None and not self.comparison.equal
+
 
 def comparisons(
     results: CaseResults,
@@ -110,7 +120,7 @@ def comparisons(
         zip(results.calls, truths, allowances, strict=False)
     ):
         for name, allowed in allowances_of_call.items():
-            if name in without or family(name) in without:
+            if name in result.absent or not is_wanted(name, without):
                 continue
             got = result.tensors.get(name)
             comparison = None if got is None else compare(truth[name], got, allowed)
@@ -157,21 +167,17 @@ def _agreed(case: Case, truth: Answer, allowances: dict[str, Allowance]) -> dict
     return allowances
 
 
-def _is_wider(compared: Compared) -> bool:
-    """Whether a tensor has a wrong dtype, but one in which its values can be judged all the same."""
-    return compared.got is not None and compared.got.dtype == np.float64
-
-
 def _planned_comparisons(
-    allowances: Sequence[Mapping[str, Allowance]], without: Container[str]
+    results: CaseResults, allowances: Sequence[Mapping[str, Allowance]], without: Container[str]
 ) -> set[tuple[int, str]]:
     """Number of the call and name of the tensor of every comparison that a case consists of."""
-    return {
+    planned = {
         (number, name)
         for number, allowances_of_call in enumerate(allowances)
         for name in allowances_of_call
-        if name not in without and family(name) not in without
+        if is_wanted(name, without)
     }
+    return planned - {(number, name) for number, call in enumerate(results.calls) for name in call.absent}
 
 
 def _why_uncompared(results: CaseResults, calls: Sequence[Call], left: Iterable[tuple[int, str]]) -> str:

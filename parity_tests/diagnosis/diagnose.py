@@ -1,11 +1,12 @@
 """The diagnosis: the fault that explains a subject's findings, or a hint if none matches."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from parity_tests.cases.case import Case
+from parity_tests.cases.features import restricted
 from parity_tests.cases.tensors import TENSORS, family
-from parity_tests.check_facts import NON_FINITE_VALUES, VALUES
+from parity_tests.check_facts import FLOAT32_INSIDE, FLOAT32_RESULTS, NON_FINITE_VALUES, VALUES, WIDER_DTYPE
 from parity_tests.checks.values import RunCase
 from parity_tests.diagnosis.hints import hints, randomness_symptom
 from parity_tests.diagnosis.matching import (
@@ -19,12 +20,13 @@ from parity_tests.diagnosis.matching import (
 )
 from parity_tests.diagnosis.probe_cases import PROBE_CASES, TIE_BREAKER_CASES
 from parity_tests.diagnosis.samples import Sample, sample_subject
-from parity_tests.diagnosis.symptoms import SINGLE, observed_symptoms
+from parity_tests.diagnosis.symptoms import observed_symptoms
 from parity_tests.report import Finding
 
 OF_NUMBERS = (VALUES.name, NON_FINITE_VALUES.name)
 """The checks whose findings a faulty loop can explain."""
-SINGLE_INSIDE = "float32 inside"
+OF_DTYPES = (FLOAT32_RESULTS.fault, FLOAT32_INSIDE.fault, WIDER_DTYPE.fault)
+"""Faults that come after the others."""
 Restrict = Callable[[Case], Case]
 MAX_CELL_STEPS = 400
 """A finding's own case joins the probe cases only if it has at most this many cell steps."""
@@ -67,6 +69,11 @@ def diagnose(
     samples = _samples(kind, run_case, findings, restrict)
     whats = {(finding.check, finding.tensor) for finding in findings}
     result = []
+    if single := next((sample.single for sample in samples if sample.single), None):
+        # One fault; all others are looked for in float32.
+        result.append(Diagnosis(single.fault, None, single.message, frozenset({(single.check, "")})))
+        restrict = _in_float32(restrict)
+        samples = _samples(kind, run_case, findings, restrict)
     for seen in observed_symptoms(samples):
         explains = frozenset(w for w in whats if w[0] == seen.check and w[1] in seen.tensors)
         name = seen.symptom.name if seen.symptom else None
@@ -74,16 +81,13 @@ def diagnose(
     numbers = [sample for sample in samples if sample.got and sample.case.nonfinite == "none"]
     if any(sample.all_wrong for sample in numbers):
         result += _explanations(kind, run_case, numbers, restrict, whats)
-    return _merged(sorted(result, key=lambda diagnosis: diagnosis.fault is None))
+    if wider := next((sample.wider for sample in samples if sample.wider), None):
+        result.append(Diagnosis(wider.fault, None, wider.message, frozenset({(wider.check, "")})))
+    return sorted(result, key=lambda diagnosis: (diagnosis.fault is None, diagnosis.fault in OF_DTYPES))
 
 
-def _merged(found: list[Diagnosis]) -> list[Diagnosis]:
-    """If results are float32 and have the errors of float32, report one fault, not two."""
-    single = [diagnosis for diagnosis in found if diagnosis.fault in (SINGLE.name, SINGLE_INSIDE)]
-    if len(single) < 2:
-        return found
-    both = single[0].explains | single[1].explains
-    return [replace(single[0], explains=both), *(other for other in found if other not in single)]
+def _in_float32(restrict: Restrict) -> Restrict:
+    return lambda case: restricted(restrict(case), ("float64",))
 
 
 def _samples(kind: str, run_case: RunCase, findings: Sequence[Finding], restrict: Restrict) -> list[Sample]:

@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from parity_tests.cases.case import Case
+from parity_tests.cases.tensors import TENSORS, family
+from parity_tests.check_facts import FLOAT32_INSIDE
 from parity_tests.checks.values import RunCase
-from parity_tests.diagnosis.diagnose import diagnose
-from parity_tests.report import Finding, Severity
+from parity_tests.diagnosis.diagnose import OF_NUMBERS, diagnose
+from parity_tests.report import Finding, Report, Severity
 from parity_tests.subjects.session import DID_NOT_RETURN
 
 
@@ -43,4 +45,17 @@ def explained(
                     result[index] = replace(
                         finding, fault=diagnosis.fault, clue=diagnosis.clue, message=message
                     )
-    return result
+    return _with_one_of_float32(result)
+
+
+def _with_one_of_float32(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings with one for all tensors that are off as float32 is, at the end of the faults."""
+    single = [f for f in findings if f.fault == FLOAT32_INSIDE.fault and f.check in OF_NUMBERS]
+    if not single:
+        return list(findings)
+    report = Report(planned=0)
+    report.find(f for f in findings if f not in single)
+    names = {family(finding.tensor) for finding in single}
+    message = f"(Off: {', '.join(name for name in TENSORS if name in names)}.) {single[0].message}"
+    report.find([replace(single[0], check=FLOAT32_INSIDE.name, tensor="", message=message)])
+    return report.findings

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array
-from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import Answer
 from parity_tests.diagnosis.faults.catalogue import of_kind
 from parity_tests.diagnosis.faults.faulty_loop import Fault, PiecesClash, Variant
 from parity_tests.diagnosis.samples import Sample, measured
-from parity_tests.references.rounding import NoNoise, RoundingNoise, noise_tables
+from parity_tests.references.rounding import LowerPrecisionNoise, NoNoise
 from parity_tests.references.tolerance import compare
 
 LOW_PRECISION_ROUNDOFF = 2.0**-12
@@ -20,16 +19,6 @@ MAX_ROUNDOFFS = 24.0
 """That bound: how many roundoffs of the lower precision a tensor may be off by."""
 MAX_PAIRS = 500
 """How many pairs of faults are tried."""
-
-
-class LowerPrecisionNoise(RoundingNoise):
-    """Rounding noise of the lower precision used inside the layer."""
-
-    def __init__(self, case: Case, u: float) -> None:
-        super().__init__(case)
-        if u > self.u:
-            self.u = u
-            self.relative_table, self.absolute_table = noise_tables(u)
 
 
 @dataclass(frozen=True, slots=True)

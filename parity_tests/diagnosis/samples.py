@@ -9,10 +9,12 @@ from parity_tests.cases.arrays import DTYPES, Array, Call, calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import Answer, role
 from parity_tests.check_facts import RAISES
+from parity_tests.checks.precision import float32_finding, wider_finding
 from parity_tests.checks.values import RunCase, comparisons
 from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import RoundingNoise, unit_roundoff
 from parity_tests.references.tolerance import Allowance, allowance
+from parity_tests.report import Finding
 from parity_tests.subjects.results import Mismatch
 
 
@@ -29,6 +31,8 @@ class Sample:
         mismatches: the tensors that cannot be compared, for their type, shape or dtype.
         wrong: for each call answered, the names of the wrong tensors.
         raised: the message of the exception that the subject raised; empty if it did not.
+        single: the finding that the subject computes in float32, if it does and should not.
+        wider: the finding that results are wider than the parameters, if they are.
     """
 
     case: Case
@@ -39,6 +43,8 @@ class Sample:
     mismatches: list[Mismatch] = field(default_factory=list)
     wrong: list[frozenset[str]] = field(default_factory=list)
     raised: str = ""
+    single: Finding | None = None
+    wider: Finding | None = None
 
     @property
     def all_wrong(self) -> frozenset[str]:
@@ -83,6 +89,7 @@ def sample_subject(case: Case, run_case: RunCase) -> Sample:
         sample.mismatches += result.mismatches.values()
         sample.got.append({})
         sample.wrong.append(frozenset())
+    off = []
     for compared in comparisons(results, sample.truths, sample.allowed):
         got, comparison = compared.got, compared.comparison
         if got is None or comparison is None or got.dtype.kind != "f":
@@ -90,6 +97,9 @@ def sample_subject(case: Case, run_case: RunCase) -> Sample:
         sample.got[compared.call][compared.tensor] = np.asarray(got, np.float64)
         if not comparison.equal:
             sample.wrong[compared.call] |= {compared.tensor}
+            off.append((compared.tensor, got))
+    sample.single = float32_finding(case, results.calls, off)
+    sample.wider = wider_finding(case, results.calls)
     return sample
 
 

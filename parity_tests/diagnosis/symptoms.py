@@ -16,14 +16,6 @@ class Symptom:
     sentence: str
 
 
-SINGLE = Symptom(
-    "buffers fixed to float32",
-    "With float64 parameters results are float32: look for buffers made by `dtype='f'` or `np.float32`.",
-)
-DOUBLE = Symptom(
-    "float32 in, float64 out",
-    "With float32 parameters results are float64: look for `np.zeros(shape)` without `dtype=`.",
-)
 SQUEEZED = Symptom(
     "squeeze removes the batch axis",
     "Axes of length 1 are lost: look for `squeeze()` without an axis.",
@@ -69,8 +61,6 @@ UNLOADED = Symptom(
     "Before the parameters are updated in place, results are random: look for parameters that load_state_dict leaves out.",
 )
 SYMPTOMS = (
-    SINGLE,
-    DOUBLE,
     SQUEEZED,
     TRANSPOSED,
     KEPT_AXIS,
@@ -164,12 +154,6 @@ def _of_types(rows: _Rows) -> Symptom | None:
     return ABSENT if all(row.got == "NoneType" for _, row in rows) else None
 
 
-def _of_dtypes(rows: _Rows) -> Symptom | None:
-    if all((row.got, row.expected) == ("float32", "float64") for _, row in rows):
-        return SINGLE
-    return DOUBLE if all((row.got, row.expected) == ("float64", "float32") for _, row in rows) else None
-
-
 def _of_shapes(rows: _Rows) -> Symptom | None:
     for symptom, shows in _SHAPES:
         if all(shows(sample, row.tensor, _numbers(row.got), _numbers(row.expected)) for sample, row in rows):
@@ -180,7 +164,7 @@ def _of_shapes(rows: _Rows) -> Symptom | None:
 _RECOGNISED: dict[str, Callable[[_Rows], Symptom | None]] = {
     TYPE.name: _of_types,
     SHAPE.name: _of_shapes,
-    DTYPE.name: _of_dtypes,
+    DTYPE.name: lambda rows: None,
 }
 
 

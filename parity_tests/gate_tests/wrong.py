@@ -137,11 +137,6 @@ class _OldWeights(right.TimeRNN):
         super().__init__(Wx.copy(), Wh.copy(), b.copy(), stateful)
 
 
-class _Double(right.TimeRNN):
-    def forward(self, xs: Array) -> Array:
-        return super().forward(xs).astype(np.float64)
-
-
 class _TimeMajor(right.TimeRNN):
     def forward(self, xs: Array) -> Array:
         return super().forward(xs).transpose(1, 0, 2)
@@ -170,8 +165,8 @@ WRONG: dict[str, tuple[Any, str, tuple[str, ...]]] = {
     "transpose missing": (variant(_CarryNotTransposed), "values", GRADIENTS),
     "carry dropped": (variant(_CarryDropped), "values", GRADIENTS),
     "bias dropped": (variant(_BiasDropped), "values", ("hs", "h_n", *GRADIENTS)),
-    "float32 inside": (variant(_SingleInside), "values", ("hs", "h_n", *GRADIENTS)),
-    "float32 gradient": (variant(_SingleGradient), "values", ("dx",)),
+    "float32 inside": (variant(_SingleInside), "dtype", ("",)),
+    "float32 gradient": (variant(_SingleGradient), "dtype", ("",)),
     "db of the last step": (variant(_LastBias), "values", ("db",)),
     "mean over the batch": (variant(_BatchMean), "values", ("dWx", "dWh", "db")),
     "dWh with the state of another step": (variant(_StateShifted), "values", ("dWh",)),
@@ -184,7 +179,6 @@ WRONG: dict[str, tuple[Any, str, tuple[str, ...]]] = {
     "gradients in new arrays": (_sequence(_FreshGradients), "gradients in place", ("dWx", "dWh", "db")),
     "gradients accumulated": (_sequence(_Accumulates), "values", ("dWx", "dWh", "db")),
     "old weights": (_sequence(_OldWeights), "values", ("hs", "h_n", *GRADIENTS)),
-    "float64 out": (_sequence(_Double), "dtype", ("hs",)),
     "time-major out": (_sequence(_TimeMajor), "shape", ("hs",)),
     "raises": (_sequence(_Raises), "raises", ("",)),
     "returns a list": (_sequence(_Listed), "type", ("hs",)),

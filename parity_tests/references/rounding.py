@@ -95,6 +95,24 @@ class RoundingNoise:
         return np.asarray(relu & ~(np.abs(values[0]).max(axis=-1, initial=0.0) < self.limit))
 
 
+class LowerPrecisionNoise(RoundingNoise):
+    """Rounding noise of a lower precision, used inside a layer whose case has a higher one.
+
+    Args:
+        case: the case.
+        u: unit roundoff of the lower precision.
+        largest: its largest number; None: that of the case's precision.
+    """
+
+    def __init__(self, case: Case, u: float, largest: float | None = None) -> None:
+        super().__init__(case)
+        if u > self.u:
+            self.u = u
+            self.relative_table, self.absolute_table = noise_tables(u)
+        if largest is not None:
+            self.limit = largest * OVERFLOW_MARGIN
+
+
 class NoNoise(RoundingNoise):
     """No noise: one run, as exact as float64 allows."""
 

@@ -15,6 +15,7 @@ from parity_tests.run.plan import Plan, default_reference
 from parity_tests.run.runner import Run
 from parity_tests.run.threads import blas_name
 from parity_tests.run.versions import versions_of
+from parity_tests.subjects.interfaces import taken_for
 from parity_tests.subjects.session import DEFAULT_TARGET
 
 ONLY_CONTRACT = {*CONTRACT_CHECKS} - {check.name for check in CASE_CHECKS}
@@ -121,7 +122,8 @@ def header(run: Run) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in versions_of(plan).items())
     lines = [f"{what}; reference: {source}", f"{versions}; BLAS: {blas_name()}, one thread a worker"]
     if plan.target.spec != DEFAULT_TARGET:
-        lines.append(f"judging {plan.target.spec}, a {plan.interface}")
+        words = taken_for(plan.interface, plan.kinds, is_forced=plan.target.interface is not None)
+        lines.append(f"judging {plan.target.spec}, {words}")
     lines += [f"notice: {notice}" for notice in run.session.notices]
     return [f"parity: {line}" for line in lines]
 

@@ -52,6 +52,7 @@ class Run:
     def __init__(self, plan: Plan, session: Session | None = None) -> None:
         self.plan = plan
         self.session = session or open_session(plan.target, plan.timeout, (run_contract_check,))
+        self.session.without = plan.without
         self.report = Report(planned=0)
         self._started = time.monotonic()
         self._batch_of: dict[Case, int] = {}

@@ -122,6 +122,25 @@ class _KeepsState(TimeRNN):
         return super().forward(xs)
 
 
+class _StateInResult(TimeRNN):
+    view: Array | None = None
+
+    def forward(self, xs: Array) -> Array:
+        if self.view is not None:
+            super().set_state(self.view)
+        hs = super().forward(xs)
+        self.view = hs[:, -1] if self.stateful else None
+        return hs
+
+    def set_state(self, h: Array | None) -> None:
+        self.view = None
+        super().set_state(h)
+
+    def reset_state(self) -> None:
+        self.view = None
+        super().reset_state()
+
+
 class _ForgetsState(TimeRNN):
     def forward(self, xs: Array) -> Array:
         if getattr(self, "called", False):
@@ -139,12 +158,27 @@ class _ResetsNothing(TimeRNN):
         """Keep it."""
 
 
-class _LiveCheckpoint(nn.RNN):
-    def state_dict(self, prefix: str = "") -> dict[str, Array]:
-        return {prefix + name: param for name, param in self.named_parameters()}
-
+class _KeepsCheckpoint(nn.RNN):
     def load_state_dict(self, state_dict: Mapping[str, Any], prefix: str = "") -> None:
         super().load_state_dict(state_dict, prefix)
+        self.loaded = state_dict
+
+    def forward(self, *arguments: Any, **options: Any) -> Any:
+        if hasattr(self, "loaded"):
+            super().load_state_dict(self.loaded)
+            del self.loaded
+        return super().forward(*arguments, **options)
+
+    __call__ = forward
+
+
+class _FirstCheckpoint(nn.RNN):
+    def load_state_dict(self, state_dict: Mapping[str, Any], prefix: str = "") -> None:
+        super().load_state_dict(state_dict, prefix)
+        self.loaded = {name: np.array(value) for name, value in state_dict.items()}
+
+    def state_dict(self, prefix: str = "") -> dict[str, Array]:
+        return self.loaded
 
 
 class _AnyLength(nn.RNN):
@@ -169,9 +203,11 @@ BROKEN: dict[str, tuple[str, type]] = {
     contract.memory_layouts.name: ("TimeRNN", _InMemoryOrder),
     contract.large_inputs.name: ("TimeRNN", _Exponentials),
     state.state_copied.name: ("TimeRNN", _KeepsState),
+    state.state_apart.name: ("TimeRNN", _StateInResult),
     state.state_kept.name: ("TimeRNN", _ForgetsState),
     state.state_reset.name: ("TimeRNN", _ResetsNothing),
-    state.checkpoints_copied.name: ("nn.RNN", _LiveCheckpoint),
+    state.checkpoints_copied.name: ("nn.RNN", _KeepsCheckpoint),
+    state.checkpoints_restored.name: ("nn.RNN", _FirstCheckpoint),
     state.bad_lengths.name: ("nn.RNN", _AnyLength),
 }
 """The check of the contract that each must fail, its kind, and the class."""

@@ -3,10 +3,23 @@
 import functools
 import inspect
 import re
+from collections.abc import Sequence
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 INTERFACES = ("layer", "cell", "module", "adapter", "package")
+IN_WORDS = {
+    "TimeRNN": "a layer: a sequence, made of its weights, like rnn_np.TimeRNN",
+    "RNN": "a cell: one time step, made of its weights, like rnn_np.RNN",
+    "nn.RNN": "a module: a sequence, made by sizes, like torch.nn.RNN",
+    "nn.RNNCell": "a cell: one time step, made by sizes, like torch.nn.RNNCell",
+}
+"""By kind of layer, what a target is that is judged as one."""
+OTHERWISE = {
+    "nn.RNN": "--as cell judges it as one time step",
+    "nn.RNNCell": "--as module judges it as a sequence",
+}
+"""By kind of layer, what else a target may be that looks like it."""
 PARTS = ("RNN", "TimeRNN", "nn")
 """What is judged of a package; one of them is enough."""
 
@@ -77,8 +90,8 @@ def _of_class(obj: Any) -> str | None:
     cls = _origin(obj)
     made_by = _made_by(obj)
     names = [parameter.name for parameter in made_by]
-    if {"input_size", "hidden_size"} <= set(names) and _has(cls, "forward"):
-        return "module"
+    if _is_made_by_sizes(obj) and (_has(cls, "forward") or _is_called(cls)):
+        return "module" if _is_sequence(cls, names) else "cell"
     if not _has(cls, "forward") or not _has(cls, "backward"):
         return None
     weights = len(names) >= 3 and all(map(_WEIGHT.fullmatch, names[:2])) and _BIAS.fullmatch(names[2])
@@ -91,6 +104,27 @@ def _of_class(obj: Any) -> str | None:
     if required == 2 or (len(given) > 1 and "prev" in given[1].name):
         return "cell"
     return "layer" if required == len(given) == 1 else None
+
+
+def _is_made_by_sizes(obj: Any) -> bool:
+    """Whether the constructor is torch's, and not given the weights."""
+    if not isinstance(_origin(obj), type):
+        return False
+    return {"input_size", "hidden_size"} <= {parameter.name for parameter in _made_by(obj)}
+
+
+def _is_sequence(cls: type, made_by: list[str]) -> bool:
+    """Whether a class made by sizes is like ``nn.RNN`` and not like ``nn.RNNCell``, as far as can be seen."""
+    if {"num_layers", "bidirectional", "batch_first", "dropout"} & {*made_by}:
+        return True
+    if "cell" in cls.__name__.lower() or not _has(cls, "backward"):
+        return False
+    # A sequence has gradients of two results: of all outputs and of the final state.
+    return len(_parameters(inspect.getattr_static(cls, "backward"))) > 2
+
+
+def _is_called(cls: type) -> bool:
+    return any("__call__" in vars(base) for base in cls.__mro__)
 
 
 def _has(cls: type, name: str) -> bool:
@@ -144,19 +178,25 @@ def subject_of(obj: Any, interface: str) -> Any:
     if interface == "layer":
         return SimpleNamespace(TimeRNN=obj)
     if interface == "cell":
-        return SimpleNamespace(RNN=obj)
+        by_sizes = _is_made_by_sizes(obj)
+        return SimpleNamespace(nn=SimpleNamespace(RNNCell=obj)) if by_sizes else SimpleNamespace(RNN=obj)
     if interface == "adapter":
         return SimpleNamespace(answer=obj)
     if interface == "package":
         # torch's own names: a module of layers that is not inside of a package.
-        return SimpleNamespace(nn=obj) if _is_module(getattr(obj, "RNN", None)) else obj
-    return SimpleNamespace(nn=SimpleNamespace(**{"RNN" if _is_module(obj) else "RNNCell": obj}))
+        return SimpleNamespace(nn=obj) if _is_made_by_sizes(getattr(obj, "RNN", None)) else obj
+    return SimpleNamespace(nn=SimpleNamespace(RNN=obj))
 
 
-def _is_module(cls: Any) -> bool:
-    """Whether it is made like ``nn.RNN`` and not like ``nn.RNNCell``."""
-    try:
-        names = inspect.signature(cls).parameters
-    except (TypeError, ValueError):
-        return False
-    return "num_layers" in names or ("input_size" in names and "bidirectional" in names)
+def taken_for(interface: str, kinds: Sequence[str], *, is_forced: bool) -> str:
+    """Return in words what a target is judged as.
+
+    Args:
+        interface: one of ``INTERFACES``.
+        kinds: of the layers that it has.
+        is_forced: whether the user chose the interface.
+    """
+    if interface in ("adapter", "package"):
+        return "an adapter" if interface == "adapter" else f"a package with {', '.join(kinds)}"
+    words = IN_WORDS[kinds[0]]
+    return words if is_forced or kinds[0] not in OTHERWISE else f"{words} ({OTHERWISE[kinds[0]]})"

@@ -3,8 +3,10 @@
 A driver checks type, shape and dtype here, at its border; inside the gate every array is canonical.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, TypeGuard
 
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import DTYPES, Array, Call
@@ -37,11 +39,17 @@ class Mismatch:
 class CallResult:
     """One call: the tensors in their canonical form, and what cannot be compared.
 
-    A tensor of a wrong dtype is in both.
+    Attributes:
+        tensors: what can be compared.
+        mismatches: why a tensor cannot be; a tensor of a wrong dtype is in both.
+        dtypes: the dtype of the tensors that are floats of another width than the parameters.
+        absent: the tensors that are None, and may be.
     """
 
     tensors: Answer
     mismatches: dict[str, Mismatch]
+    dtypes: dict[str, str] = field(default_factory=dict)
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -52,44 +60,90 @@ class CaseResults:
     findings: list[Finding] = field(default_factory=list)
 
 
-def call_result(case: Case, call: Call, answer: Mapping[str, object]) -> CallResult:
-    """Return a layer's own answer to a call, checked and in canonical arrays of the gate's own."""
+def is_array(value: object) -> TypeGuard[Array]:
+    """Whether it is an array of numbers, and of no class of its own."""
+    return type(value) is np.ndarray and value.dtype.kind in "biufc"
+
+
+def described(value: object) -> str:
+    """Of which type a value is, in words."""
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype}" if type(value) is np.ndarray else f"a {type(value).__qualname__}"
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__qualname__} of {len(value)}"
+    return f"a {type(value).__qualname__}"
+
+
+def is_wanted(name: str, without: Container[str]) -> bool:
+    """Whether a tensor is not declared missing, neither itself nor its family."""
+    return name not in without and family(name) not in without
+
+
+def call_result(
+    case: Case,
+    call: Call,
+    answer: Mapping[str, object],
+    without: Container[str] = (),
+    places: Mapping[str, str] = MappingProxyType({}),
+) -> CallResult:
+    """Return a layer's own answer to a call, checked and in canonical arrays of the gate's own.
+
+    Args:
+        case: the case.
+        call: the call.
+        answer: tensors by name.
+        without: tensors that are declared missing; they are left out.
+        places: where a tensor stands in the user's code, for messages.
+    """
     result = CallResult({}, {})
     for name in tensor_names(case):
+        if not is_wanted(name, without):
+            continue
         value = answer.get(name)
-        array = _plain_array(value)
-        mismatch = _mismatch(case, call, name, answer, array)
+        if value is None and name == "dh_0" and call.h_0 is None and _may_lack_dh_0(case, without):
+            result.absent += (name,)
+            continue
+        mismatch = _mismatch(case, call, name, answer, places.get(name, ""))
         if mismatch:
             result.mismatches[name] = mismatch
-        if array is not None and (mismatch is None or mismatch.check == DTYPE.name):
-            result.tensors[name] = canonical(case, name, array)
+        if is_array(value) and (mismatch is None or mismatch.check == DTYPE.name):
+            array = value.astype(np.float64) if value.dtype.kind == "f" and value.itemsize > 8 else value
+            result.tensors[name] = canonical(case, name, array.copy())
+            if mismatch is None and value.dtype != DTYPES[case.dtype]:
+                result.dtypes[name] = str(value.dtype)
     return result
 
 
-def _plain_array(value: object) -> Array | None:
-    """A copy, or None for what is no array of numbers."""
-    if type(value) is np.ndarray and value.dtype.kind in "biufc":
-        return value.copy()
-    return None
+def _may_lack_dh_0(case: Case, without: Container[str]) -> bool:
+    """Torch gives no gradient of an initial state that was not given."""
+    return case.has_torch_interface or (case.layer != "RNN" and "initial-state" in without)
 
 
-def _mismatch(
-    case: Case, call: Call, name: str, answer: Mapping[str, object], array: Array | None
-) -> Mismatch | None:
-    if array is None:
-        value = answer.get(name)
-        if name not in answer:
-            return Mismatch(
-                TYPE.name, name, "NoneType", "ndarray", f"{name} is not among the tensors answered"
-            )
-        what = f"array of {value.dtype}" if type(value) is np.ndarray else type(value).__qualname__
-        return Mismatch(TYPE.name, name, what, "ndarray", f"{name} is {what}, not a numpy.ndarray")
+def _mismatch(case: Case, call: Call, name: str, answer: Mapping[str, object], place: str) -> Mismatch | None:
+    value = answer.get(name)
+    shown = f"{name} ({place})" if place else name
+    missing = f"`--without {family(name)}` says that it is not there"
+    if value is None:
+        what = (
+            f"{shown} is None, not an array"
+            if place or name in answer
+            else f"{name} is not among the tensors"
+        )
+        return Mismatch(TYPE.name, name, "NoneType", "ndarray", f"{what}; {missing}")
+    if not is_array(value):
+        message = f"{shown} is {described(value)}, not a numpy.ndarray of numbers"
+        return Mismatch(TYPE.name, name, described(value), "ndarray", message)
     expected = native_shape(case, call, name)
-    if array.shape != expected:
-        got, want = str(list(array.shape)), str(list(expected))
+    if value.shape != expected:
+        got, want = str(list(value.shape)), str(list(expected))
         message = f"{name} has shape {got}, not {want} ({TENSORS[family(name)]})"
         return Mismatch(SHAPE.name, name, got, want, message)
-    if array.dtype != DTYPES[case.dtype]:
-        got, want = str(array.dtype), str(DTYPES[case.dtype])
+    if not _is_float_of_another_width(value.dtype, DTYPES[case.dtype]):
+        got, want = str(value.dtype), str(DTYPES[case.dtype])
         return Mismatch(DTYPE.name, name, got, want, f"{name} is {got}, not {want} like the parameters")
     return None
+
+
+def _is_float_of_another_width(got: np.dtype[Any], want: np.dtype[Any]) -> bool:
+    """Or of the same; half precision is no float to compute with here."""
+    return got == want or (got.kind == "f" and got.isnative and got.itemsize >= 4)

@@ -31,11 +31,13 @@ class Session(Protocol):
         interface: the target's, one of ``INTERFACES``.
         kinds: the kinds of layers that it has.
         notices: what was out of order when it was loaded.
+        without: what the target is declared to lack, features and tensors.
     """
 
     interface: str
     kinds: tuple[str, ...]
     notices: list[str]
+    without: tuple[str, ...]
 
     def run_case(self, case: Case) -> CaseResults:
         """Run the subject over the calls of a case."""
@@ -59,10 +61,11 @@ class InProcess:
         self.subject = subject_of(obj, interface)
         self.kinds = kinds_of(self.subject)
         self.notices: list[str] = []
+        self.without: tuple[str, ...] = ()
 
     def run_case(self, case: Case) -> CaseResults:
         """Run the subject over the calls of a case."""
-        return run_case(self.subject, case)
+        return run_case(self.subject, case, self.without)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Return ``function(subject, *arguments)``."""
@@ -89,13 +92,14 @@ class InChild:
         loaded = self.child.start()
         self.interface = loaded.interface
         self.notices = loaded.notices
+        self.without: tuple[str, ...] = ()
         self.kinds: tuple[str, ...] = tuple(self.child.call(kinds_of))
         self.crashes = 0
 
     def run_case(self, case: Case) -> CaseResults:
         """Run the subject over the calls of a case; that it hangs, dies or prints is a finding."""
         try:
-            results: CaseResults = self.child.call(run_case, case)
+            results: CaseResults = self.child.call(run_case, case, self.without)
         except ChildError as error:
             results = CaseResults(findings=[_ended(error, case)])
         results.findings += self._printed(case)

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array
-from parity_tests.cases.tensors import Answer
 
 Violations = list[tuple[str, str]]
 """Tensor, and what was seen."""
@@ -19,21 +18,32 @@ def overwritten_inputs(now: Mapping[str, Array], before: Mapping[str, Array]) ->
     return [
         (name, f"{name} was changed by the layer")
         for name, array in now.items()
-        if not _identical(array, before[name])
+        if name in before and not _identical(array, before[name])
     ]
 
 
-def replaced_gradients(now: Answer, first: Answer) -> Violations:
+def replaced_gradients(now: Mapping[str, object], first: Mapping[str, object]) -> Violations:
     """Return the gradients that are in other arrays than before the first backward."""
     return [
         (
             name,
             f"grads holds another array for {name.removeprefix('d')} after backward, "
-            "so an optimizer that keeps the old one never sees the gradient",
+            "so an optimizer that keeps the old one never sees the gradient"
+            if isinstance(first.get(name), np.ndarray)
+            else f"grads holds no array for {name.removeprefix('d')} before the first backward, "
+            "so an optimizer that takes the arrays then never sees the gradient",
         )
-        for name, array in first.items()
-        if now.get(name) is not array
+        for name, array in now.items()
+        if isinstance(array, np.ndarray) and not _is_same_memory(array, first.get(name))
     ]
+
+
+def _is_same_memory(array: Array, other: object) -> bool:
+    """Whether both are the same array, or views of the same elements."""
+    if array is other or not isinstance(other, np.ndarray):
+        return array is other
+    same = array.__array_interface__["data"] == other.__array_interface__["data"]
+    return same and (array.shape, array.strides) == (other.shape, other.strides)
 
 
 class ReturnedArrays:

@@ -11,7 +11,7 @@ from parity_tests.cases.features import FEATURES
 from parity_tests.check_facts import GRADIENTS_IN_PLACE, INPUTS_UNTOUCHED, RESULTS_OWNED, Check
 from parity_tests.checks import contract, registry, state
 from parity_tests.checks.registry import ALL_CHECKS, CONTRACT_CHECKS, checks_for, run_contract_check
-from parity_tests.checks.trial import ContractCheck, Trial, contract_check
+from parity_tests.checks.trial import BACKWARD, ContractCheck, Trial, contract_check
 from parity_tests.gate_tests.people import LAYERS
 from parity_tests.report import Severity
 from parity_tests.selftest.broken_layers import BROKEN
@@ -63,7 +63,7 @@ def test_every_check_of_the_contract_has_a_fault_of_its_own_and_advice() -> None
 
 
 def test_a_check_needs_a_feature_that_can_be_declared_missing() -> None:
-    assert {check.needs for check in CONTRACT_CHECKS.values()} - {None} <= FEATURES.keys()
+    assert {name for check in CONTRACT_CHECKS.values() for name in check.needs} <= {*FEATURES, BACKWARD}
 
 
 def test_two_checks_of_one_name_are_refused() -> None:
@@ -128,10 +128,10 @@ def test_the_checks_of_a_kind_keep_their_order() -> None:
         gradients in place, parameters by reference, two layers in turn, two forwards, memory layouts, large inputs,
         inputs copied, results copied, weights copied, gradients kept, speed"""
     added = {
-        "TimeRNN": ["state copied", "state kept", "state reset"],
+        "TimeRNN": ["state copied", "state kept", "state apart from results", "state reset"],
         "RNN": [],
-        "nn.RNN": ["checkpoints copied", "bad lengths"],
-        "nn.RNNCell": ["checkpoints copied"],
+        "nn.RNN": ["checkpoints copied", "checkpoints restored", "bad lengths"],
+        "nn.RNNCell": ["checkpoints copied", "checkpoints restored"],
     }
     names = [name.strip() for name in every.split(",")]
     assert checks_for(EVERY_KIND, ()) == [(kind, name) for kind in EVERY_KIND for name in names + added[kind]]
@@ -143,8 +143,8 @@ def test_the_checks_of_a_kind_keep_their_order() -> None:
         ("layouts", {"memory layouts"}),
         ("second-call", {"second call"}),
         ("large-inputs", {"large inputs"}),
-        ("state", {"state kept", "state reset"}),
-        ("initial-state", {"state copied", "state kept", "state reset"}),
+        ("state", {"state kept", "state apart from results", "state reset"}),
+        ("initial-state", {"state copied", "state kept", "state apart from results", "state reset"}),
         ("lengths", set()),
     ],
 )

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import rnn_np
-from parity_tests.subjects.interfaces import TargetError, recognise
+from parity_tests.subjects.drivers import kinds_of
+from parity_tests.subjects.interfaces import IN_WORDS, TargetError, recognise, subject_of, taken_for
 from parity_tests.subjects.loading import Loaded, Target, load
 from parity_tests.subjects.user_frames import MAX_MESSAGE_CHARACTERS, format_error
 
@@ -107,6 +108,7 @@ def test_a_target_is_plain_data() -> None:
         ("rnn_np:TimeRNN", "layer"),
         ("rnn_np:RNN", "cell"),
         ("rnn_np.nn:RNN", "module"),
+        ("rnn_np.nn:RNNCell", "cell"),
         ("rnn_np:nn.RNN", "module"),
         ("rnn_np", "package"),
         ("parity_tests.gate_tests.right", "package"),
@@ -158,6 +160,24 @@ def _made(*args: Any, **options: Any) -> _Passing:
     return _Passing(*args, **options)
 
 
+class _BySizes:
+    def __init__(
+        self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", dtype: Any = None
+    ) -> None: ...
+    def __call__(self, x: Any, hx: Any = None) -> Any: ...
+
+
+class _SequenceBySizes(_BySizes):
+    def backward(self, d_output: Any, d_h_n: Any = None) -> Any: ...
+
+
+class _StepBySizes(_BySizes):
+    def backward(self, d: Any) -> Any: ...
+
+
+class _MyCell(_SequenceBySizes): ...
+
+
 def _function(case: Any, verbose: bool = False) -> None: ...
 
 
@@ -172,6 +192,9 @@ def _none() -> None: ...
         (functools.partial(rnn_np.TimeRNN, stateful=True), "layer"),
         (_Stateless, "layer"),
         (_OptionalState, "cell"),
+        (_SequenceBySizes, "module"),
+        (_StepBySizes, "cell"),
+        (_MyCell, "cell"),
         (_function, "adapter"),
         (functools.partial(_function, verbose=True), "adapter"),
         (lambda *given: given, "adapter"),
@@ -202,6 +225,21 @@ def test_a_forced_kind_is_taken_whatever_the_interface() -> None:
     spec = _write("sizes.py", "class Sizes:\n    def __init__(self, D, H): pass\n")
     assert _load(f"{spec}:Sizes", "cell").interface == "cell"
     assert _load("rnn_np", "package").interface == "package"
+
+
+@pytest.mark.parametrize("cls", [_SequenceBySizes, _StepBySizes, _MyCell])
+def test_as_decides_and_what_a_target_was_taken_for_is_said(cls: Any) -> None:
+    for interface, kind in (("module", "nn.RNN"), ("cell", "nn.RNNCell"), ("layer", "TimeRNN")):
+        assert Target.at_hand(cls, interface).interface == interface
+        assert kinds_of(subject_of(cls, interface)) == (kind,)
+        assert taken_for(interface, (kind,), is_forced=True) == IN_WORDS[kind]
+    assert taken_for("module", ("nn.RNN",), is_forced=False) == (
+        "a module: a sequence, made by sizes, like torch.nn.RNN (--as cell judges it as one time step)"
+    )
+    assert taken_for("cell", ("nn.RNNCell",), is_forced=False) == (
+        "a cell: one time step, made by sizes, like torch.nn.RNNCell (--as module judges it as a sequence)"
+    )
+    assert kinds_of(subject_of(rnn_np.RNN, "cell")) == ("RNN",)
 
 
 def test_a_forced_kind_still_needs_something_to_run() -> None:
