@@ -124,12 +124,9 @@ def _mismatch(case: Case, call: Call, name: str, answer: Mapping[str, object], p
     shown = f"{name} ({place})" if place else name
     missing = f"`--without {family(name)}` says that it is not there"
     if value is None:
-        what = (
-            f"{shown} is None, not an array"
-            if place or name in answer
-            else f"{name} is not among the tensors"
-        )
-        return Mismatch(TYPE.name, name, "NoneType", "ndarray", f"{what}; {missing}")
+        is_there = place or name in answer
+        what = "NoneType, not a numpy.ndarray" if is_there else "not among the tensors answered"
+        return Mismatch(TYPE.name, name, "NoneType", "ndarray", f"{shown} is {what}; {missing}")
     if not is_array(value):
         message = f"{shown} is {described(value)}, not a numpy.ndarray of numbers"
         return Mismatch(TYPE.name, name, described(value), "ndarray", message)

@@ -190,7 +190,7 @@ def test_torch_gives_no_gradient_of_a_state_that_was_not_given() -> None:
         (finding,) = judge(given, torch_answers, partial(run_case, subject)).findings
         assert finding.what == "type of dh_0"
         assert finding.message == (
-            "dh_0 (the second that `backward` returns) is None, not an array; "
+            "dh_0 (the second that `backward` returns) is NoneType, not a numpy.ndarray; "
             "`--without dh_0` says that it is not there"
         )
 
@@ -237,7 +237,7 @@ class Told:
     [
         (
             {"forward": lambda self, xs: [self.layer(xs)].clear()},
-            "hs (what `forward` returns) is None, not an array",
+            "hs (what `forward` returns) is NoneType, not a numpy.ndarray",
         ),
         ({"forward": lambda self, xs: self.layer(xs).tolist()}, "hs (what `forward` returns) is a list of 3"),
         (
@@ -245,9 +245,9 @@ class Told:
             "is a tuple of 2, not a numpy.ndarray",
         ),
         ({"backward": None}, "the layer needs a method `backward`, and it has none"),
-        ({"h": None}, "h_n (`h` of the layer) is None, not an array; `--without h_n` says"),
+        ({"h": None}, "h_n (`h` of the layer) is NoneType, not a numpy.ndarray; `--without h_n` says"),
         ({"dh": "text"}, "dh_0 (`dh` of the layer) is a str, not a numpy.ndarray"),
-        ({"grads": None}, "dWx (`grads[0]`) is None, not an array"),
+        ({"grads": None}, "dWx (`grads[0]`) is NoneType, not a numpy.ndarray"),
         ({"grads": {}}, "dWx (`grads[0]`) is a dict, not a numpy.ndarray"),
         ({"grads": [np.zeros(2)]}, "dWx (`grads[0]`) is a list of 1, not a numpy.ndarray"),
         (
@@ -279,7 +279,7 @@ def test_what_a_layer_lacks_is_said_in_the_users_terms(change: dict[str, Any], m
     [
         (None, "the answer is a NoneType, expected tensors by name, a dict"),
         ([1, 2], "the answer is a list of 2, expected tensors by name, a dict"),
-        ({"hs": None}, "hs is None, not an array"),
+        ({"hs": None}, "hs is NoneType, not a numpy.ndarray"),
         ({"hs": [[1.0]]}, "hs is a list of 1, not a numpy.ndarray of numbers"),
     ],
 )
