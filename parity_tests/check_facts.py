@@ -98,9 +98,10 @@ DROPOUT_MASKS = Check(
     "every case with dropout",
 )
 RAISES = Check("raises", "No call raises an exception.")
+INTERFACE = Check("interface", "It has the methods and parameters of its interface, and takes its arguments.")
 RETURNS_IN_TIME = Check("returns in time", "All calls of a case return before the timeout.", IN_A_CHILD)
 PROCESS_GOES_ON = Check("process goes on", "No call ends the process.", IN_A_CHILD)
-ENDS_A_CASE = (RAISES.name, RETURNS_IN_TIME.name, PROCESS_GOES_ON.name)
+ENDS_A_CASE = (RAISES.name, INTERFACE.name, RETURNS_IN_TIME.name, PROCESS_GOES_ON.name)
 """Checks that fail where no answer comes to a call, and none to the calls after it."""
 PRINTS = Check("prints", "No call prints.", IN_A_CHILD, Severity.ADVISORY)
 KNOWN_FAILURE = Check(
@@ -120,6 +121,7 @@ CASE_CHECKS = (
     GRADIENTS_IN_PLACE,
     DROPOUT_MASKS,
     RAISES,
+    INTERFACE,
     RETURNS_IN_TIME,
     PROCESS_GOES_ON,
     PRINTS,

@@ -8,7 +8,7 @@ from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import DTYPES, Array, Call, calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import Answer, role
-from parity_tests.check_facts import RAISES
+from parity_tests.check_facts import INTERFACE, RAISES
 from parity_tests.checks.precision import float32_finding, wider_finding
 from parity_tests.checks.values import RunCase, comparisons
 from parity_tests.references.float64_loop import Loop
@@ -84,7 +84,8 @@ def sample_subject(case: Case, run_case: RunCase) -> Sample:
     """Run the subject in a case and compare its answers with the right ones."""
     sample = Sample(case, *_right(case))
     results = run_case(case)
-    sample.raised = next((f.message for f in results.findings if f.check == RAISES.name), "")
+    raised = (RAISES.name, INTERFACE.name)
+    sample.raised = next((f.message for f in results.findings if f.check in raised), "")
     for result in results.calls:
         sample.mismatches += result.mismatches.values()
         sample.got.append({})

@@ -13,7 +13,7 @@ from parity_tests.checks.known_failures import read_known
 from parity_tests.checks.registry import CONTRACT_CHECKS, checks_for
 from parity_tests.references.recorded import default_recorded
 from parity_tests.run.options import DEFAULT_CASES, DEFAULT_SEED, DEFAULT_TIMEOUT, OptionError, Options
-from parity_tests.subjects.interfaces import taken_for
+from parity_tests.subjects.interfaces import TAKEN_FOR, taken_for
 from parity_tests.subjects.loading import Target
 from parity_tests.subjects.session import DEFAULT_TARGET, Session
 
@@ -175,7 +175,7 @@ def _with_cases(plan: Plan, options: Options) -> Plan:
             words = taken_for(plan.interface, plan.kinds, is_forced=plan.target.interface is not None)
             raise OptionError(
                 f"case: {case} needs a feature that {plan.target.spec} lacks or that --without excludes; "
-                f"it was taken for {words}"
+                f"{TAKEN_FOR} {words}"
             )
         if plan.reference == "recorded" and case not in default_recorded().cases:
             raise OptionError(f"case: {case} is not recorded; it needs torch, rnn-np[parity]")

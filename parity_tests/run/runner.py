@@ -15,7 +15,7 @@ from parity_tests.cases.case import Case
 from parity_tests.cases.features import FEATURES, restricted
 from parity_tests.cases.fields import FIELD
 from parity_tests.cases.layers import LAYERS
-from parity_tests.check_facts import RAISES, known_failure
+from parity_tests.check_facts import INTERFACE, RAISES, known_failure
 from parity_tests.checks.registry import run_contract_check
 from parity_tests.checks.values import Reference, ReferencesDisagree, judge
 from parity_tests.diagnosis.explain import explained
@@ -25,7 +25,7 @@ from parity_tests.run.options import Options
 from parity_tests.run.plan import CASES_BEFORE_STOP, Plan, make_plan
 from parity_tests.run.shrinking import shrunk
 from parity_tests.run.threads import one_thread
-from parity_tests.subjects.interfaces import TargetError
+from parity_tests.subjects.interfaces import TAKEN_FOR, TargetError, taken_for
 from parity_tests.subjects.session import DID_NOT_RETURN, MAX_CRASHES, CallFailed, Session, open_session
 
 ORDINARY = Case(B=3, T=4, D=2, H=5)
@@ -90,12 +90,16 @@ class Run:
                 LAYERS[kind].has_torch_interface and not self._raised(replace(case, bias="nobias"))
             ):
                 return ""
-            errors.append(f"the first ordinary call raises {raised}{self._answers_without(case)}")
-        return f"{self.plan.target.spec}: {errors[0]}"
+            errors.append(f"the first ordinary call {raised}{self._answers_without(case)}")
+        plan = self.plan
+        is_said = plan.target.interface is not None or TAKEN_FOR in errors[0]
+        words = taken_for(plan.interface, plan.kinds, is_forced=False)
+        return f"{plan.target.spec}: {errors[0]}{'' if is_said else f'; {TAKEN_FOR} {words}'}"
 
     def _raised(self, case: Case) -> str:
         found = self.session.run_case(case).findings
-        return next((finding.message for finding in found if finding.check == RAISES.name), "")
+        verbs = {RAISES.name: "raises", INTERFACE.name: "fails:"}
+        return next((f"{verbs[f.check]} {f.message}" for f in found if f.check in verbs), "")
 
     def _answers_without(self, case: Case) -> str:
         for name in FEATURES:

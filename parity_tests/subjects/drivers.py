@@ -11,10 +11,10 @@ from parity_tests.cases.arrays import Array, Call, calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.layers import KINDS
 from parity_tests.cases.memory_layouts import laid_out
-from parity_tests.check_facts import INPUTS_UNTOUCHED, RAISES, TYPE
+from parity_tests.check_facts import INPUTS_UNTOUCHED, INTERFACE, RAISES, TYPE
 from parity_tests.report import Finding, Severity
 from parity_tests.subjects.driver import Driver, Given, class_of
-from parity_tests.subjects.interfaces import IN_WORDS
+from parity_tests.subjects.interfaces import IN_WORDS, TAKEN_FOR
 from parity_tests.subjects.parts import PartMissing, attribute, called, method
 from parity_tests.subjects.results import CaseResults, described
 from parity_tests.subjects.side_effects import overwritten_inputs
@@ -206,9 +206,9 @@ def run_case(subject: Any, case: Case, without: Collection[str] = ()) -> CaseRes
             warnings.simplefilter("ignore")
             driver.run(calls)
     except PartMissing as missing:
-        words = f"it was judged as {IN_WORDS[case.layer]}" if driver.cls is not None else ""
+        words = f"{TAKEN_FOR} {IN_WORDS[case.layer]}" if driver.cls is not None else ""
         label = call_label(calls, len(driver.results.calls))
-        driver.find(RAISES, "", f"{missing}{label}{words and f'; {words}'}")
+        driver.find(INTERFACE, "", f"{missing}{label}{words and f'; {words}'}")
     except (Exception, SystemExit) as error:
         label = call_label(calls, len(driver.results.calls))
         driver.find(RAISES, "", f"{format_error(error)}{label}")

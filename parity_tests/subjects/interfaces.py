@@ -8,6 +8,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 INTERFACES = ("layer", "cell", "module", "adapter", "package")
+TAKEN_FOR = "it was taken for"
+"""How messages begin to say what a target is judged as."""
 IN_WORDS = {
     "TimeRNN": "a layer: a sequence, made of its weights, like rnn_np.TimeRNN",
     "RNN": "a cell: one time step, made of its weights, like rnn_np.RNN",

@@ -297,4 +297,4 @@ def test_options_that_a_class_does_not_have_are_named_with_the_feature() -> None
     subject = subject_of(Small, "module")
     (finding,) = run_case(subject, Case(layer="nn.RNN", B=1, T=2, D=2, H=2, layers=2, dtype="f32")).findings
     assert "got an unexpected keyword argument 'num_layers'; `--without layers` says" in finding.message
-    assert "it was judged as a module: a sequence, made by sizes, like torch.nn.RNN" in finding.message
+    assert "it was taken for a module: a sequence, made by sizes, like torch.nn.RNN" in finding.message
