@@ -94,9 +94,9 @@ def test_a_wrong_layer_stops_the_run(tmp_path: Path) -> None:
     status, output, report = run_json(tmp_path, target, "--without", "row-bias")
     assert status == 1, output
     assert report["cases"] < 500
-    assert report["cases"] + report["stopped"] == report["planned"] == 2000
+    assert report["cases"] + report["stopped"] == report["planned"] >= 2000
     assert {("values", tensor) for tensor in GRADIENTS.split(",")} <= found(report)
-    assert "the others were left out once a fault was found" in output
+    assert "other cases were left out once a fault was found" in output
     assert faults(report) == {"upstream gradient dropped"}
     assert output.index("UPSTREAM GRADIENT DROPPED") < output.index("(unusual)")
 
@@ -148,9 +148,9 @@ def test_what_is_known_to_fail_is_excused_until_it_passes(tmp_path: Path) -> Non
     ("line", "check", "message"),
     [
         ("import os; os._exit(0)", "process goes on", "its process ended"),
-        ("import sys; sys.exit(0)", "raises", "SystemExit"),
+        ("if len(dhs) > 3: raise SystemExit(0)", "raises", "SystemExit"),
         ("while True: pass", "returns in time", "timed out after 0.5 s"),
-        ("raise ZeroDivisionError('no')", "raises", "ZeroDivisionError: no"),
+        ("if len(dhs) > 3: raise ZeroDivisionError('no')", "raises", "ZeroDivisionError: no"),
         ("return None", "type", "NoneType, not a numpy.ndarray"),
         ("dhs[...] = 0", "inputs untouched", "dhs was changed by the layer"),
     ],
