@@ -1,10 +1,16 @@
 """``python -m parity_tests``, and ``rnn-parity``: names what is missing where an extra is not installed."""
 
+import os
 import sys
 
 
 def main() -> int:
     """Run the gate's command line."""
+    try:
+        os.getcwd()  # noqa: PTH109, a Path is not needed
+    except OSError:
+        print("rnn-parity: the current folder no longer exists; go to another one", file=sys.stderr)
+        return 2
     try:
         from parity_tests.run.cli import main as gate
     except ModuleNotFoundError as error:

@@ -138,7 +138,8 @@ def _assert(run: "Run", judge: Callable[..., Report], *arguments: Any) -> None:
         raise AssertionError(run.first_error)
     with one_thread(run.plan.reference == "torch"):
         report = judge(*arguments)
-    if report.faults or report.errors or report.cases < report.planned:
+    missing = report.cases < report.planned or report.checks < report.planned_checks
+    if report.faults or report.errors or missing:
         raise AssertionError(f"\n{verdict(report, run.plan)}")
 
 

@@ -132,6 +132,8 @@ class Report:
         failed: the cases in which anything was found.
         errors: reasons why cases or checks could not be judged.
         stopped: how many cases were left out because a fault had been found.
+        given_up: how many cases were left out because too many calls before had not returned, by the
+            reason in words.
         calls: how many calls were compared in full, in all cases.
         planned_checks: how many checks of the contract were to be run.
         checks: how many were.
@@ -160,6 +162,7 @@ class Report:
     failed: list[Case] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     stopped: int = 0
+    given_up: dict[str, int] = field(default_factory=dict)
     calls: int = 0
     planned_checks: int = 0
     checks: int = 0
@@ -173,6 +176,8 @@ class Report:
         self.cases += other.cases
         self.calls += other.calls
         self.stopped += other.stopped
+        for reason, cases in other.given_up.items():
+            self.given_up[reason] = self.given_up.get(reason, 0) + cases
         self.checks += other.checks
         for name, tally in other.tensors.items():
             self.tensors.setdefault(name, Tally()).add(tally)
@@ -208,10 +213,15 @@ class Report:
         It counts what was compared. What is known to fail excuses a difference, never a comparison that
         was not made.
         """
-        reasons = list(self.errors)
-        if not self.faults and self.cases < self.planned:
+        reasons = [
+            f"{cases:,} of {self.planned:,} cases were not judged: {reason}"
+            for reason, cases in self.given_up.items()
+        ]
+        reasons += self.errors
+        tried = self.planned - sum(self.given_up.values())
+        if not self.faults and self.cases < tried:
             why = "; ".join(f"{reason}, in {number} cases" for reason, number in self.uncompared.items())
-            missing = f"{self.planned - self.cases} of {self.planned} cases were not compared"
+            missing = f"{tried - self.cases} of {self.planned} cases were not compared"
             reasons.append(f"{missing}: {why}" if why else missing)
         if self.checks < self.planned_checks:
             missing = f"{self.planned_checks - self.checks} of {self.planned_checks} checks were not run"

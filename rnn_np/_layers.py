@@ -17,6 +17,7 @@ from rnn_np._kernel import Array, Tape
 from rnn_np._validation import (
     FROM_PARAMETERS,
     check_array,
+    check_arrays,
     check_dtype,
     check_floating,
     check_input,
@@ -41,6 +42,12 @@ class _Layer:
         self.grads = list(self._grad_buffers.arrays)
         self._tape: Tape | None = None
 
+    def __setattr__(self, name: str, value: object) -> None:
+        """Refuse ``params`` and ``grads`` that are no lists of arrays; each call checks the arrays."""
+        if name in ("params", "grads"):
+            check_arrays(name, value, "list")
+        super().__setattr__(name, value)
+
     def _weights(self) -> tuple[Array, Array, Array]:
         """Return the parameters, checked in every call, because the list is the caller's to change."""
         if len(self.params) != 3:
@@ -62,9 +69,12 @@ class _Layer:
             raise RuntimeError("backward: there is no forward to go back through; call forward first")
         return self._tape
 
+    def _check_upstream(self, name: str, upstream: Array) -> None:
+        self._grad_buffers.check_list(self.grads)
+        self._grad_buffers.check_apart(name, upstream)
+
     def _backward(self, tape: Tape, dhs: Array) -> tuple[Array, Array]:
         """Fill ``grads`` from ``dhs`` [T, B, H], and return ``dx`` [T * B, D] and ``dh_0`` [B, H]."""
-        self._grad_buffers.check_list(self.grads)
         dWx, dWh, db = self._grad_buffers.arrays
         return _kernel.backward(tape, dhs, dWx, dWh, db.reshape(-1))
 
@@ -157,12 +167,19 @@ class RNN(_Layer):
         Raises:
             RuntimeError: there was no ``forward``.
             TypeError: ``dh_next`` is not a ``numpy.ndarray``.
-            ValueError: its shape or dtype is not that of ``h_next``.
+            ValueError: its shape or dtype is not that of ``h_next``, it is one of ``grads``, or these have
+                been replaced.
         """
         tape = self._last_tape()
         B, H = tape.states.shape
         dh_next = check_input("dh_next", dh_next, "B H", {"B": B, "H": H}, tape.h.dtype)
+        self._check_upstream("dh_next", dh_next)
         return self._backward(tape, dh_next[None])
+
+
+def _check_stateful(value: object) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"stateful: expected True or False, got {value!r}")
 
 
 class TimeRNN(_Layer):
@@ -213,12 +230,16 @@ class TimeRNN(_Layer):
     """
 
     def __init__(self, Wx: Array, Wh: Array, b: Array, stateful: bool = False) -> None:
-        if not isinstance(stateful, bool):
-            raise TypeError(f"stateful: expected True or False, got {stateful!r}")
+        _check_stateful(stateful)
         super().__init__(Wx, Wh, b)
         self.stateful = stateful
         self._h: Array | None = None
         self._dh: Array | None = None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "stateful":
+            _check_stateful(value)
+        super().__setattr__(name, value)
 
     @classmethod
     def from_torch(cls, state_dict: Mapping[str, Any], stateful: bool = False) -> Self:
@@ -248,18 +269,16 @@ class TimeRNN(_Layer):
         """
         names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
         entries = numpy_from_torch(state_dict, names)
-        H = np.shape(entries["weight_ih_l0"])[0] if np.ndim(entries["weight_ih_l0"]) else 0
+        first = entries["weight_ih_l0"]
+        H = len(first) if isinstance(first, np.ndarray) and first.ndim else 0
         for name, axes in zip(names, ("H D", "H H", "H", "H"), strict=True):
             check_array(name, entries[name], axes, {"H": H} if H else {})
             check_floating(name, entries[name])
             check_dtype(name, entries[name], entries["weight_ih_l0"].dtype)
         weight_ih, weight_hh, bias_ih, bias_hh = entries.values()
-        return cls(
-            np.array(weight_ih.T, order="C"),
-            np.array(weight_hh.T, order="C"),
-            bias_ih + bias_hh,
-            stateful=stateful,
-        )
+        with np.errstate(all="ignore"):
+            b = bias_ih + bias_hh
+        return cls(np.array(weight_ih.T, order="C"), np.array(weight_hh.T, order="C"), b, stateful=stateful)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._sizes()}, stateful={self.stateful})"
@@ -354,10 +373,12 @@ class TimeRNN(_Layer):
         Raises:
             RuntimeError: there was no ``forward``.
             TypeError: ``dhs`` is not a ``numpy.ndarray``.
-            ValueError: its shape or dtype is not that of ``hs``.
+            ValueError: its shape or dtype is not that of ``hs``, it is one of ``grads``, or these have been
+                replaced.
         """
         tape = self._last_tape()
         T, B, (D, H) = len(tape.sizes), tape.sizes[0], tape.Wx.shape
         dhs = check_input("dhs", dhs, "B T H", {"B": B, "T": T, "H": H}, tape.h.dtype)
+        self._check_upstream("dhs", dhs)
         dx, self._dh = self._backward(tape, dhs.transpose(1, 0, 2))
         return dx.reshape(T, B, D).transpose(1, 0, 2).copy()

@@ -27,13 +27,23 @@ def is_like(value: object, model: Array) -> bool:
     return type(value) is np.ndarray and value.shape == model.shape and value.dtype == model.dtype
 
 
-def _check_is_array(name: str, value: object) -> Array:
+def rank(value: object, default: int) -> int:
+    """Return the number of axes of an array, and ``default`` for anything else, which a check refuses."""
+    return value.ndim if isinstance(value, np.ndarray) else default
+
+
+def _is_tensor(value: object) -> bool:
+    try:
+        return hasattr(value, "detach")
+    except Exception:  # of a ``__getattr__``
+        return False
+
+
+def check_is_array(name: str, value: object) -> Array:
     """Return ``value`` if it is a plain ``numpy.ndarray`` or a memory-mapped one; else TypeError."""
     if type(value) is np.ndarray or isinstance(value, np.memmap):
         return value
-    convert = (
-        f"{name}.detach().cpu().numpy()" if hasattr(value, "detach") else f"numpy.asarray({name}, dtype=...)"
-    )
+    convert = f"{name}.detach().cpu().numpy()" if _is_tensor(value) else f"numpy.asarray({name}, dtype=...)"
     raise TypeError(
         f"{name}: expected a numpy.ndarray, got {type(value).__qualname__}"
         + (f"; convert with {convert}" if value is not None else "")
@@ -53,7 +63,7 @@ def check_array(name: str, value: object, axes: str, sizes: Mapping[str, int]) -
         TypeError: it is no ``numpy.ndarray``.
         ValueError: its shape is another.
     """
-    array = _check_is_array(name, value)
+    array = check_is_array(name, value)
     names = axes.split()
     rank = len(array.shape)
     if rank == len(names) or (names[-1] == "..." and rank >= len(names) - 1):
@@ -85,6 +95,21 @@ def check_dtype(name: str, value: Array, dtype: np.dtype[Any], other_way: str = 
         )
 
 
+def check_arrays(name: str, value: object, kind: str) -> None:
+    """Raise TypeError unless ``value`` is a list, or a dict by names, of arrays.
+
+    Args:
+        name: of the attribute, for the message.
+        value: what it is to be set to.
+        kind: "list", for which a tuple will do, or "dict".
+    """
+    if not isinstance(value, dict if kind == "dict" else list | tuple):
+        raise TypeError(f"{name}: expected a {kind} of arrays, got {type(value).__qualname__}")
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, array in items:
+        check_is_array(f"{name}[{key!r}]", array)
+
+
 def check_input(
     name: str,
     value: object,
@@ -103,7 +128,7 @@ def check_like(name: str, value: object, model: Array) -> None:
     """Raise TypeError or ValueError unless ``value`` is a plain array of ``model``'s shape and dtype."""
     if is_like(value, model):
         return
-    array = _check_is_array(name, value)
+    array = check_is_array(name, value)
     if array.shape != model.shape:
         raise ValueError(f"{name}: expected shape {list(model.shape)}, got shape {list(array.shape)}")
     check_dtype(name, array, model.dtype)
@@ -128,7 +153,7 @@ def check_parameters(Wx: object, Wh: object, b: object) -> tuple[Array, Array, A
     if D == 0 or H == 0:
         raise ValueError(f"Wx: expected shape [D, H] with D and H at least 1, got {[D, H]}")
     Wh = check_array("Wh", Wh, "H H", {"H": H})
-    b = check_array("b", b, "1 H" if getattr(b, "ndim", 1) == 2 else "H", {"1": 1, "H": H})
+    b = check_array("b", b, "1 H" if rank(b, 1) == 2 else "H", {"1": 1, "H": H})
     check_floating("Wx", Wx)
     for name, value in (("Wh", Wh), ("b", b)):
         if value.dtype != Wx.dtype:
@@ -186,9 +211,11 @@ def _is_str(value: object) -> bool:
 
 
 def _is_dtype(value: object) -> bool:
+    if value is None or isinstance(value, np.generic | np.ndarray):  # of which NumPy takes the dtype
+        return False
     try:
-        return value is not None and isinstance(np.dtype(value), np.dtype)  # type: ignore[call-overload]
-    except TypeError:
+        return isinstance(np.dtype(value), np.dtype)  # type: ignore[call-overload]
+    except Exception:  # also SyntaxError, ValueError and what an attribute ``dtype`` raises
         return False
 
 
@@ -258,13 +285,14 @@ def _from_torch(name: str, value: Any) -> Any:
 
     Raises ValueError for a tensor that NumPy cannot hold.
     """
-    if not hasattr(value, "detach"):
+    if not _is_tensor(value):
         return value
     try:
         return value.detach().cpu().numpy()
-    except (TypeError, RuntimeError) as error:  # bfloat16, sparse, meta, ...
+    except Exception as error:  # bfloat16, sparse, meta, or no tensor at all
+        given = getattr(value, "dtype", type(value).__qualname__)
         raise ValueError(
-            f"{name}: expected a dense float32 or float64 tensor, got {value.dtype}: {error}"
+            f"{name}: expected a dense float32 or float64 tensor, got {given}: {error}"
         ) from error
 
 

@@ -15,8 +15,12 @@ from typing import Any, Self
 from parity_tests.cases.fields import FIELD, FIELDS, token_help
 from parity_tests.cases.layers import LAYERS
 
-MAX_ELEMENTS = 2**26
-"""The size limit of each array of a case; a case with a larger array is refused."""
+MAX_ELEMENTS = 2**23
+"""Of all inputs, states and weights of a case together: judging it takes about 500 bytes for each."""
+MAX_STEPS = 100_000
+"""Time steps of all layers and directions together: judging them takes about 30 seconds."""
+MAX_CHARACTERS = 200
+"""Of a token; none is longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +30,7 @@ class Case:
     Its fields, their values and their meanings are the rows of ``fields.FIELDS``, listed below.
 
     Raises:
+        TypeError: a size or the seed is no whole number.
         ValueError: a value or a combination of values is not allowed; the message names the field, the
             value and the reason.
 
@@ -69,10 +74,18 @@ class Case:
             value = getattr(self, row.name)
             if value not in allowed:
                 row.check(value, self.layer)
+        if self.T * self.num_cells > MAX_STEPS:
+            raise ValueError(
+                f"T: expected at most {MAX_STEPS:,} time steps in all layers and directions together, "
+                f"got {self.T * self.num_cells:,}"
+            )
         widest = max(self.D, self.H * self.directions)
-        largest = max(self.B * self.T * widest, self.H * widest)
-        if largest > MAX_ELEMENTS:
-            raise ValueError(f"B, T, D, H: expected arrays of at most {MAX_ELEMENTS} elements, got {largest}")
+        elements = self.B * self.T * (self.D + self.num_cells * self.H)
+        elements += self.num_cells * self.H * (self.H + widest)
+        if elements > MAX_ELEMENTS:
+            raise ValueError(
+                f"B, T, D, H: expected arrays of at most {MAX_ELEMENTS:,} elements together, got {elements:,}"
+            )
         for name, contradicted, why in self._contradictions():
             if contradicted:
                 raise ValueError(f"{name}: {why}")
@@ -192,8 +205,13 @@ class Case:
         """Return the case of a token.
 
         Raises:
+            TypeError: it is no str.
             ValueError: it is not a token; the message names the part that is wrong.
         """
+        if not isinstance(token, str):
+            raise TypeError(f"expected a token such as B2T3D4H5-f64-s0, got {type(token).__qualname__}")
+        if len(token) > MAX_CHARACTERS:
+            raise ValueError(f"expected a token of at most {MAX_CHARACTERS} characters, got {len(token):,}")
         first, _, rest = token.partition("-")
         kinds = {layer.token: kind for kind, layer in LAYERS.items() if layer.token}
         kind, text = (kinds[first], rest) if first in kinds else (FIELD["layer"].default, token)

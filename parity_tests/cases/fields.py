@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from parity_tests.cases.layers import KINDS, LAYERS
 from parity_tests.cases.memory_layouts import LAYOUTS
 
@@ -85,7 +87,12 @@ class Field:
         return value if not allowed or value in allowed else allowed[0]
 
     def check(self, value: Any, kind: str) -> None:
-        """Raise ValueError for a value that the field does not have, or does not have for a layer."""
+        """Refuse a value that the field does not have, or does not have for a layer.
+
+        Raises:
+            TypeError: it is no whole number, and has to be one.
+            ValueError: it is another value.
+        """
         if self.values and value not in self.values:
             raise ValueError(f"{self.name}: expected one of {self.values}, got {value!r}")
         allowed = self.allowed(kind)
@@ -94,6 +101,8 @@ class Field:
             raise ValueError(f"{self.name}: expected {usual} for {kind}, got {value!r}: {self.reason}")
         if allowed:
             return
+        if not isinstance(value, int | np.integer) or isinstance(value, bool):
+            raise TypeError(f"{self.name}: expected a whole number, got {value!r}")
         if value < self.least:
             raise ValueError(f"{self.name}: expected at least {self.least}, got {value}")
         if self.below is not None and value >= self.below:

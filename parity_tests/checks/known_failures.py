@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 SPLIT = ": "
+MAX_BYTES = 2**20
+"""Of the file; a device may never end."""
 
 
 def read_known(file: Path) -> Mapping[str, str]:
@@ -15,8 +17,14 @@ def read_known(file: Path) -> Mapping[str, str]:
         ValueError: the file cannot be read, or an entry has no reason or stands there twice.
     """
     try:
-        text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        with file.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise ValueError(f"expected at most {MAX_BYTES:,} bytes")
+        text = data.decode("utf-8")
+    except OSError as error:
+        raise ValueError(f"known: cannot read {file}: {error.strerror}") from error
+    except ValueError as error:  # no UTF-8, or a NUL in the path
         raise ValueError(f"known: cannot read {file}: {error}") from error
     known: dict[str, str] = {}
     for number, line in enumerate(map(str.strip, text.splitlines()), 1):

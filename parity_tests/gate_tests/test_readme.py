@@ -254,3 +254,10 @@ def test_lines_are_short() -> None:
         if document != README:
             text = re.sub(r"^(```.*?^```|\|.*?$)", "", text, flags=re.MULTILINE | re.DOTALL)
         assert [line for line in text.splitlines() if len(line) > LONGEST] == [], name_of(document)
+
+
+@pytest.mark.parametrize("document", [README, LAYERS])
+def test_what_is_said_of_nan_has_its_exception(document: Path) -> None:
+    text = " ".join(document.read_text("utf-8").split())
+    (sentence,) = re.findall(r"NaN and infinity appear in the same elements as in torch\. [^.]*\.", text)
+    assert "with infinite upstream gradients, in 11 of 20,000 float32 tensors" in sentence

@@ -9,6 +9,7 @@ of the package (``recorded.sha256``), so that a manifest with fewer cases is not
 import hashlib
 import io
 import json
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,13 +19,17 @@ from typing import Any
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call, calls_of
 from parity_tests.cases.case import Case
-from parity_tests.cases.tensors import Answer
+from parity_tests.cases.tensors import SECOND_BIAS, Answer, canonical, native_shape, tensor_names
 
 FORMAT = 1
 CASES_A_FILE = 20
 MANIFEST = "manifest.json"
 SEAL = Path(__file__).with_name("recorded.sha256")
 """The SHA-256 of the project's own manifest, written when the answers are recorded."""
+MAX_BYTES = 2**28
+"""Of a file, and of the arrays in it; those of the project have 4 MB in all."""
+MAX_REASON = 300
+"""Characters shown of an error's message."""
 
 
 class RecordedError(Exception):
@@ -68,7 +73,7 @@ class Recorded:
                 for name in made
             ):
                 raise RecordedError(f"{case}: the inputs made here are not those recorded")
-            answers.append(_part(arrays, f"{number}/out/"))
+            answers.append(_checked(case, call, _part(arrays, f"{number}/out/")))
         return answers
 
 
@@ -83,7 +88,7 @@ def read(folder: Path, sha256: str | None = None) -> Recorded:
         RecordedError: the manifest or a file is missing, truncated, altered, or no such file.
     """
     try:
-        data = (folder / MANIFEST).read_bytes()
+        data = _bytes(folder / MANIFEST)
         if sha256 is not None:
             _check_sha256(MANIFEST, data, sha256)
         manifest = json.loads(data)
@@ -93,10 +98,11 @@ def read(folder: Path, sha256: str | None = None) -> Recorded:
         arrays = {
             case: data for name, entry in files.items() for case, data in _read_file(folder, name, entry)
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RecordedError(
-            f"recorded answers: cannot read {folder}: {type(error).__name__}: {error}"
-        ) from error
+    except RecordedError:
+        raise
+    except Exception as error:  # of json, zipfile, zlib or NumPy: whatever a damaged file makes them raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise RecordedError(f"recorded answers: cannot read {folder}: {reason[:MAX_REASON]}") from error
     return Recorded(versions, arrays)
 
 
@@ -121,10 +127,11 @@ def _check_sha256(name: str, data: bytes, expected: str) -> None:
 
 
 def _read_file(folder: Path, name: str, entry: Mapping[str, Any]) -> list[tuple[Case, dict[str, Array]]]:
-    data = (folder / name).read_bytes()
+    if Path(name).name != name:
+        raise RecordedError(f"{MANIFEST}: expected the name of a file, got {name[:MAX_REASON]!r}")
+    data = _bytes(folder / name)
     _check_sha256(name, data, entry["sha256"])
-    with np.load(io.BytesIO(data), allow_pickle=False) as file:
-        arrays = dict(file)
+    arrays = _arrays(name, data)
     cases = []
     for token in entry["cases"]:
         part = _part(arrays, f"{token}/")
@@ -132,6 +139,42 @@ def _read_file(folder: Path, name: str, entry: Mapping[str, Any]) -> list[tuple[
             raise RecordedError(f"{name}: no arrays of case {token}")
         cases.append((Case.parse(token), part))
     return cases
+
+
+def _bytes(file: Path) -> bytes:
+    """The contents of a regular file: a pipe may never end."""
+    if file.exists() and not file.is_file():
+        raise RecordedError(f"recorded answers: expected a file, got {file}")
+    if file.exists() and file.stat().st_size > MAX_BYTES:
+        raise RecordedError(f"recorded answers: {file} has more than {MAX_BYTES:,} bytes")
+    return file.read_bytes()
+
+
+def _arrays(name: str, data: bytes) -> dict[str, Array]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
+            unpacked = sum(member.file_size for member in packed.infolist())
+        if unpacked > MAX_BYTES:
+            raise ValueError(f"expected at most {MAX_BYTES:,} bytes of arrays, got {unpacked:,}")
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            arrays = dict(file)
+    except Exception as error:
+        raise ValueError(f"{name}: {type(error).__name__}: {error}") from error
+    for key, array in arrays.items():
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+            raise RecordedError(f"{name}: {key}: expected an array of numbers, got {type(array).__name__}")
+    return arrays
+
+
+def _checked(case: Case, call: Call, answer: dict[str, Array]) -> dict[str, Array]:
+    """The answer to a call, if it has all tensors, in their shapes and in float64."""
+    names = [*tensor_names(case), *([] if case.has_torch_interface else [SECOND_BIAS])]
+    shapes = {name: canonical(case, name, np.empty(native_shape(case, call, name))).shape for name in names}
+    if {name: array.shape for name, array in answer.items()} != shapes or any(
+        array.dtype != np.float64 for array in answer.values()
+    ):
+        raise RecordedError(f"{case}: the recorded answer has other tensors, shapes or dtypes than the case")
+    return answer
 
 
 def write(folder: Path, cases: Iterable[Case], reference: Any, versions: Mapping[str, str]) -> str:

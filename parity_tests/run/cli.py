@@ -10,8 +10,9 @@ import pytest
 
 from parity_tests.cases.features import FEATURES
 from parity_tests.cases.fields import token_help
-from parity_tests.run.engine import CATALOGUE, GATE, run_pytest
-from parity_tests.run.options import OPTIONS
+from parity_tests.run.engine import CATALOGUE, GATE, run_pytest, unexpected
+from parity_tests.run.options import MAX_WORKERS, OPTIONS, OptionError, whole_number
+from parity_tests.run.output import lasting_stdout
 from parity_tests.run.plan import default_reference
 from parity_tests.run.versions import version_text
 
@@ -26,6 +27,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 if all is equal, 1 at a difference, 2 if it could not be judged. Of ``faults``: 0 if every
         fault of the catalogue is caught.
     """
+    with lasting_stdout() as stdout:
+        try:
+            status = _run_command(arguments)
+        except SystemExit as end:  # of argparse
+            status = int(end.code or 0)
+        except KeyboardInterrupt:
+            print("rnn-parity: interrupted", file=sys.stderr)
+            status = 2
+        except Exception as error:
+            if "--full-trace" in (sys.argv if arguments is None else arguments):
+                raise
+            print(f"rnn-parity: {unexpected(error)}", file=sys.stderr)
+            status = 2
+    if stdout.error is not None:
+        reason = getattr(stdout.error, "strerror", None) or stdout.error
+        print(f"rnn-parity: stdout: cannot print: {reason}", file=sys.stderr)
+        return status or 2
+    return status
+
+
+def _run_command(arguments: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     command = words[0] if words else ""
     if command in RESERVED:
@@ -131,6 +153,9 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
 
 
 def _workers(text: str) -> str:
-    if text != "auto" and not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number or auto, got {text!r}")
-    return text
+    if text == "auto":
+        return text
+    try:
+        return str(whole_number("workers", text, "a whole number or auto", 0, MAX_WORKERS))
+    except OptionError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("workers: ")) from error

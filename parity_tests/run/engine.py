@@ -1,13 +1,18 @@
 """pytest as the engine of the command: how it is started, and how its report is collected."""
 
 import os
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from parity_tests.report import Report
+from parity_tests.run.runner import Run
+from parity_tests.run.signals import FROM_COMMAND, ended_by_signals, report_at_interrupt
+from parity_tests.subjects.user_frames import error_line
 
 PACKAGE = Path(__file__).parents[1]
 GATE = PACKAGE / "run" / "test_gate.py"
@@ -15,7 +20,7 @@ CATALOGUE = PACKAGE / "selftest" / "test_faults.py"
 ENGINE = (
     *("-c", str(PACKAGE / "run" / "gate.ini"), "--rootdir", str(PACKAGE)),
     *("-p", "parity_tests.run.plugin", "-p", "no:cacheprovider"),
-    *("-p", "xdist", "--dist", "worksteal", "--tb", "no", "-rN"),
+    *("-p", "xdist", "--dist", "worksteal", "--max-worker-restart", "4", "--tb", "no", "-rN"),
 )
 """How pytest is started, independent of the project that the command is called in."""
 
@@ -23,13 +28,56 @@ COMMAND = "parity-command"
 """The plugin that tells the run's controller that the command ``rnn-parity`` asks for a verdict."""
 
 
-class ReportCollector:
-    """A plugin that keeps the report that the run's controller has added up."""
+class Command:
+    """A plugin that looks after the workers, and keeps the report that the run's controller has added up."""
 
-    report: Report | None = None
+    def __init__(self, name: str) -> None:
+        self.__name__ = name  # which pluggy takes for the plugin's name
+        self.full_trace = False
+        self.run: Run | None = None
+        self.report: Report | None = None
+        self.workers: dict[str, int] = {}
+        self.ready: set[str] = set()
 
-    def __init__(self) -> None:
-        self.__name__ = COMMAND  # which pluggy takes for the plugin's name
+    def pytest_configure(self, config: pytest.Config) -> None:
+        self.full_trace = config.option.fulltrace
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Say it in a line, in place of a traceback."""
+        if not self.full_trace:
+            raise pytest.UsageError(f"parity: {unexpected(excinfo.value)}")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        controller = session.config.pluginmanager.get_plugin("parity-controller")
+        if controller is not None:
+            self.run = controller.run
+            report_at_interrupt(controller.run, self.workers.values)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        node.workerinput[FROM_COMMAND] = True
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_newgateway(self, gateway: Any) -> None:
+        channel = gateway.remote_exec("import os; channel.send(os.getpid())")
+        self.workers[gateway.id] = channel.receive()
+        channel.waitclose()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodeready(self, node: Any) -> None:
+        self.ready.add(node.gateway.id)
+
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        self.workers.pop(node.gateway.id, None)
+        if error is None:
+            return
+        if self.run is None or self.run.interrupted:
+            raise KeyboardInterrupt
+        if node.gateway.id not in self.ready:  # xdist would start one after the other
+            raise pytest.UsageError(f"parity: a worker process cannot start: {_reason(error)}")
 
     def pytest_unconfigure(self, config: pytest.Config) -> None:
         controller = config.pluginmanager.get_plugin("parity-controller")
@@ -37,13 +85,36 @@ class ReportCollector:
             self.report = controller.run.report
 
 
+def unexpected(error: BaseException) -> str:
+    """Say that something failed here which is not the target's fault, and where."""
+    # An exception of a worker process comes as the text of its traceback.
+    what = (
+        error_line(error)
+        if not isinstance(error, AssertionError)
+        else str(error).rstrip().rpartition("\n")[2]
+    )
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    if isinstance(error, OSError | MemoryError):
+        return f"the machine refused: {what}{place}"
+    return f"the gate itself failed: {what}{place}; for a bug report run it again with -- --full-trace"
+
+
+def _reason(error: object) -> str:
+    """Why a worker is down, from what execnet says: the traceback of the worker's exception, if there is one."""
+    last = str(error).strip().rpartition("\n")[2]
+    _, _, own = last.partition("UsageError: parity: ")
+    if own:
+        return f"{own}; --workers 0 loads the target once"
+    return "it ended at once" if last == "Not properly terminated" else last
+
+
 def run_pytest(tests: Path, workers: str, arguments: Sequence[str]) -> tuple[int, Report | None]:
     """Run the gate's own tests of a file; return pytest's exit status and the report, if there is one."""
-    collector = ReportCollector()
-    plugins = [collector] if tests == GATE else []
-    with _isolated():
-        status = pytest.main([*ENGINE, "-n", workers, *arguments, str(tests)], plugins=plugins)
-    return int(status), collector.report
+    command = Command(COMMAND if tests == GATE else "parity-faults")
+    with _isolated(), ended_by_signals(command.workers.values):
+        status = pytest.main([*ENGINE, "-n", workers, *arguments, str(tests)], plugins=[command])
+    return int(status), command.report
 
 
 @contextmanager

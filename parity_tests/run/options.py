@@ -1,8 +1,9 @@
 """The options of a run: one table for the command, pytest and Python."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,19 @@ from parity_tests.cases.case import Case
 from parity_tests.subjects.interfaces import INTERFACES, TargetError
 from parity_tests.subjects.loading import Target
 from parity_tests.subjects.session import DEFAULT_TARGET
+from parity_tests.subjects.user_frames import format_error
 
 DEFAULT_CASES = 2000
 DEFAULT_SEED = 0
 DEFAULT_TIMEOUT = 10.0
+MAX_CASES = 10_000_000
+MAX_SEED = 2**63 - 1
+MIN_TIMEOUT, MAX_TIMEOUT = 0.001, 86_400.0
+MAX_WORKERS = 256
+MAX_SPEC = 4096
+"""Characters of a target; no path is longer."""
+MAX_CHARACTERS_SHOWN = 60
+"""Characters of a bad value that a message shows."""
 REFERENCES = ("torch", "recorded")
 
 
@@ -46,52 +56,103 @@ class Options:
     timeout: float = DEFAULT_TIMEOUT
 
 
+def shown(value: object) -> str:
+    """A bad value as a message shows it: on one line, and cut off where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no whole number of more than 4300 digits
+        return "a longer number"
+    except Exception:
+        return f"a {type(value).__name__}"
+    text = " ".join(text.split())
+    return text if len(text) <= MAX_CHARACTERS_SHOWN else f"{text[:MAX_CHARACTERS_SHOWN]}... (shortened)"
+
+
 def _cases(value: Any) -> int:
-    return _integer("cases", value, 1, "a whole number of at least 1")
+    return whole_number("cases", value, "a whole number of at least 1", 1, MAX_CASES)
 
 
 def _seed(value: Any) -> int | str:
-    return (
-        "fresh" if value == "fresh" else _integer("seed", value, 0, "a whole number of at least 0 or fresh")
-    )
+    if isinstance(value, str) and value == "fresh":
+        return value
+    return whole_number("seed", value, "a whole number of at least 0 or fresh", 0, MAX_SEED)
 
 
-def _integer(name: str, value: Any, least: int, expected: str) -> int:
-    try:
-        number = int(value) if isinstance(value, str) else value
-    except ValueError:
-        number = None
+def whole_number(name: str, value: Any, expected: str, least: int, most: int) -> int:
+    """Return the number that an option is set to.
+
+    Args:
+        name: of the option.
+        value: as given, a number or its decimal digits.
+        expected: what it may be, but for the largest number.
+        least: the smallest number allowed.
+        most: the largest.
+
+    Raises:
+        OptionError: it is no such number.
+    """
+    digits = isinstance(value, str) and value.isascii() and value.isdigit()
+    # Python converts at most 4300 digits, and a number longer than the largest is too large anyway.
+    number = int(value.lstrip("0")[: len(str(most)) + 1] or "0") if digits else value
     if not isinstance(number, int) or isinstance(number, bool) or number < least:
-        raise OptionError(f"{name}: expected {expected}, got {value!r}")
+        raise OptionError(f"{name}: expected {expected}, got {shown(value)}")
+    if number > most:
+        raise OptionError(f"{name}: expected at most {most:,}, got {shown(value)}")
     return number
 
 
 def _case(value: Any) -> Case:
     try:
         return value if isinstance(value, Case) else Case.parse(value)
-    except (ValueError, AttributeError) as error:
-        raise OptionError(f"case: {value!r} is no case: {error}") from error
+    except (ValueError, TypeError) as error:
+        raise OptionError(f"case: {shown(value)} is no case: {error}") from error
 
 
 def _reference(value: Any) -> str:
-    if value not in REFERENCES:
-        raise OptionError(f"reference: expected torch or recorded, got {value!r}")
+    if not isinstance(value, str) or value not in REFERENCES:
+        raise OptionError(f"reference: expected torch or recorded, got {shown(value)}")
     return str(value)
 
 
 def _without(value: Any) -> tuple[str, ...]:
-    names: Iterable[str] = value.split(",") if isinstance(value, str) else value
-    return tuple(sorted({name.strip() for name in names if name.strip()}))
+    try:
+        names: list[str] = value.split(",") if isinstance(value, str) else list(value)
+        return tuple(sorted({name.strip() for name in names if name.strip()}))
+    except (TypeError, AttributeError) as error:
+        raise OptionError(
+            f"without: expected names, as a str with commas or a list, got {shown(value)}"
+        ) from error
+
+
+def _known(value: Any) -> Path:
+    if not isinstance(value, str | PathLike):
+        raise OptionError(f"known: expected a file, got {shown(value)}")
+    return Path(value)
 
 
 def _timeout(value: Any) -> float:
     try:
-        seconds = math.nan if isinstance(value, bool) else float(value)
+        plain = not isinstance(value, bool) and (
+            not isinstance(value, str) or (value.isascii() and "_" not in value)
+        )
+        seconds = float(value) if plain else math.nan
+    except OverflowError:
+        seconds = math.inf
     except (TypeError, ValueError):
         seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise OptionError(f"timeout: expected a number of seconds above 0, got {value!r}")
+    if not seconds > 0:
+        raise OptionError(f"timeout: expected a number of seconds above 0, got {shown(value)}")
+    if not MIN_TIMEOUT <= seconds <= MAX_TIMEOUT:
+        raise OptionError(
+            f"timeout: expected {MIN_TIMEOUT:g} to {MAX_TIMEOUT:g} seconds, which is a day, got {shown(value)}"
+        )
     return seconds
+
+
+def _kind(value: Any) -> str:
+    if not isinstance(value, str) or value not in INTERFACES:
+        raise OptionError(f"as: expected one of {', '.join(INTERFACES)}, got {shown(value)}")
+    return value
 
 
 def _as_given(value: Any) -> Any:
@@ -142,7 +203,7 @@ OPTIONS = (
         "kind",
         "INTERFACE",
         f"the target's interface, if it is not recognised: {', '.join(INTERFACES[:-1])} or {INTERFACES[-1]}",
-        _as_given,
+        _kind,
         flag="--as",
         choices=INTERFACES,
     ),
@@ -152,14 +213,19 @@ OPTIONS = (
         "what the target lacks: features, tensors or checks, separated by commas",
         _without,
     ),
-    Option("known", "FILE", "what the target is known to fail: lines such as 'values of dx: reason'", Path),
+    Option("known", "FILE", "what the target is known to fail: lines such as 'values of dx: reason'", _known),
     Option(
-        "timeout", "SECONDS", f"that the target may take for a case (default {DEFAULT_TIMEOUT:g})", _timeout
+        "timeout",
+        "SECONDS",
+        f"that the target may take for a case (default {DEFAULT_TIMEOUT:g}, at most a day); "
+        "a tenth of it once it did not return",
+        _timeout,
     ),
     Option(
         "cases",
         "N",
-        f"how many random cases to judge (default {DEFAULT_CASES}, fewer once your target has a fault)",
+        f"how many random cases to judge (default {DEFAULT_CASES}, fewer once your target has a fault; "
+        f"at most {MAX_CASES:,})",
         _cases,
     ),
     Option("seed", "SEED", f"of the random cases: a number (default {DEFAULT_SEED}) or fresh", _seed),
@@ -189,7 +255,13 @@ def checked_options(given: Mapping[str, Any]) -> Options:
     target, interface = values.pop("target", DEFAULT_TARGET), values.pop("kind", None)
     try:
         if isinstance(target, str):
+            if len(target) > MAX_SPEC or "\0" in target:
+                raise OptionError(
+                    f"target: expected at most {MAX_SPEC} characters, none of them NUL, got {shown(target)}"
+                )
             return Options(Target(target, interface), **values)
         return Options(Target.at_hand(target, interface), **values)
     except TargetError as error:
         raise OptionError(str(error)) from error
+    except Exception as error:  # of an attribute that raises when it is read
+        raise OptionError(f"target: it cannot be looked at: {format_error(error)}") from error

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,15 @@ from parity_tests.references.recorded import RecordedError
 from parity_tests.report import Report
 from parity_tests.run.engine import COMMAND
 from parity_tests.run.options import OPTIONS, OptionError, checked_options
+from parity_tests.run.output import check_writable, write_whole
 from parity_tests.run.render import fault_table, header, to_json, verdict
 from parity_tests.run.runner import Run
+from parity_tests.run.signals import FROM_COMMAND, handle_in_worker
 from parity_tests.run.threads import cap_torch
 from parity_tests.subjects.interfaces import TargetError
 
 RUN = pytest.StashKey[Run]()
+SECONDS_AFTER_AN_INTERRUPT = 2.0
 GATE, CONTRACT = "test_layers_equal_the_reference", "test_contract_is_kept"
 
 
@@ -38,11 +42,13 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"parity: {error}") from error
     config.stash[RUN] = run
     if hasattr(config, "workerinput"):
+        if FROM_COMMAND in config.workerinput:
+            handle_in_worker(run)
         return
     if run.first_error:
         raise pytest.UsageError(f"parity: {run.first_error}")
     if config.option.parity_json is not None:
-        _must_be_writable(Path(config.option.parity_json))
+        _say_if_not_writable(config.option.parity_json)
     # Workers get these options, so that all of them have the same reference and the same fresh seed.
     config.option.parity_reference = run.plan.reference
     if given["seed"] is not None:
@@ -55,12 +61,20 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.stash[RUN].session.close()
 
 
-def _must_be_writable(file: Path) -> None:
+def _say_if_not_writable(file: str) -> None:
     """Say so before the run rather than after it."""
     try:
-        file.write_text("", "utf-8")
-    except OSError as error:
-        raise pytest.UsageError(f"parity: json: cannot write {file}: {error}") from error
+        check_writable(Path(file))
+    except (OSError, ValueError) as error:
+        raise pytest.UsageError(f"parity: {_not_written(file, error)}") from error
+
+
+def _not_written(file: str, error: OSError | ValueError) -> str:
+    reason = error.strerror if isinstance(error, OSError) else error
+    where = (
+        f" ({error.filename})" if isinstance(error, OSError) and error.filename not in (None, file) else ""
+    )
+    return f"json: cannot write {file or repr(file)}: {reason}{where}"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -101,6 +115,7 @@ class Controller:
         self.faults: list[dict[str, Any]] = []
         self.judges = False
         """Whether there will be a verdict: the command always gives one, pytest if it runs the gate."""
+        self.deadline: float | None = None
 
     def pytest_report_header(self) -> list[str]:
         return header(self.run)
@@ -131,21 +146,36 @@ class Controller:
                 part = Report.from_json(value)  # type: ignore[arg-type]
                 self.run.add(part, int(batch[1]) if batch else None)
                 return
+        if report.when == "call" and self.run.interrupted:
+            self._end_soon()
         if report.failed and any(name in report.nodeid for name in (GATE, CONTRACT)):
             last = report.longreprtext.strip().splitlines()[-1]
             self.run.report.errors.append(f"{report.nodeid}: {last}")
+
+    def _end_soon(self) -> None:
+        """Let the workers say what they have obtained, but do not wait for each test to be skipped."""
+        now = time.monotonic()
+        self.deadline = self.deadline or now + SECONDS_AFTER_AN_INTERRUPT
+        if now > self.deadline:
+            raise KeyboardInterrupt
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if not self.judges:
             return
+        self.run.interrupted |= session.exitstatus == pytest.ExitCode.INTERRUPTED
         report = self.run.finish()
+        if self.config.option.parity_json:
+            self._write_json(self.config.option.parity_json)
         if not report.ok and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         report.text = verdict(report, self.run.plan)
-        if self.config.option.parity_json:
-            text = json.dumps(to_json(self.run), indent=1)
-            Path(self.config.option.parity_json).write_text(text + "\n", "utf-8")
+
+    def _write_json(self, file: str) -> None:
+        try:
+            write_whole(Path(file), json.dumps(to_json(self.run), indent=1) + "\n")
+        except OSError as error:
+            self.run.report.errors.insert(0, _not_written(file, error))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.judges:

@@ -5,11 +5,12 @@
 """
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache, cached_property
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from parity_tests.cases.case import Case
 from parity_tests.cases.features import FEATURES, restricted
@@ -26,7 +27,7 @@ from parity_tests.run.plan import CASES_BEFORE_STOP, Plan, make_plan
 from parity_tests.run.shrinking import shrunk
 from parity_tests.run.threads import one_thread
 from parity_tests.subjects.interfaces import TAKEN_FOR, TargetError, taken_for
-from parity_tests.subjects.session import DID_NOT_RETURN, MAX_CRASHES, CallFailed, Session, open_session
+from parity_tests.subjects.session import CallFailed, Session, TargetGivenUp, open_session
 
 ORDINARY = Case(B=3, T=4, D=2, H=5)
 """The first call of a target."""
@@ -47,6 +48,7 @@ class Run:
         plan: as given.
         session: as given, or opened.
         report: what has been added up so far.
+        interrupted: whether nothing more is to be judged.
     """
 
     def __init__(self, plan: Plan, session: Session | None = None) -> None:
@@ -54,6 +56,9 @@ class Run:
         self.session = session or open_session(plan.target, plan.timeout, (run_contract_check,))
         self.session.without = plan.without
         self.report = Report(planned=0)
+        self.interrupted = False
+        self._judging = False
+        self._unfinished = Report(planned=0)
         self._started = time.monotonic()
         self._batch_of: dict[Case, int] = {}
         self._fault_found = False
@@ -97,7 +102,10 @@ class Run:
         return f"{plan.target.spec}: {errors[0]}{'' if is_said else f'; {TAKEN_FOR} {words}'}"
 
     def _raised(self, case: Case) -> str:
-        found = self.session.run_case(case).findings
+        try:
+            found = self.session.run_case(case).findings
+        except (TargetError, TargetGivenUp):  # said of the cases in which it happens again
+            return ""
         verbs = {RAISES.name: "raises", INTERFACE.name: "fails:"}
         return next((f"{verbs[f.check]} {f.message}" for f in found if f.check in verbs), "")
 
@@ -129,19 +137,17 @@ class Run:
 
     def judge_cases(self, cases: Sequence[Case]) -> Report:
         """Judge cases, even after a fault; what cannot be judged is listed in the report."""
-        report = Report(planned=len(cases))
-        crashes = 0
+        report = self._unfinished = Report(planned=len(cases))
         for number, case in enumerate(cases):
-            if self.plan.stops and crashes >= MAX_CRASHES:
-                report.stopped = len(cases) - number
-                break
             try:
                 part = judge(case, reference_of(self.plan), self.session.run_case, self.plan.without)
+            except TargetGivenUp as reason:
+                report.given_up = {str(reason): len(cases) - number}
+                break
             except (ReferencesDisagree, RecordedError, TargetError) as fault:
                 report.errors.append(str(fault))
                 continue
             report.add(part.excused(self.plan.known))
-            crashes += any(finding.check in DID_NOT_RETURN for finding in part.findings)
         return report
 
     def judge_check(self, kind: str, name: str) -> Report:
@@ -149,12 +155,35 @@ class Run:
         report = Report(planned=0, planned_checks=1)
         try:
             findings, reason = self.session.call(run_contract_check, kind, name, self.plan.without)
+        except TargetGivenUp:
+            return Report(planned=0, planned_checks=1)
         except (TargetError, CallFailed) as error:
             findings, reason = [], f"{name}: {error}"
         report.checks = int(not reason)
         report.find([finding for finding in findings if finding.tensor not in self.plan.without])
         report.errors += [reason] if reason else []
         return report.excused(self.plan.known)
+
+    def until_interrupted(self, judge: Callable[..., Report], *arguments: Any) -> Report:
+        """Return ``judge(*arguments)``, or after ``interrupt`` what it has obtained by then."""
+        self._unfinished = Report(planned=0)
+        if self.interrupted:
+            return self._unfinished
+        try:
+            self._judging = True
+            return judge(*arguments)
+        except KeyboardInterrupt:
+            if not self.interrupted:
+                raise
+            return self._unfinished
+        finally:
+            self._judging = False
+
+    def interrupt(self) -> None:
+        """End ``until_interrupted``, and judge nothing more; for a signal handler."""
+        first, self.interrupted = not self.interrupted, True
+        if first and self._judging:
+            raise KeyboardInterrupt
 
     # Adding up.
 
@@ -179,8 +208,16 @@ class Run:
 
     def finish(self) -> Report:
         """Shrink and explain what was found, and settle what was known to fail."""
-        report, plan = self.report, self.plan
+        report = self.report
         report.seconds = time.monotonic() - self._started
+        if self.interrupted:
+            report.errors.insert(0, "the run was interrupted")
+        self.until_interrupted(self._explain)
+        self._settle_known()
+        return report
+
+    def _explain(self) -> Report:
+        report, plan = self.report, self.plan
         if report.stopped:
             self._judge_rare_options()
         if report.faults and plan.draws:
@@ -188,8 +225,10 @@ class Run:
             deadline = time.monotonic() + seconds
             report.findings = shrunk(plan, report, self._batch_of, self._judge_case, deadline)
         if report.faults:
-            report.findings = explained(plan.kinds, self.session.run_case, report.findings, plan.restricted)
-        self._settle_known()
+            with suppress(TargetError, TargetGivenUp):  # it no longer answers; the findings stand as they are
+                report.findings = explained(
+                    plan.kinds, self.session.run_case, report.findings, plan.restricted
+                )
         return report
 
     def _judge_rare_options(self) -> None:
@@ -204,7 +243,8 @@ class Run:
     def _settle_known(self) -> None:
         """A known failure that now passes is reported as a failure, like a strict xfail."""
         report = self.report
-        if self.plan.case or report.selected or not report.cases or report.cases < report.planned:
+        incomplete = not report.cases or report.cases < report.planned
+        if self.plan.case or report.selected or self.interrupted or incomplete:
             return
         failing = {finding.what for finding in self.report.findings}
         for what, reason in self.plan.known.items():

@@ -4,6 +4,7 @@ import ast
 import difflib
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -146,6 +147,10 @@ def _from_module(name: str) -> ModuleType:
 
 
 def _from_file(file: Path) -> tuple[ModuleType, list[str]]:
+    if file.is_dir():
+        raise TargetError(f"{file}: expected a file, got a folder")
+    if not file.is_file() and os.path.lexists(file):
+        raise TargetError(f"{file}: expected a file, got a pipe, a device or a link that leads nowhere")
     if not file.is_file():
         beside = [other.name for other in file.parent.iterdir()] if file.parent.is_dir() else []
         raise TargetError(f"{file}: there is no such file{_near(file.name, beside)}")

@@ -1,27 +1,35 @@
 """Sessions: a loaded subject, in this process or in a child, and the way to call functions with it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from parity_tests.cases.case import Case
 from parity_tests.check_facts import PRINTS, PROCESS_GOES_ON, RAISES, RETURNS_IN_TIME
 from parity_tests.report import Finding
 from parity_tests.subjects.drivers import kinds_of, run_case
-from parity_tests.subjects.interfaces import subject_of
+from parity_tests.subjects.interfaces import TargetError, subject_of
 from parity_tests.subjects.loading import Target
 from parity_tests.subjects.results import CaseResults
 from parity_tests.subjects.sandbox.parent import Child, ChildDied, ChildError, ChildTimeout
 
 DID_NOT_RETURN = (RETURNS_IN_TIME.name, PROCESS_GOES_ON.name)
 """Checks that fail where a call never returns or ends the process."""
-MAX_CRASHES = 2
-"""Calls that never return or end the process, after which no more are tried."""
+MAX_LOST, TIMES = 5, "five times"
+"""Calls that do not return in time or end the process, after which a session runs no more cases."""
+MAX_LOST_BEFORE_CHECKS = 2
+"""Such calls after which it makes no more checks; cases, whose findings count, are tried for longer."""
+TENTH = 0.1
+"""Part of the time limit that is left once a call has not returned in time."""
 DEFAULT_TARGET = "rnn_np"
 """Judged in this process, as it is the project's own."""
 
 
 class CallFailed(Exception):
     """A function could not be called with the subject; the message says why."""
+
+
+class TargetGivenUp(Exception):
+    """Too many calls did not return or ended the process, so no more are made; the message says so."""
 
 
 class Session(Protocol):
@@ -40,13 +48,18 @@ class Session(Protocol):
     without: tuple[str, ...]
 
     def run_case(self, case: Case) -> CaseResults:
-        """Run the subject over the calls of a case."""
+        """Run the subject over the calls of a case.
+
+        Raises:
+            TargetGivenUp: ``MAX_LOST`` calls before did not return.
+        """
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Return ``function(subject, *arguments)``.
 
         Raises:
             CallFailed: nothing came back.
+            TargetGivenUp: ``MAX_LOST_BEFORE_CHECKS`` calls before did not return.
         """
 
     def close(self) -> None:
@@ -78,6 +91,10 @@ class InProcess:
 class InChild:
     """The session of a target in a child process, which may print, hang or die there.
 
+    Once a call has not returned in time, later ones get a tenth of the time. After ``MAX_LOST`` calls
+    that did not return, ended the process, or could not be made because the target could not be loaded
+    again, no more are made.
+
     Args:
         target: what to load.
         timeout: seconds that a call may take.
@@ -88,18 +105,23 @@ class InChild:
     """
 
     def __init__(self, target: Target, timeout: float, functions: tuple[Callable[..., Any], ...]) -> None:
+        self.timeout = timeout
         self.child = Child(target, timeout, functions=(kinds_of, run_case, *functions))
         loaded = self.child.start()
         self.interface = loaded.interface
         self.notices = loaded.notices
         self.without: tuple[str, ...] = ()
-        self.kinds: tuple[str, ...] = tuple(self.child.call(kinds_of))
-        self.crashes = 0
+        try:
+            self.kinds: tuple[str, ...] = tuple(self.child.call(kinds_of))
+        except ChildError as error:
+            self.child.close()
+            raise TargetError(f"{target.spec}: its attributes cannot be read: {error}") from error
+        self._lost: list[Exception] = []
 
     def run_case(self, case: Case) -> CaseResults:
         """Run the subject over the calls of a case; that it hangs, dies or prints is a finding."""
         try:
-            results: CaseResults = self.child.call(run_case, case, self.without)
+            results: CaseResults = self._ask(MAX_LOST, run_case, case, self.without)
         except ChildError as error:
             results = CaseResults(findings=[_ended(error, case)])
         results.findings += self._printed(case)
@@ -109,15 +131,30 @@ class InChild:
         """Return ``function(subject, *arguments)``.
 
         Raises:
-            CallFailed: nothing came back, or calls before never returned.
+            CallFailed: nothing came back.
+            TargetGivenUp: ``MAX_LOST_BEFORE_CHECKS`` calls before did not return.
         """
-        if self.crashes >= MAX_CRASHES:
-            raise CallFailed("skipped: earlier calls hung or crashed")
+        try:
+            return self._ask(MAX_LOST_BEFORE_CHECKS, function, *arguments)
+        except ChildError as error:
+            raise CallFailed(str(error)) from error
+
+    def _ask(self, max_lost: int, function: Callable[..., Any], *arguments: Any) -> Any:
+        if len(self._lost) >= max_lost:
+            raise TargetGivenUp(f"the target {_deeds(self._lost)} {TIMES}")
+        shortened = self.child.timeout < self.timeout
         try:
             return self.child.call(function, *arguments)
-        except ChildError as error:
-            self.crashes += isinstance(error, ChildTimeout | ChildDied)
-            raise CallFailed(str(error)) from error
+        except ChildTimeout as error:
+            self._lost.append(error)
+            self.child.timeout = self.timeout * TENTH
+            if not shortened:
+                raise
+            why = "a tenth of the limit, because an earlier call did not return"
+            raise ChildTimeout(f"{error} ({why})") from error
+        except (ChildDied, TargetError) as error:
+            self._lost.append(error)
+            raise
 
     def _printed(self, case: Case) -> list[Finding]:
         if not self.child.printed:
@@ -151,6 +188,15 @@ def open_session(
 
         return InProcess(rnn_np, "package")
     return InChild(target, timeout, functions)
+
+
+def _deeds(lost: Iterable[Exception]) -> str:
+    deeds: list[tuple[type[Exception], str]] = [
+        (ChildTimeout, "had not returned in time"),
+        (ChildDied, "had ended its process"),
+        (TargetError, "could not be loaded again"),
+    ]
+    return " or ".join(words for kind, words in deeds if any(isinstance(error, kind) for error in lost))
 
 
 def _ended(error: ChildError, case: Case) -> Finding:

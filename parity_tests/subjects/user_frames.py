@@ -13,7 +13,16 @@ MAX_MESSAGE_CHARACTERS = 500
 
 _OURS = Path(__file__).parents[1]
 _TESTS = _OURS / "gate_tests"
-_START = Path.cwd()  # a target may go elsewhere, or remove it
+
+
+def _start() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:  # it has been removed
+        return Path("/nowhere")
+
+
+_START = _start()  # a target may go elsewhere, or remove it
 _LIBRARIES = tuple(
     path + os.sep
     for name, path in sysconfig.get_paths().items()
@@ -26,12 +35,16 @@ _Frame = tuple[str, int, str]
 def format_error(error: BaseException) -> str:
     """Return an error in one line: its type, its message, and its place."""
     where = user_frame(error)
-    return f"{error_line(error)} ({where})" if where else error_line(error)
+    line = f"{error_line(error)} ({where})" if where else error_line(error)
+    return "".join(character if character.isprintable() else "?" for character in line)
 
 
 def error_line(error: BaseException) -> str:
     """Return its type and message alone, in one line of bounded length."""
-    lines = traceback.format_exception_only(error)
+    try:
+        lines = traceback.format_exception_only(error)
+    except Exception:  # its fields are not what Python expects
+        lines = []
     line = next((line for line in lines if not line.startswith(" ")), type(error).__name__)
     line = " ".join(line.split())
     return line if len(line) <= MAX_MESSAGE_CHARACTERS else line[:MAX_MESSAGE_CHARACTERS] + " ..."
@@ -39,7 +52,11 @@ def error_line(error: BaseException) -> str:
 
 def user_frame(error: BaseException) -> str:
     """Return ``file:line in function`` of the last frame that is the user's, or ``""``."""
-    if isinstance(error, SyntaxError) and error.filename:
+    if (
+        isinstance(error, SyntaxError)
+        and isinstance(error.filename, str)
+        and isinstance(error.lineno, int | None)
+    ):
         return _shown((error.filename, error.lineno or 0, "<module>"))
     frames = traceback.walk_tb(error.__traceback__)
     return _last((frame.f_code.co_filename, line, frame.f_code.co_name) for frame, line in frames)

@@ -6,7 +6,7 @@ import numpy as np
 
 from rnn_np import _kernel
 from rnn_np._kernel import Array, Tape
-from rnn_np._validation import WITH_DTYPE, check_input
+from rnn_np._validation import WITH_DTYPE, check_input, rank
 from rnn_np.nn._recurrent_layer import RecurrentLayer, kernel_backward, kernel_weights, option_defaults
 
 
@@ -99,7 +99,7 @@ class RNNCell(RecurrentLayer):
         """
         weights = kernel_weights(*self._parameters().values())
         D, H = self.input_size, self.hidden_size
-        batched = getattr(input, "ndim", 2) != 1
+        batched = rank(input, 2) != 1
         x = check_input("input", input, "B D" if batched else "D", {"D": D}, self.dtype, WITH_DTYPE)
         if hx is not None:
             hx = check_input("hx", hx, "B H" if batched else "H", {"B": len(x), "H": H}, self.dtype)
@@ -125,7 +125,8 @@ class RNNCell(RecurrentLayer):
         Raises:
             RuntimeError: there was no call.
             TypeError: ``d_h_next`` is not a ``numpy.ndarray``.
-            ValueError: its shape or dtype is not that of ``h_next``.
+            ValueError: its shape or dtype is not that of ``h_next``, it is one of ``grads``, or these have
+                been replaced.
         """
         if self._saved is None:
             raise RuntimeError("backward: there is no forward to go back through; call the layer first")
@@ -133,5 +134,6 @@ class RNNCell(RecurrentLayer):
         B, H = tape.states.shape
         axes = "B H" if batched else "H"
         d_h_next = check_input("d_h_next", d_h_next, axes, {"B": B, "H": H}, tape.h.dtype)
-        d_input, d_hx = kernel_backward(tape, [d_h_next.reshape(B, H)], None, *self._gradients())
+        grads = self._gradients(d_h_next=d_h_next)
+        d_input, d_hx = kernel_backward(tape, [d_h_next.reshape(B, H)], None, *grads)
         return (d_input, d_hx) if batched else (d_input[0], d_hx[0])

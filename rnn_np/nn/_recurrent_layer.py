@@ -9,7 +9,14 @@ import numpy as np
 from rnn_np import _kernel
 from rnn_np._gradients import GradientBuffers
 from rnn_np._kernel import Array, Tape
-from rnn_np._validation import OPTION_RULES, check_arguments, check_like, check_state_dict
+from rnn_np._validation import (
+    OPTION_RULES,
+    check_arguments,
+    check_arrays,
+    check_is_array,
+    check_like,
+    check_state_dict,
+)
 
 CHANGEABLE = ("batch_first", "dropout", "training", "rng")
 """The options that may be set after the layer is made. Parameters or passes depend on the others."""
@@ -83,14 +90,28 @@ class RecurrentLayer:
                         f"got {value!r}; make a new layer"
                     )
                 return  # An equal value may be of another type, such as "float32": keep the one there.
+        if name == "grads":
+            check_arrays(name, value, "dict")
+        elif "_grad_buffers" in self.__dict__ and name in self._grad_buffers.by_name:
+            check_is_array(name, value)
         super().__setattr__(name, value)
 
     def _make_parameters(self, shapes: dict[str, tuple[int, ...]]) -> None:
         """Draw the parameters from U(-1 / sqrt(H), 1 / sqrt(H)), as torch does; set ``grads`` to zeros."""
-        bound = 1 / np.sqrt(self.hidden_size)
-        for name, shape in shapes.items():
-            setattr(self, name, self.rng.uniform(-bound, bound, shape).astype(self.dtype))
-        self._grad_buffers = GradientBuffers(shapes, self.dtype)
+        try:
+            bound = 1 / np.sqrt(float(self.hidden_size))
+            params = {
+                name: self.rng.uniform(-bound, bound, shape).astype(self.dtype)
+                for name, shape in shapes.items()
+            }
+            self._grad_buffers = GradientBuffers(shapes, self.dtype)
+        except (ValueError, OverflowError, MemoryError) as error:
+            raise ValueError(
+                "input_size, hidden_size: expected sizes whose weights fit into memory, "
+                f"got {self.input_size} and {self.hidden_size}"
+            ) from error
+        for name, param in params.items():
+            setattr(self, name, param)
         self.grads = self._grad_buffers.by_name.copy()
 
     def _parameters(self) -> dict[str, Array]:
@@ -101,9 +122,15 @@ class RecurrentLayer:
             check_like(name, params[name], grad)
         return params
 
-    def _gradients(self) -> tuple[Array, ...]:
-        """Return the arrays that a backward pass writes into, if ``grads`` still holds them."""
+    def _gradients(self, **upstream: Array | None) -> tuple[Array, ...]:
+        """Return the arrays that a backward pass writes into, if ``grads`` still holds them.
+
+        Raises ValueError also where an ``upstream`` gradient is memory of theirs.
+        """
         self._grad_buffers.check_dict(self.grads)
+        for name, array in upstream.items():
+            if array is not None:
+                self._grad_buffers.check_apart(name, array)
         return self._grad_buffers.arrays
 
     def named_parameters(self) -> Iterator[tuple[str, Array]]:

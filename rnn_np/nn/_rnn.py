@@ -12,6 +12,8 @@ from rnn_np.nn._recurrent_layer import RecurrentLayer, kernel_backward, kernel_w
 from rnn_np.nn._sequence_format import SequenceFormat
 from rnn_np.nn.utils.rnn import PackedSequence
 
+MAX_LAYERS = 10_000
+
 
 class _Saved(NamedTuple):
     """What a backward pass needs from its forward pass. None of it is the caller's memory."""
@@ -122,6 +124,8 @@ class RNN(RecurrentLayer):
                 f"got dropout={dropout} and num_layers={num_layers}",
                 stacklevel=2,
             )
+        if num_layers > MAX_LAYERS:
+            raise ValueError(f"num_layers: expected at most {MAX_LAYERS}, got {num_layers}")
         H, suffixes = hidden_size, ("", "_reverse") if bidirectional else ("",)
         shapes: dict[str, tuple[int, ...]] = {}
         for layer in range(num_layers):
@@ -283,7 +287,8 @@ class RNN(RecurrentLayer):
         Raises:
             RuntimeError: there was no call.
             TypeError: an argument has the wrong type.
-            ValueError: a shape or dtype is not that of ``output`` or ``h_n``, or both are None.
+            ValueError: a shape or dtype is not that of ``output`` or ``h_n``, both are None, one of them is
+                one of ``grads``, or these have been replaced.
         """
         if self._saved is None:
             raise RuntimeError("backward: there is no forward to go back through; call the layer first")
@@ -297,7 +302,8 @@ class RNN(RecurrentLayer):
             dy = fmt.to_kernel("d_output", d_output, "directions*H", directions * H, dtype)
         if d_h_n is not None:
             d_h_n = fmt.states_to_kernel("d_h_n", d_h_n, S, H, dtype)
-        grads = self._gradients()
+        given = d_output.data if isinstance(d_output, PackedSequence) else d_output
+        grads = self._gradients(d_output=given, d_h_n=d_h_n)
 
         per_cell = len(grads) // S
         d_hx = np.empty((S, layout.B, H), dtype)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnn_np._kernel import Array
-from rnn_np._validation import check_array, check_input, check_lengths
+from rnn_np._validation import check_array, check_input, check_lengths, rank
 from rnn_np.nn._batch_layout import BatchLayout
 from rnn_np.nn.utils.rnn import PackedSequence, check_packed
 
@@ -31,7 +31,7 @@ class SequenceFormat(NamedTuple):
             _, *fields = packed = check_packed("input", given)
             layout = BatchLayout.of_packed(packed.batch_sizes, packed.sorted_indices)
             return cls(layout, "", tuple(None if field is None else field.copy() for field in fields))
-        axes = "T" if getattr(given, "ndim", 3) == 2 else "B T" if batch_first else "T B"
+        axes = "T" if rank(given, 3) == 2 else "B T" if batch_first else "T B"
         padded = check_array("input", given, f"{axes} D", {"D": D})
         sizes = dict(zip(axes.split(), padded.shape, strict=False))
         T, B = sizes["T"], sizes.get("B", 1)

@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,6 +33,7 @@ class Child:
         functions: what will be called; their modules are imported in the child before the target.
 
     Attributes:
+        timeout: as given; a change takes effect when the process starts anew.
         printed: the end of what was printed during the last request, on stdout or stderr.
     """
 
@@ -44,6 +46,7 @@ class Child:
     ) -> None:
         self.target = target
         self.printed = ""
+        self.timeout = timeout
         self._config = WorkerConfig(target, functions, load_timeout, timeout)
         self._folder = Path.cwd()
         self._process: Process | None = None
@@ -70,6 +73,7 @@ class Child:
             TargetError: it cannot be loaded, or not in time.
         """
         if self._process is None:
+            self._config = replace(self._config, seconds=self.timeout)
             try:
                 message, value = self._exchange(self._config, self._config.load_seconds)
             except ChildError as error:

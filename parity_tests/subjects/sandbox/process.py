@@ -47,6 +47,15 @@ class ChildDied(ChildError):
     """The target's process ended, by itself or by a signal, before it answered."""
 
 
+_running: set["Process"] = set()
+
+
+def kill_all() -> None:
+    """End all processes that run, and those that they have started; for a signal handler."""
+    for process in list(_running):
+        process.kill()
+
+
 class Process:
     """A host in a process group of its own, found by the gate's own ``sys.path``.
 
@@ -76,6 +85,7 @@ class Process:
                 pass_fds=fds,
                 start_new_session=True,
             )
+        _running.add(self)
         assert self._popen.stdout is not None
         self._output = self._popen.stdout
         self._channel.setblocking(False)
@@ -104,6 +114,7 @@ class Process:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._popen.pid, signal.SIGKILL)
         self._popen.wait()
+        _running.discard(self)
         self._selector.close()
         for file in (self._channel, self._output, self._trace):
             file.close()

@@ -2,11 +2,12 @@
 
 import faulthandler
 import os
-import pickle
+import signal
 import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pickle import HIGHEST_PROTOCOL, dumps, loads
 from typing import Any
 
 from parity_tests.subjects.interfaces import TargetError, subject_of
@@ -45,7 +46,10 @@ def main(channel_fd: int, trace_fd: int) -> None:
     os.set_inheritable(channel_fd, False)
     worker = _Worker(socket.socket(fileno=channel_fd), trace_fd)
     worker.serve()
-    os._exit(0)  # past threads that the target may have left running
+    # The gate has hung up. What the target has started, threads or processes, ends with this process.
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(0)
 
 
 class _Worker:
@@ -64,8 +68,9 @@ class _Worker:
         self.limit(config.load_seconds)
         try:
             loaded = load(config.target)
-        except TargetError as error:
-            self.send(_pickled("refused", str(error)))
+        except BaseException as error:  # also of a class whose attributes raise when they are read
+            why = f"{config.target.spec}: loading it failed: {format_error(error)}"
+            self.send(_pickled("refused", str(error) if isinstance(error, TargetError) else why))
             return
         self.send(_pickled("loaded", replace(loaded, obj=None)))
         while (request := self.receive()) is not None:
@@ -87,7 +92,7 @@ class _Worker:
         if received is None:
             return None
         self.secret, data = received
-        return pickle.loads(data)
+        return loads(data)
 
     def send(self, reply: bytes) -> None:
         if os.getpid() != self.pid:
@@ -98,4 +103,4 @@ class _Worker:
 
 def _pickled(message: str, value: Any) -> bytes:
     sys.setrecursionlimit(max(sys.getrecursionlimit(), LEAST_RECURSION))
-    return pickle.dumps((message, value), pickle.HIGHEST_PROTOCOL)
+    return dumps((message, value), HIGHEST_PROTOCOL)

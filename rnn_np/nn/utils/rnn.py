@@ -92,7 +92,7 @@ def check_packed(name: str, packed: object) -> PackedSequence:
             raise TypeError(f"{name}.{field}: expected whole numbers, got {array.dtype}")
     if not (len(sizes) and sizes[-1] >= 1 and (sizes[1:] <= sizes[:-1]).all()):
         raise ValueError(f"{name}.batch_sizes: expected sizes of at least 1, never rising, got {sizes}")
-    if len(data) != sizes.sum():
+    if sizes[0] > len(data) or len(data) != sizes.sum():  # large sizes may have a sum that overflows
         raise ValueError(
             f"{name}.data: expected sum(batch_sizes) = {sizes.sum()} rows, got shape {list(data.shape)}"
         )
@@ -104,7 +104,8 @@ def check_packed(name: str, packed: object) -> PackedSequence:
 
 
 def _check_sequences(sequences: object) -> list[Array]:
-    if not isinstance(sequences, Iterable) or isinstance(sequences, str | bytes):
+    scalar = isinstance(sequences, np.ndarray) and sequences.ndim == 0
+    if not isinstance(sequences, Iterable) or isinstance(sequences, str | bytes) or scalar:
         raise TypeError(f"sequences: expected arrays [length, ...], got {type(sequences).__qualname__}")
     arrays = list(sequences)
     if not arrays:
@@ -122,10 +123,14 @@ def _check_sequences(sequences: object) -> list[Array]:
 def _check_padding_value(padding_value: float, dtype: np.dtype[np.generic]) -> None:
     """Refuse a number that ``dtype`` cannot hold; a float may be rounded, but not become infinite."""
     check_arguments(padding_value=padding_value)
-    with np.errstate(all="ignore"):
-        filled = np.array(padding_value).astype(dtype)
-    floating = np.issubdtype(dtype, np.inexact)
-    if np.isinf(filled) != isinf(padding_value) if floating else filled != padding_value:
+    try:
+        with np.errstate(all="ignore"):
+            filled = np.array(padding_value).astype(dtype)
+            floating = np.issubdtype(dtype, np.inexact)
+            fits = bool(np.isinf(filled) == isinf(padding_value) if floating else filled == padding_value)
+    except Exception:  # there is no such conversion, or the number is beyond every float
+        fits = False
+    if not fits:
         raise ValueError(f"padding_value: expected a value of {dtype}, got {padding_value!r}")
 
 
@@ -213,7 +218,13 @@ def pad_packed_sequence(
     # An order, even where all lengths are equal: ``data`` is [N, ...], not [T, B, ...].
     order = np.arange(sizes[0]) if order is None else order
     layout = BatchLayout(total_length or len(sizes), sizes.tolist(), order)
-    return layout.unpack(data, batch_first, padding_value), layout.restore(layout.lengths)
+    try:
+        padded = layout.unpack(data, batch_first, padding_value)
+    except (ValueError, OverflowError, MemoryError) as error:
+        raise ValueError(
+            f"total_length: expected a length whose array fits into memory, got {layout.T}"
+        ) from error
+    return padded, layout.restore(layout.lengths)
 
 
 def pad_sequence(
