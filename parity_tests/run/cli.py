@@ -78,6 +78,8 @@ def _judge(words: Sequence[str], to_pytest: Sequence[str]) -> int:
     ]
     status, report = run_pytest(GATE, workers, [*passed, *to_pytest])
     if report is None:
+        if status == pytest.ExitCode.INTERRUPTED:
+            print("rnn-parity: interrupted before anything was judged", file=sys.stderr)
         return 2
     stopped = status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     return 2 if stopped and report.exit_code == 0 else report.exit_code

@@ -149,8 +149,12 @@ class Controller:
         if report.when == "call" and self.run.interrupted:
             self._end_soon()
         if report.failed and any(name in report.nodeid for name in (GATE, CONTRACT)):
+            name = report.nodeid.rpartition("[")[2].rstrip("]")
             last = report.longreprtext.strip().splitlines()[-1]
-            self.run.report.errors.append(f"{report.nodeid}: {last}")
+            killed = "crashed while running" in last  # as xdist says
+            self.run.report.errors.append(
+                f"{name}: {'its worker process ended, by a signal?' if killed else last}"
+            )
 
     def _end_soon(self) -> None:
         """Let the workers say what they have obtained, but do not wait for each test to be skipped."""
