@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
+from parity_tests.bound_numpy import np
 from parity_tests.cases.layers import KINDS, LAYERS
 from parity_tests.cases.memory_layouts import LAYOUTS
 

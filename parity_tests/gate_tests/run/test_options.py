@@ -56,7 +56,6 @@ BAD: list[tuple[str, str, list[Any]]] = [
     ("case", "B2T3D4H5-f64-s0", ["", 5, b"B1", Rude(), "B\u0661T1D1H1-f64-s0"]),
     ("case", "9223372036854775808", [f"B1T1D1H1-f64-s{2**63}"]),
     ("target", "4096 characters", ["a\0.py:RNN", f"{LONG}.py:RNN"]),
-    ("target", "a class or a function", [Rude()]),
     ("target", "it cannot be looked at: RuntimeError: __wrapped__", [Closed]),
     ("known", "a file", [5, [], Rude()]),
     ("without", "names", [5, [5], Rude()]),
