@@ -5,6 +5,7 @@ import errno
 import io
 import os
 import secrets
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,17 +26,18 @@ def check_writable(file: Path) -> None:
         ValueError: it is no path, for a NUL in it.
     """
     target = _real(file)
-    if target.is_dir():
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        if not target.parent.is_dir():
+            raise _error(errno.ENOENT, target.parent) from None
+        if not os.access(target.parent, os.W_OK | os.X_OK):
+            raise _error(errno.EACCES, target.parent) from None
+        return
+    if stat.S_ISDIR(mode):
         raise _error(errno.EISDIR, file)
-    if target.exists():
-        if not os.access(target, os.W_OK):
-            raise _error(errno.EACCES, file)
-    elif not target.parent.is_dir():
-        raise _error(errno.ENOTDIR if target.parent.exists() else errno.ENOENT, target.parent)
-    elif not os.access(target.parent, os.W_OK | os.X_OK):
-        raise _error(errno.EACCES, target.parent)
-    elif len(os.fsencode(target.name)) > os.pathconf(target.parent, "PC_NAME_MAX"):
-        raise _error(errno.ENAMETOOLONG, file)
+    if not os.access(target, os.W_OK):
+        raise _error(errno.EACCES, file)
 
 
 def write_whole(file: Path, text: str) -> None:
