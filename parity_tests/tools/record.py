@@ -1,7 +1,7 @@
 """``python -m parity_tests.tools.record``: record the answers of the installed torch into ``fixtures/``.
 
-A hundred and sixty cases: first small cases of every kind, listed below, then random ones. They are so small
-that all files together stay under 3 MB.
+First small cases of every kind, then random ones, then those of many-to-one code. They are so small that all
+files together stay under 3 MB.
 """
 
 import importlib.metadata
@@ -27,6 +27,7 @@ from parity_tests.references.live_torch import torch_answers
 from parity_tests.references.recorded import SEAL, default_folder, write
 
 NUMBER = 160
+"""Of the cases of every kind and the random ones together."""
 MAX_ELEMENTS = 3500
 """The limit for a random case, over all of its arrays."""
 SEED = 2
@@ -68,6 +69,42 @@ def recorded_cases() -> list[Case]:
         number += 1
         if elements(case) <= MAX_ELEMENTS:
             cases.append(case)
+    return [*cases, *_many_to_one()]
+
+
+def _many_to_one() -> list[Case]:
+    """Cases without a start state and with a gradient of the last step alone, or of h_n alone.
+
+    The first ones need no other feature, so that something is left to judge whatever else a layer lacks.
+    """
+    usual: dict[str, Any] = {"T": 6, "D": 3, "H": 4, "upstream": "last"}
+    stack: dict[str, Any] = {"layer": "nn.RNN", **usual}
+    cell: dict[str, Any] = {"T": 1, "D": 3, "H": 4}
+    plain = [(dtype, B) for dtype in ("f64", "f32") for B in (1, 3)]
+    cases = []
+    for seed, (dtype, B) in enumerate(plain, 20):
+        both: dict[str, Any] = {"B": B, "dtype": dtype, "seed": seed}
+        calls = CALLS[: min(B, 2)]
+        cases += [
+            Case(**usual, **both, bias=bias, calls=value) for bias in ("flat", "row") for value in calls
+        ]
+        cases += [Case(**stack, **both, relu=relu) for relu in (False, True)]
+        if B == 1:
+            cases += [Case(layer="RNN", **cell, **both, bias=bias, h0=True) for bias in ("flat", "row")]
+            cases += [Case(layer="nn.RNNCell", **cell, **both, relu=relu) for relu in (False, True)]
+        cases.append(Case(**{**stack, "upstream": "dense"}, **both, grad_outputs="final"))
+        cases += [Case(**stack, **both, calls=value) for value in calls[1:]]
+    cases += [Case(**usual, B=2, layout=layout, seed=24) for layout in ("readonly", "strided")]
+    options: list[dict[str, Any]] = [
+        {"layers": 2},
+        {"bidirectional": True},
+        {"bias": "nobias"},
+        {"batch_first": True},
+        {"lengths": "unsorted"},
+        {"lengths": "ones", "form": "packed", "layers": 2},
+    ]
+    for seed, option in enumerate(options, 30):
+        cases.append(Case(**{**stack, **option}, B=2, dtype=("f64", "f32")[seed % 2], seed=seed))
     return cases
 
 
