@@ -7,7 +7,8 @@ the tensors that are compared. The command is ``rnn-parity``; pytest's plugin is
 
 The folders, in the order of the data: ``cases`` (what is asked), ``references`` (what is true, and how
 closely), ``subjects`` (what is judged), ``checks`` (is it right?), ``diagnosis`` (which fault is it?),
-``run`` (a run, from options to exit status). Only the names listed here are public.
+``run`` (a run, from options to exit status). Only the names listed here are public, and ``__version__``, which
+is that of ``rnn_np``.
 """
 
 from parity_tests.api import assert_parity, check, parametrize
@@ -16,6 +17,7 @@ from parity_tests.cases.tensors import TENSORS
 from parity_tests.report import Finding, Report
 from parity_tests.subjects.drivers import Problem as Problem
 
+__version__ = "0.1.0"
 __all__ = [
     "TENSORS",
     "Case",
@@ -26,3 +28,8 @@ __all__ = [
     "check",
     "parametrize",
 ]
+
+
+def __dir__() -> list[str]:
+    """The public names, without the folders."""
+    return [*__all__, "__version__"]

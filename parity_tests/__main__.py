@@ -3,6 +3,8 @@
 import os
 import sys
 
+from parity_tests.api import NEEDED, missing_extra
+
 
 def main() -> int:
     """Run the gate's command line."""
@@ -11,17 +13,11 @@ def main() -> int:
     except OSError:
         print("rnn-parity: the current folder no longer exists; go to another one", file=sys.stderr)
         return 2
-    try:
-        from parity_tests.run.cli import main as gate
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] in ("parity_tests", "rnn_np"):
-            raise
-        print(
-            f"rnn-parity: {error.name} is not installed; install rnn-np[parity], "
-            "or rnn-np[recorded] to judge without torch",
-            file=sys.stderr,
-        )
+    if missing := missing_extra("pytest", "xdist", *NEEDED):
+        print(f"rnn-parity: {missing}", file=sys.stderr)
         return 2
+    from parity_tests.run.cli import main as gate
+
     return gate()
 
 

@@ -24,6 +24,7 @@ from parity_tests.cases.tensors import SECOND_BIAS, Answer, canonical, native_sh
 FORMAT = 1
 CASES_A_FILE = 20
 MANIFEST = "manifest.json"
+_PACKAGE = Path(__file__).parents[1]
 SEAL = Path(__file__).with_name("recorded.sha256")
 """The SHA-256 of the project's own manifest, written when the answers are recorded."""
 MAX_BYTES = 2**28
@@ -38,9 +39,8 @@ class RecordedError(Exception):
 
 def default_folder() -> Path:
     """The folder of the recorded answers: in the installed package, or next to it in a checkout."""
-    package = Path(__file__).parents[1]
-    inside = package / "fixtures"
-    return inside if inside.is_dir() else package.parent / "fixtures"
+    inside = _PACKAGE / "fixtures"
+    return inside if inside.is_dir() else _PACKAGE.parent / "fixtures"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +124,17 @@ def _check_sha256(name: str, data: bytes, expected: str) -> None:
     digest = hashlib.sha256(data).hexdigest()
     if digest != expected:
         raise RecordedError(f"{name}: expected SHA-256 {expected}, got {digest}; it was altered")
+
+
+def recorded_versions() -> Mapping[str, str]:
+    """The versions that the answers that come with the project are of; empty if they cannot be read.
+
+    Only the manifest is read, and nothing verified: a run against live torch does not use the answers.
+    """
+    try:
+        return dict(json.loads((default_folder() / MANIFEST).read_text("utf-8"))["versions"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
 
 
 def _read_file(folder: Path, name: str, entry: Mapping[str, Any]) -> list[tuple[Case, dict[str, Array]]]:

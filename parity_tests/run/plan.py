@@ -141,8 +141,8 @@ def make_plan(options: Options, session: Session) -> Plan:
         RecordedError: the recorded answers cannot be read.
     """
     reference = options.reference or default_reference()
-    if reference == "torch" and default_reference() != "torch":
-        raise OptionError("reference: torch is not installed; install rnn-np[parity]")
+    if reference == "torch":
+        _check_installed(draws=options.case is None)
     if not session.kinds:
         raise OptionError(f"{options.target.spec}: there is nothing to judge in it")
     try:
@@ -164,7 +164,22 @@ def make_plan(options: Options, session: Session) -> Plan:
 
 def default_reference() -> str:
     """``torch`` where it is installed, else ``recorded``."""
-    return "recorded" if importlib.util.find_spec("torch") is None else "torch"
+    return "torch" if _is_installed("torch") else "recorded"
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _check_installed(draws: bool) -> None:
+    """Refuse torch as the reference where something that it needs is missing."""
+    if not _is_installed("torch"):
+        raise OptionError("reference: torch is not installed; install rnn-np[parity]")
+    if draws and not _is_installed("hypothesis"):
+        raise OptionError(
+            "reference: hypothesis is not installed, and it draws the cases that torch answers; "
+            "install rnn-np[parity], or use --reference recorded"
+        )
 
 
 def _with_cases(plan: Plan, options: Options) -> Plan:

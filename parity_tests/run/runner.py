@@ -26,6 +26,7 @@ from parity_tests.run.options import Options
 from parity_tests.run.plan import CASES_BEFORE_STOP, Plan, make_plan
 from parity_tests.run.shrinking import shrunk
 from parity_tests.run.threads import one_thread
+from parity_tests.run.versions import notices_of
 from parity_tests.subjects.interfaces import TAKEN_FOR, TargetError, taken_for
 from parity_tests.subjects.session import CallFailed, Session, TargetGivenUp, open_session
 
@@ -74,7 +75,9 @@ class Run:
         """
         session = open_session(options.target, options.timeout, (run_contract_check,))
         try:
-            return cls(make_plan(options, session), session)
+            plan = make_plan(options, session)
+            session.notices += notices_of(plan)
+            return cls(plan, session)
         except BaseException:
             session.close()
             raise

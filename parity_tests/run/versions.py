@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 import rnn_np
-from parity_tests.references.recorded import default_recorded
+from parity_tests.references.recorded import default_recorded, recorded_versions
 from parity_tests.run.plan import Plan
 from parity_tests.run.threads import blas_name
 
@@ -19,8 +19,24 @@ def versions_of(plan: Plan) -> dict[str, str]:
     """The versions that a plan's verdict rests on, by name."""
     found = {"python": platform.python_version(), "numpy": np.__version__}
     if plan.reference == "torch":
-        return found | {name: importlib.metadata.version(name) for name in ("torch", "hypothesis")}
+        used = ("torch", "hypothesis") if plan.draws else ("torch",)
+        return found | {name: importlib.metadata.version(name) for name in used}
     return found | {f"recorded {name}": version for name, version in default_recorded().versions.items()}
+
+
+def notices_of(plan: Plan) -> list[str]:
+    """That the reference is another torch than the one whose answers are recorded; empty if it is the same."""
+    if plan.reference != "torch":
+        return []
+    installed, recorded = importlib.metadata.version("torch"), recorded_versions().get("torch")
+    if recorded is None or _public(installed) == _public(recorded):
+        return []
+    return [f"torch {installed} is the reference; the recorded answers are those of torch {recorded}"]
+
+
+def _public(version: str) -> str:
+    """A version without the build, such as ``+cpu``."""
+    return version.partition("+")[0]
 
 
 def version_text() -> str:

@@ -11,6 +11,7 @@ from parity_tests.subjects.interfaces import TargetError, subject_of
 from parity_tests.subjects.loading import Target
 from parity_tests.subjects.results import CaseResults
 from parity_tests.subjects.sandbox.parent import Child, ChildDied, ChildError, ChildTimeout
+from parity_tests.subjects.sandbox.process import can_start
 
 DID_NOT_RETURN = (RETURNS_IN_TIME.name, PROCESS_GOES_ON.name)
 """Checks that fail where a call never returns or ends the process."""
@@ -178,7 +179,7 @@ def open_session(
         functions: what will be called with the subject besides ``run_case``.
 
     Raises:
-        TargetError: it cannot be loaded.
+        TargetError: it cannot be loaded, or this system cannot run the child process.
     """
     if target.obj is not None:
         assert target.interface is not None  # recognised when the target was made
@@ -187,6 +188,11 @@ def open_session(
         import rnn_np
 
         return InProcess(rnn_np, "package")
+    if not can_start():
+        raise TargetError(
+            f"{target.spec}: a target that is given by its name runs in a child process, which needs Linux or "
+            "macOS; here, import the class or function in Python and give it to parity_tests.check"
+        )
     return InChild(target, timeout, functions)
 
 

@@ -13,12 +13,13 @@ SECRET_BYTES = 16
 CHUNK_BYTES = 1 << 20
 """Bytes sent or received at a time."""
 
+_CORES = ("numpy._core", "numpy.core")
+"""Where NumPy's own functions are: since NumPy 2, and before."""
 _NUMPY = {
     ("numpy", "ndarray"),
     ("numpy", "dtype"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "scalar"),
-    ("numpy._core.numeric", "_frombuffer"),
+    *((f"{core}.multiarray", name) for core in _CORES for name in ("_reconstruct", "scalar")),
+    *((f"{core}.numeric", "_frombuffer") for core in _CORES),
     ("builtins", "complex"),
 }
 

@@ -35,6 +35,11 @@ _ENVIRONMENT = {
 }
 
 
+def can_start() -> bool:
+    """Whether this system can: Windows has no process groups, and passes no open files on."""
+    return os.name == "posix" and hasattr(os, "killpg") and hasattr(signal, "SIGKILL")
+
+
 class ChildError(Exception):
     """A request was not answered; the message says why, and nothing else may be concluded."""
 
