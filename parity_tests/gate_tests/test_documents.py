@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import parity_tests
 import rnn_np
 from parity_tests.gate_tests.documents import (
     DOCUMENTS,
@@ -28,6 +30,7 @@ from parity_tests.gate_tests.documents import (
     prepared,
     shell_commands,
 )
+from parity_tests.references.recorded import default_recorded
 
 yaml = pytest.importorskip("yaml", reason="the extra dev reads YAML")
 
@@ -37,17 +40,22 @@ TOOLS = Path(sys.executable).parent
 """In the documents: ``.venv/bin``."""
 
 NOT_RUN = {
-    "python3 -m venv .venv && .venv/bin/pip install -q -e '.[parity]' && .venv/bin/rnn-parity": "downloads; all "
+    "python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]' && .venv/bin/rnn-parity": "downloads; all "
     "tests run the gate",
     "python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]' && .venv/bin/pytest": "it runs these tests",
     "rnn-parity my_rnn.py:RNN": "the same as the next one without a file",
     "rnn-parity my_rnn.py:RNN --json report.json": "test_readme.py runs it and reads what it prints",
     "python -m pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu": "downloads",
-    "python -m pip install './parity-gate[parity]'": "downloads",
+    "python -m pip install 'rnn-np[parity] @ git+https://github.com/OWNER/rnn_np'": "downloads",
+    "pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu": "downloads",
+    "uv pip install torch==2.13.0 --torch-backend=cpu": "downloads",
     "bash .ci/run": "it runs these tests",
     "python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]'": "downloads",
-    "python -m pip install -e '.[recorded]' 'numpy${{ matrix.numpy }}'": "downloads",
-    "python -m pip install -e '.[recorded]' 'hypothesis>=6.150'": "downloads",
+    "python -m pip install -e '.[recorded]' 'numpy==${{ matrix.numpy }}' 'pytest==${{ matrix.pytest }}'": "downloads",
+    "python -m pip install -e '.[parity]' 'numpy==${{ matrix.numpy }}'": "downloads",
+    "python -m pip install torch==${{ matrix.torch }} --index-url https://download.pytorch.org/whl/cpu": "downloads",
+    "rnn-parity --reference torch": "all tests run it",
+    "python -m pip install -e '.[recorded]' 'hypothesis>=6.125'": "downloads",
     "python -m pip install --pre torch --index-url https://download.pytorch.org/whl/nightly/cpu": "downloads",
     ".venv/bin/pip install -q pre-commit && .venv/bin/pre-commit install": "downloads; changes the checkout",
     ".venv/bin/pip install -q -e '.[mutation]' && .venv/bin/mutmut run": "downloads; takes 7 minutes",
@@ -59,11 +67,16 @@ NOT_RUN = {
     ".venv/bin/rnn-parity faults": "takes minutes; all tests run it",
     "rnn-parity --reference torch --cases 10000 --seed fresh --json report.json": "takes a minute on 2 cores",
     ".venv/bin/python -m parity_tests.tools.record": "writes the recorded answers anew",
-    ".venv/bin/python -m build": "downloads; .ci/run builds the wheel",
+    ".venv/bin/pip install -q twine pyroma && .venv/bin/python -m build": "downloads; .ci/run builds the wheel",
+    ".venv/bin/twine check --strict dist/* && .venv/bin/pyroma --min=10 .": "needs what is built",
+    ".venv/bin/pip install -q basedpyright": "downloads",
+    ".venv/bin/basedpyright --verifytypes rnn_np --ignoreexternal": "needs the line before",
+    ".venv/bin/basedpyright --verifytypes parity_tests --ignoreexternal": "needs the same",
     ".venv/bin/mypy": "takes 11 s; .ci/run runs it",
     ".venv/bin/ruff format --force-exclude": "changes files; .ci/run runs it with --check",
 }
 """Commands that are not run here, each with the reason."""
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 FOR_USERS = (README, LAYERS, GATE)
 """Their commands run outside the checkout."""
 WORKFLOW = {"name", "permissions", "jobs"}
@@ -133,7 +146,46 @@ def test_the_workflow_of_the_readme_is_a_workflow() -> None:
 def test_no_other_language_is_in_a_block() -> None:
     for path in DOCUMENTS:
         languages = re.findall(r"^```(\w*)\n.*?^```$", path.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-        assert {*languages} <= {"python", "sh", "yaml", "text"}, name_of(path)
+        assert {*languages} <= {"python", "sh", "yaml", "toml", "text"}, name_of(path)
+
+
+def test_the_project_of_uv_takes_the_cpu_build_of_torch() -> None:
+    (code,) = blocks(GATE, "toml")
+    project = tomllib.loads(code)
+    index = project["tool"]["uv"]["sources"]["torch"]["index"]
+    assert [entry["url"] for entry in project["tool"]["uv"]["index"] if entry["name"] == index] == [CPU_INDEX]
+    assert "torch" in project["project"]["dependencies"]
+    assert f"--index-url {CPU_INDEX}" in README.read_text("utf-8")
+
+
+def test_one_address_stands_for_the_repository_everywhere() -> None:
+    texts = [path.read_text("utf-8") for path in (*DOCUMENTS, *yaml_files(), ROOT / "pyproject.toml")]
+    named = {name for text in texts for name in re.findall(r"github\.com/([\w-]+/[\w.-]*rnn[\w.-]*)", text)}
+    assert named == {"OWNER/rnn_np"}
+
+
+def test_the_floors_that_documents_and_workflows_name_are_those_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    assert {"torch>=2.4", "rnn-np[recorded]"} <= {*extras["parity"]}
+    assert "torch==2.13.0" in extras["dev"]
+    assert default_recorded().versions["torch"].partition("+")[0] == "2.13.0"
+    floors = dict(
+        text.split(">=") for text in [*project["dependencies"], *extras["recorded"], *extras["parity"][1:]]
+    )
+    assert (floors["numpy"], floors["pytest"]) == ("1.26", "8.4")
+    workflow = yaml.safe_load((GITHUB / "workflows" / "versions.yml").read_text("utf-8"))
+    jobs = [job for each in workflow["jobs"].values() for job in each["strategy"]["matrix"]["include"]]
+    for name in ("numpy", "pytest", "torch"):
+        tried = [job[name] for job in jobs if name in job]
+        assert any(version.startswith(floors[name]) for version in tried), name
+    assert {job["python"] for job in jobs} == {"3.11", "3.12", "3.13", "3.14"}
+    # No machine was at hand for these.
+    elsewhere = [job["tried"] for job in jobs if job["os"] != "ubuntu-latest" or job["python"] == "3.14"]
+    assert {*elsewhere} == {"untested"}
+    assert {job["os"].partition("-")[0] for job in jobs} == {"ubuntu", "macos", "windows"}
+    nightly = (GITHUB / "workflows" / "torch-nightly.yml").read_text("utf-8")
+    assert f"hypothesis>={floors['hypothesis']}" in nightly
 
 
 def test_the_commands_that_are_not_run_are_still_shown() -> None:
@@ -180,7 +232,7 @@ def test_what_a_command_names_exists(command: str) -> None:
 
 def test_every_document_has_the_package_s_version() -> None:
     citation = yaml.safe_load((GITHUB / "CITATION.cff").read_text("utf-8"))
-    assert citation["version"] == rnn_np.__version__
+    assert citation["version"] == rnn_np.__version__ == parity_tests.__version__
     latest = re.search(r"^## (\d\S*)", (GITHUB / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
     assert latest is not None
     assert latest[1] == rnn_np.__version__

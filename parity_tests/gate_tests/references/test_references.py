@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterable
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 import rnn_np
 from parity_tests.cases.arrays import calls_of
 from parity_tests.cases.case import Case
+from parity_tests.cases.features import FEATURES, restricted
 from parity_tests.cases.fields import CHOICES
+from parity_tests.cases.layers import KINDS
 from parity_tests.cases.tensors import SECOND_BIAS, TENSORS, native, parameters
 from parity_tests.checks.values import ReferencesDisagree, allowances_of, judge
 from parity_tests.gate_tests.right import RIGHT
@@ -20,9 +23,11 @@ from parity_tests.gate_tests.wrong import WRONG
 from parity_tests.references.recorded import MANIFEST, RecordedError, default_folder, read
 from parity_tests.references.tolerance import compare
 from parity_tests.report import Report
+from parity_tests.run.plan import LACKED_BY_INTERFACE
 from parity_tests.subjects.drivers import kinds_of, run_case
 
 OF_NN = ("dweight_ih", "dweight_hh", "dbias_ih", "dbias_hh")
+MANY_TO_ONE = ("dense-gradient", "initial-state")
 FOLDER = default_folder()
 RECORDED = read(FOLDER)
 
@@ -118,11 +123,30 @@ def test_recorded_answers_accuse_no_right_layer(name: str) -> None:
 
 def test_recorded_cases_are_of_all_kinds() -> None:
     cases = RECORDED.cases
-    assert len(cases) == 160
+    assert len(cases) == len({*cases}) == 202
     for name, choices in CHOICES.items():
         assert {getattr(case, name) for case in cases} == {*choices}, name
     assert max(case.T for case in cases) == 300
     assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 3_000_000
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_to_one_code_without_a_start_state_has_recorded_cases_whatever_else_it_lacks(kind: str) -> None:
+    """Such code takes a gradient of the last step, or of h_n, alone."""
+    others = [name for name in FEATURES if name not in ("dense-gradient", "initial-state")]
+    of_kind = [case for case in RECORDED.cases if case.layer == kind]
+    lacking = partial(_lacking, [case for case in of_kind if _lacking([case], MANY_TO_ONE)])
+    assert {name: len(lacking([name])) for name in others if len(lacking([name])) < 4} == {}
+    adapter = LACKED_BY_INTERFACE["adapter"]
+    assert len(lacking(adapter)) >= 4
+    for dtype in ("float32", "float64"):
+        assert lacking([*adapter, dtype])
+        # The plainest layer of all: it lacks all that can be lacked together.
+        assert lacking({*others} - {"flat-bias", "float32", "float64"} | {dtype})
+
+
+def _lacking(cases: Iterable[Case], without: Iterable[str]) -> list[Case]:
+    return [case for case in cases if restricted(case, without) == case]
 
 
 @pytest.mark.parametrize("token", [str(case) for case in RECORDED.cases])
@@ -147,7 +171,7 @@ def _copy(folder: Path) -> Path:
 @pytest.mark.parametrize("damage", ["missing", "truncated", "altered", "swapped"])
 def test_a_damaged_file_is_an_error(tmp_path: Path, damage: str) -> None:
     folder = _copy(tmp_path)
-    assert len(read(folder).cases) == 160
+    assert read(folder).cases == RECORDED.cases
     file, other = sorted(folder.glob("*.npz"))[:2]
     data = bytearray(file.read_bytes())
     if damage == "missing":
@@ -199,5 +223,5 @@ def test_inputs_that_differ_from_the_recorded_ones_are_an_error() -> None:
     call.xs[0, 0, 0] += 1e-9
     with pytest.raises(RecordedError, match="the inputs made here are not those recorded"):
         RECORDED(case, [call])
-    with pytest.raises(RecordedError, match="not among the 160 recorded cases"):
+    with pytest.raises(RecordedError, match="not among the 202 recorded cases"):
         RECORDED(Case(B=9, T=9, D=9, H=9), [call])

@@ -33,7 +33,7 @@ def test_judge_is_the_default_command() -> None:
     for words in (["judge"], []):
         status, output = run(*words, "--reference", "recorded")
         assert status == 0, output
-        assert "160 of 160 cases compared" in output
+        assert "202 of 202 cases compared" in output
 
 
 def test_an_empty_target_is_refused() -> None:

@@ -173,9 +173,9 @@ def test_recorded_answers_judge_without_torch_and_fast(tmp_path: Path) -> None:
     status, output = run(code=NO_TORCH.format(hidden={"torch"}), folder=tmp_path)
     assert status == 0, output
     assert time.monotonic() - started < 30  # a guard against hanging; the README has the measured time
-    assert "parity: 160 recorded cases; reference: answers recorded from torch" in output
+    assert "parity: 202 recorded cases; reference: answers recorded from torch" in output
     assert "recorded torch 2.13.0" in output
-    assert "EQUAL to the 160 recorded cases (torch is not installed); 160 of 160 cases compared" in output
+    assert "EQUAL to the 202 recorded cases (torch is not installed); 202 of 202 cases compared" in output
     status, output = run(WRONG, "--reference", "recorded")
     assert status == 1
     assert f"run it alone: rnn-parity {WRONG} --case " in output
