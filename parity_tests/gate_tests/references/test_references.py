@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -145,7 +145,7 @@ def test_many_to_one_code_without_a_start_state_has_recorded_cases_whatever_else
         assert lacking({*others} - {"flat-bias", "float32", "float64"} | {dtype})
 
 
-def _lacking(cases: Iterable[Case], without: Iterable[str]) -> list[Case]:
+def _lacking(cases: Iterable[Case], without: Collection[str]) -> list[Case]:
     return [case for case in cases if restricted(case, without) == case]
 
 
