@@ -82,12 +82,19 @@ def check(
     """
     options: CheckOptions = {"kind": kind, "without": without, "known": known, "cases": cases}
     options |= {"seed": seed, "case": case, "reference": reference, "timeout": timeout}
-    with _open(target, options) as run:
-        from parity_tests.run.render import verdict
-        from parity_tests.run.runner import run as run_plan
+    run = _open(target, options)
+    from parity_tests.run.layout import layout_of_call
+    from parity_tests.run.progress import CallProgress
+    from parity_tests.run.render import verdict
+    from parity_tests.run.runner import run as run_plan
 
-        report = run_plan(run.plan, run.session)
-        report.text = verdict(report, run.plan)
+    progress = CallProgress()
+    with run:
+        try:
+            report = run_plan(run.plan, run.session, progress.watch)
+        finally:
+            progress.end()
+        report.text = verdict(report, run.plan, layout_of_call())
     return report
 
 
@@ -107,9 +114,10 @@ def assert_parity(target: Any, **options: Unpack[CheckOptions]) -> None:
         >>> import parity_tests, rnn_np
         >>> parity_tests.assert_parity(rnn_np.RNN, case="cell-B2D4H5-f64-s0")
     """
+    __tracebackhide__ = True
     report = check(target, **options)
     if not report.ok:
-        raise AssertionError(f"\n{report}")
+        raise AssertionError(f"{report.headline}\n\n{report}")
 
 
 def parametrize(
@@ -151,8 +159,22 @@ def parametrize(
     tests = _Tests(_open(target, options, (*NEEDED, "pytest"), CASES_OF_TESTS))
     import pytest
 
-    checks = dict(tests.named())
-    return pytest.mark.parametrize("check", checks.values(), ids=checks.keys())
+    checks = [_Check(name, judge) for name, judge in tests.named()]
+    return pytest.mark.parametrize("check", checks, ids=[check.name for check in checks])
+
+
+class _Check:
+    """What a test of ``parametrize`` calls: judges a part of a run, and raises AssertionError."""
+
+    def __init__(self, name: str, judge: Callable[[], None]) -> None:
+        self.name, self._judge = name, judge
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+    def __call__(self) -> None:
+        __tracebackhide__ = True
+        self._judge()
 
 
 class _Tests:
@@ -174,24 +196,30 @@ class _Tests:
             yield f"known failure {what}", partial(self._still_fails, what)
 
     def _judged(self, judge: Callable[..., Report], *arguments: Any) -> Report:
+        from parity_tests.run.layout import layout_of_call
         from parity_tests.run.render import verdict
         from parity_tests.run.threads import one_thread
 
+        __tracebackhide__ = True
         if self._run.first_error:
-            raise AssertionError(self._run.first_error)
+            raise AssertionError(f"NOT JUDGED: {self._run.first_error}")
         with one_thread(self._run.plan.reference == "torch"):
             report = judge(*arguments)
-        self._seen |= {finding.what for finding in report.findings}
-        report.text = verdict(report, self._run.plan)
+            self._seen |= {finding.what for finding in report.findings}
+            if report.faults:
+                self._run.explain(report)
+        report.text = verdict(report, self._run.plan, layout_of_call())
         return report
 
     def _passes(self, judge: Callable[..., Report], *arguments: Any) -> None:
+        __tracebackhide__ = True
         report = self._judged(judge, *arguments)
         if report.faults or not _is_complete(report):
-            raise AssertionError(f"\n{report}")
+            raise AssertionError(f"{report.headline}\n\n{report}")
 
     def _still_fails(self, what: str) -> None:
         """Judge until the known failure is seen: whether the target passes is known at the end only."""
+        __tracebackhide__ = True
         run, plan = self._run, self._run.plan
         judges: list[tuple[Callable[..., Report], Any]] = [
             (run.judge_check, names)
@@ -204,10 +232,10 @@ class _Tests:
                 return
             report = self._judged(judge, *arguments)
             if not _is_complete(report):
-                raise AssertionError(f"\n{report}")
+                raise AssertionError(f"{report.headline}\n\n{report}")
         if what not in self._seen:
             reason = plan.known[what]
-            raise AssertionError(f"\n{what!r} passes now: take it out of the known failures ({reason})")
+            raise AssertionError(f"{what!r} passes now: take it out of the known failures ({reason})")
 
 
 def _is_complete(report: Report) -> bool:

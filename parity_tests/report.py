@@ -1,12 +1,15 @@
 """Findings, tallies, and the report they add up to."""
 
-from collections.abc import Iterable, Mapping
+import html
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import TENSORS, family
+from parity_tests.words import html_table
 
 
 class Verdict(StrEnum):
@@ -41,6 +44,11 @@ class Severity(StrEnum):
     """Advice: correct layers may do so too; the run does not fail."""
     KNOWN = "known"
     """A fault that is declared in the file of known failures; the run does not fail."""
+
+
+SHOWN = {Severity.FAULT: "fault", Severity.ADVISORY: "advice", Severity.KNOWN: "known"}
+"""What a person reads."""
+TALLY_HEADINGS = ("tensor", "cases", "slices", "inconclusive", "worst error / allowed", "in case")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +127,7 @@ class Tally:
         return cls(**{**data, "case": Case.parse(data["case"]) if data["case"] else None})
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Report:
     """What a run of the gate obtained; ``ok`` only if all of it was obtained and all was equal.
 
@@ -260,6 +268,38 @@ class Report:
         failed = self.failed if any(finding.severity == Severity.FAULT for finding in findings) else []
         return replace(self, findings=findings, failed=failed)
 
+    @property
+    def headline(self) -> str:
+        """Verdict and faults in a line."""
+        faults = [
+            f"{group[0].fault} ({named(group)})" if group[0].fault else named(group)
+            for group in grouped(self.faults)
+        ]
+        cases = f"{self.cases} of {self.planned} cases judged"
+        return f"{self.verdict}: {'; '.join(faults or self.not_judged or [cases])}"
+
+    def __repr__(self) -> str:
+        return f"<Report {' '.join(self.headline.split())}>"
+
+    def _repr_html_(self) -> str:
+        """The report for a notebook."""
+        groups = grouped(f for f in self.findings if f.severity != Severity.KNOWN)
+        findings = [
+            (named(group), SHOWN[group[0].severity], group[0].fault or "", group[0].message, group[0].case)
+            for group in groups
+        ]
+        tensors = [
+            (name, tally.cases, tally.slices, tally.inconclusive, shown_worst(tally), tally.case or "")
+            for name, tally in self.tensors.items()
+        ]
+        return "".join(
+            [
+                f"<p><b>{html.escape(self.headline)}</b></p>",
+                html_table(("finding", "severity", "name", "what was seen", "smallest case"), findings),
+                html_table(TALLY_HEADINGS, tensors),
+            ]
+        )
+
     def __str__(self) -> str:
         return self.text or repr(self)
 
@@ -288,6 +328,28 @@ ABOUT_DTYPES = ("dtype", "wider dtype")
 def _order(finding: Finding) -> tuple[bool, bool, tuple[int, int, str], int]:
     advice = finding.severity == Severity.ADVISORY
     return advice, finding.check in ABOUT_DTYPES, finding.case.size, _rank(finding)
+
+
+def shown_worst(tally: Tally) -> str:
+    """The largest error over allowed; JSON has no infinity, and its largest number stands for it."""
+    if not tally.case:
+        return "none conclusive"
+    return "inf" if tally.worst >= sys.float_info.max else f"{tally.worst:.3g}"
+
+
+def grouped(findings: Iterable[Finding]) -> list[list[Finding]]:
+    """Faults first; those of one check with one explanation together."""
+    groups: dict[object, list[Finding]] = {}
+    for finding in sorted(findings, key=lambda f: f.severity != Severity.FAULT):
+        why = finding.fault or finding.clue or finding.tensor
+        groups.setdefault((finding.severity, finding.check, why), []).append(finding)
+    return list(groups.values())
+
+
+def named(group: Sequence[Finding]) -> str:
+    """The check of a group, with all of its tensors."""
+    tensors = ", ".join(finding.tensor for finding in group if finding.tensor)
+    return f"{group[0].check} of {tensors}" if tensors else group[0].check
 
 
 def _rank(finding: Finding) -> int:

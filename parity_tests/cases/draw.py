@@ -6,6 +6,7 @@ mutates earlier examples, so that cases would depend on the process and often re
 """
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from hypothesis.configuration import set_hypothesis_home_dir, storage_directory
 from hypothesis.database import InMemoryExampleDatabase
 from hypothesis.strategies import DrawFn, SearchStrategy
 
@@ -223,9 +225,21 @@ def shrink(
 
     test = _test(check, kinds, without)
     for run in (lambda: test.hypothesis.fuzz_one_input(_bytes(run_seed, number)), test):
-        with contextlib.suppress(_Failing):
+        with contextlib.suppress(_Failing), _no_files():
             run()
     return failing[-1]
+
+
+@contextlib.contextmanager
+def _no_files() -> Iterator[None]:
+    """Keep Hypothesis from writing into the current folder, where it keeps what it reads in modules there."""
+    kept: Any = storage_directory("any", intent_to_write=False)
+    before = getattr(kept, "path", kept).parent
+    set_hypothesis_home_dir(f"{os.devnull}/none")
+    try:
+        yield
+    finally:
+        set_hypothesis_home_dir(before)
 
 
 class _Failing(Exception):

@@ -7,6 +7,7 @@ from typing import Any
 from parity_tests.cases.arrays import calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import TENSORS, family
+from parity_tests.words import did_you_mean
 
 
 def _plain(*places: str) -> Callable[[Case], dict[str, Any]]:
@@ -98,13 +99,14 @@ def parse(text: str, checks: Iterable[str]) -> tuple[str, ...]:
     Raises:
         ValueError: a name is neither a feature nor a tensor nor a check, or nothing is left to judge.
     """
-    known = {*FEATURES, *(check.replace(" ", "-") for check in checks)}
+    hyphenated = [check.replace(" ", "-") for check in checks]
+    known = [*FEATURES, *hyphenated, *TENSORS]
     names = tuple(sorted({name.strip() for name in text.split(",") if name.strip()}))
     for name in names:
         if name not in known and family(name) not in TENSORS:
             raise ValueError(
                 f"without: expected features ({', '.join(FEATURES)}), tensors ({', '.join(TENSORS)}) or "
-                f"checks, got {name!r}"
+                f"checks ({', '.join(hyphenated)}), got {name!r}{did_you_mean(name, known)}"
             )
     if {"float32", "float64"} <= {*names} or {"row-bias", "flat-bias"} <= {*names}:
         raise ValueError(f"without: nothing is left to judge without {', '.join(names)}")

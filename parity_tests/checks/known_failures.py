@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from parity_tests.checks.registry import ALL_CHECKS
+from parity_tests.words import did_you_mean
+
 SPLIT = ": "
 MAX_BYTES = 2**20
 """Of the file; a device may never end."""
@@ -14,7 +17,7 @@ def read_known(file: Path) -> Mapping[str, str]:
     A line is an entry, empty, or a comment that begins with ``#``.
 
     Raises:
-        ValueError: the file cannot be read, or an entry has no reason or stands there twice.
+        ValueError: the file cannot be read, or an entry has no reason, stands there twice or names no check.
     """
     try:
         with file.open("rb") as stream:
@@ -26,6 +29,7 @@ def read_known(file: Path) -> Mapping[str, str]:
         raise ValueError(f"known: cannot read {file}: {error.strerror}") from error
     except ValueError as error:  # no UTF-8, or a NUL in the path
         raise ValueError(f"known: cannot read {file}: {error}") from error
+    names = [check.name for check in ALL_CHECKS]
     known: dict[str, str] = {}
     for number, line in enumerate(map(str.strip, text.splitlines()), 1):
         if not line or line.startswith("#"):
@@ -33,8 +37,12 @@ def read_known(file: Path) -> Mapping[str, str]:
         what, _, reason = line.partition(SPLIT)
         if not reason.strip() or what in known:
             problem = "stands there twice" if what in known else "has no reason"
+            raise ValueError(f"known: {file}:{number}: {what!r} {problem}; expected 'values of dx: reason'")
+        check = what.partition(" of ")[0]
+        if check not in names:
             raise ValueError(
-                f"known: {file}:{number}: {what!r} {problem}; expected 'values of dx: reason' or 'speed: reason'"
+                f"known: {file}:{number}: there is no check {check!r}{did_you_mean(check, names)}; "
+                f"expected one of {', '.join(names)}"
             )
         known[what] = reason.strip()
     return known

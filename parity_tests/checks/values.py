@@ -15,6 +15,7 @@ from parity_tests.references.tolerance import Allowance, Comparison, allowance, 
 from parity_tests.report import Finding, Report, Tally
 from parity_tests.subjects.drivers import call_label
 from parity_tests.subjects.results import CaseResults, Mismatch, is_wanted
+from parity_tests.words import apart
 
 Reference = Callable[[Case, Sequence[Call]], list[Answer]]
 """Gives the true answers, in float64, to the calls of a case."""
@@ -207,9 +208,10 @@ def _difference(case: Case, compared: Compared, label: str) -> Finding:
     first = tuple(indices[np.argmin(order)].tolist())
     error, slack = abs(float(got[first]) - float(want[first])), float(native(case, name, allow)[first[:-1]])
     over = error / slack if slack and not np.isnan(error) else np.inf
+    got_text, want_text = apart(float(got[first]), float(want[first]))
     lines = [
-        f"{name}{list(first)}{label}: got {float(got[first])!r}, expected {float(want[first])!r}, "
-        f"error over allowed {over:.3g}; {len(indices)} of {wrong.size} elements are off"
+        f"{name}{list(first)}{label}: got {got_text}, expected {want_text}, error over allowed {over:.3g}; "
+        f"{len(indices)} of {wrong.size} elements {'is' if len(indices) == 1 else 'are'} off"
     ]
     if steps is not None:
         times = indices[:, steps]

@@ -100,7 +100,7 @@ def option_table() -> str:
         name = option.name if option else ""
         value = f" {option.metavar if option else action.metavar}" if action.nargs is None else ""
         theirs = f"--parity-{name or 'json'}" if option or command == "--json" else ""
-        theirs = "-n" if command == "--workers" else theirs
+        theirs = {"--workers": "-n", "--verbose": "-v", "--quiet": "-q"}.get(command, theirs)
         assert not option or name in arguments
         cells = (f"{command}{value}", theirs, name)
         lines.append((*(f"`{cell}`" * bool(cell) for cell in cells), str(action.help)))

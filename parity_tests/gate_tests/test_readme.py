@@ -205,7 +205,7 @@ def test_the_options_that_documents_name_exist(pytestconfig: pytest.Config) -> N
         for code in re.findall(r"`(rnn-parity [^`]*|--[^`]*)`", text)
         for option in re.findall(r"(?<!\S)--[a-z]+(?![-\w])", code.partition(" -- ")[0])
     }
-    assert len(named) == 11, named
+    assert len(named) == 13, named
     assert named <= known
     theirs = set(re.findall(r"--parity-[a-z]+", text))
     assert len(theirs) == 10

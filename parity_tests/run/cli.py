@@ -1,23 +1,37 @@
 """The command ``rnn-parity``: its arguments, turned into pytest's, and its exit status."""
 
 import argparse
+import re
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from parity_tests.cases.features import FEATURES
 from parity_tests.cases.fields import token_help
+from parity_tests.cases.tensors import TENSORS
+from parity_tests.check_facts import CASE_CHECKS
+from parity_tests.checks.registry import CONTRACT_CHECKS
+from parity_tests.run.again import SUBCOMMANDS
 from parity_tests.run.engine import CATALOGUE, GATE, run_pytest, unexpected
+from parity_tests.run.layout import layout_here, terminal_width
 from parity_tests.run.options import MAX_WORKERS, OPTIONS, OptionError, whole_number
 from parity_tests.run.output import lasting_stdout
 from parity_tests.run.plan import default_reference
 from parity_tests.run.versions import version_text
+from parity_tests.words import did_you_mean, nearest
 
 RESERVED = ("adapt", "speed", "merge")
 """Names of subcommands that are to come."""
+SPELLINGS = {
+    **{option.name: option.of_command for option in OPTIONS},
+    **{option.of_command.lstrip("-"): option.of_command for option in OPTIONS},
+    **{name: f"--{name}" for name in ("json", "workers", "version", "verbose", "quiet", "help")},
+    "n": "--workers",
+}
+"""The command's options, by these names and by those that they have elsewhere."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,17 +90,22 @@ def _judge(words: Sequence[str], to_pytest: Sequence[str]) -> int:
         )
         if value is not None
     ]
-    status, report = run_pytest(GATE, workers, [*passed, *to_pytest])
+    outcome = run_pytest(GATE, workers, [*passed, *_detail(options), *to_pytest])
+    if outcome.error:
+        target = options.target or ""
+        near = did_you_mean(target, SUBCOMMANDS) if target.isidentifier() else ""
+        return _refused(parser, outcome.error + near)
+    report = outcome.report
     if report is None:
-        if status == pytest.ExitCode.INTERRUPTED:
+        if outcome.status == pytest.ExitCode.INTERRUPTED:
             print("rnn-parity: interrupted before anything was judged", file=sys.stderr)
         return 2
-    stopped = status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+    stopped = outcome.status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     return 2 if stopped and report.exit_code == 0 else report.exit_code
 
 
 def _faults(words: Sequence[str], to_pytest: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="rnn-parity faults",
         description="Put every fault of the catalogue into a layer; each must be caught and named. "
         "Exit status: 0 all caught.",
@@ -94,20 +113,25 @@ def _faults(words: Sequence[str], to_pytest: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     _add_workers(parser)
+    _add_detail(parser)
     options = parser.parse_args(words)
-    status, _ = run_pytest(CATALOGUE, options.workers or "auto", to_pytest)
-    return status
+    outcome = run_pytest(CATALOGUE, options.workers or "auto", [*_detail(options), *to_pytest])
+    return _refused(parser, outcome.error) if outcome.error else outcome.status
 
 
 def judge_parser() -> argparse.ArgumentParser:
     """The arguments of ``rnn-parity judge``."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="rnn-parity",
         description="Judge a recurrent layer in NumPy, yours or those of rnn_np, against torch.nn.RNN.\n"
         "Exit status: 0 all equal, 1 a difference, 2 could not judge.",
         usage="%(prog)s [TARGET] [options] [-- options of pytest]\n"
         "       %(prog)s faults [--workers N]: put every fault of the catalogue into a layer",
         epilog=f"Features that a target may be declared to lack:\n{_listed(FEATURES)}\n\n"
+        f"Tensors that are compared:\n{_listed(TENSORS)}\n\n"
+        "Checks of the contract; --without names them with hyphens, as in inputs-copied:\n"
+        f"{_listed(CONTRACT_CHECKS)}\n\n"
+        f"Checks made in every case:\n{_listed(check.name for check in CASE_CHECKS)}\n\n"
         f"{token_help()}\n\n"
         "A target with the name of a subcommand is written as a file: ./faults.py.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -124,6 +148,7 @@ def judge_parser() -> argparse.ArgumentParser:
             **extra,  # type: ignore[arg-type]
         )
     _add_workers(parser)
+    _add_detail(parser)
     parser.add_argument("--json", metavar="FILE", help="write the report to FILE")
     parser.add_argument(
         "--version", action=_Version, nargs=0, help="print the versions that a bug report needs"
@@ -133,8 +158,38 @@ def judge_parser() -> argparse.ArgumentParser:
 
 def _listed(names: Iterable[str]) -> str:
     return textwrap.fill(
-        ", ".join(names), 100, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
+        ", ".join(names),
+        min(terminal_width(), 100),
+        initial_indent="  ",
+        subsequent_indent="  ",
+        break_on_hyphens=False,
     )
+
+
+class _Parser(argparse.ArgumentParser):
+    """Asks whether another option or value was meant, where one is misspelt."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(message + _meant(message))
+
+
+def _meant(message: str) -> str:
+    unknown = re.match("unrecognized arguments: (-[^ =]+)", message)
+    if unknown:
+        found = nearest(unknown[1].lstrip("-").removeprefix("parity-"), SPELLINGS)
+        return f"; did you mean {SPELLINGS[found]}?" if found else ""
+    choice = re.match("argument ([^ :]+): invalid choice: '([^']*)'", message)
+    choices = {option.of_command: option.choices or () for option in OPTIONS}
+    return did_you_mean(choice[2], choices.get(choice[1], ())) if choice else ""
+
+
+def _refused(parser: argparse.ArgumentParser, message: str) -> int:
+    """Say why nothing was judged; return the exit status."""
+    text = f"{parser.prog}: error: {message}"
+    if sys.stderr.isatty():
+        text = "\n".join(layout_here().text(text, rest="  "))
+    print(text, file=sys.stderr)
+    return 2
 
 
 class _Version(argparse.Action):
@@ -152,6 +207,17 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
         type=_workers,
         help="processes: a number or auto (default: one a core)",
     )
+
+
+def _add_detail(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("-v", "--verbose", action="store_true", help="show all that was found")
+    group.add_argument("-q", "--quiet", action="store_true", help="show one line, the verdict")
+
+
+def _detail(options: argparse.Namespace) -> list[str]:
+    """The same for pytest."""
+    return ["-v"] * options.verbose + ["-q"] * options.quiet
 
 
 def _workers(text: str) -> str:

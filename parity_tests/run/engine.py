@@ -1,8 +1,9 @@
 """pytest as the engine of the command: how it is started, and how its report is collected."""
 
 import os
+import re
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ GATE = PACKAGE / "run" / "test_gate.py"
 CATALOGUE = PACKAGE / "selftest" / "test_faults.py"
 ENGINE = (
     *("-c", str(PACKAGE / "run" / "gate.ini"), "--rootdir", str(PACKAGE)),
-    *("-p", "parity_tests.run.plugin", "-p", "no:cacheprovider"),
+    *("-p", "parity_tests.run.plugin", "-p", "parity_tests.run.screen", "-p", "no:cacheprovider"),
     *("-p", "xdist", "--dist", "worksteal", "--max-worker-restart", "4", "--tb", "no", "-rN"),
 )
 """How pytest is started, independent of the project that the command is called in."""
@@ -29,10 +30,18 @@ COMMAND = "parity-command"
 
 
 class Command:
-    """A plugin that looks after the workers, and keeps the report that the run's controller has added up."""
+    """A plugin that looks after the workers, and keeps what became of the run.
+
+    Attributes:
+        status: pytest's exit status.
+        report: what the run's controller has added up, or None.
+        error: why pytest could not start or go on, or ``""``.
+    """
 
     def __init__(self, name: str) -> None:
         self.__name__ = name  # which pluggy takes for the plugin's name
+        self.status = int(pytest.ExitCode.INTERNAL_ERROR)
+        self.error = ""
         self.full_trace = False
         self.run: Run | None = None
         self.report: Report | None = None
@@ -80,9 +89,33 @@ class Command:
             raise pytest.UsageError(f"parity: a worker process cannot start: {_reason(error)}")
 
     def pytest_unconfigure(self, config: pytest.Config) -> None:
+        """Take the report, if there is anything to judge."""
         controller = config.pluginmanager.get_plugin("parity-controller")
         if controller is not None and controller.judges:
             self.report = controller.run.report
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_cmdline_parse(self) -> Generator[None, pytest.Config, pytest.Config]:
+        """Keep what is wrong with pytest's options."""
+        with self._kept():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_cmdline_main(self) -> Generator[None, object, object]:
+        """Keep what is wrong with the gate's options."""
+        with self._kept():
+            return (yield)
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        try:
+            yield
+        except pytest.UsageError as error:
+            # pytest's parser adds its usage, and where its own files are.
+            text = "\n".join(map(str, error.args))
+            found = re.search(r"^.*: error: (.*)$", text, re.MULTILINE)
+            self.error = found[1] if found else text.removeprefix("parity: ")
+            raise pytest.UsageError from None
 
 
 def unexpected(error: BaseException) -> str:
@@ -109,12 +142,13 @@ def _reason(error: object) -> str:
     return "it ended at once" if last == "Not properly terminated" else last
 
 
-def run_pytest(tests: Path, workers: str, arguments: Sequence[str]) -> tuple[int, Report | None]:
-    """Run the gate's own tests of a file; return pytest's exit status and the report, if there is one."""
+def run_pytest(tests: Path, workers: str, arguments: Sequence[str]) -> Command:
+    """Run the gate's own tests of a file, and return what became of it."""
     command = Command(COMMAND if tests == GATE else "parity-faults")
     with _isolated(), ended_by_signals(command.workers.values):
-        status = pytest.main([*ENGINE, "-n", workers, *arguments, str(tests)], plugins=[command])
-    return int(status), command.report
+        arguments = [*ENGINE, "-n", workers, *arguments, str(tests)]
+        command.status = int(pytest.main(arguments, plugins=[command]))
+    return command
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from parity_tests.subjects.interfaces import INTERFACES, TargetError
 from parity_tests.subjects.loading import Target
 from parity_tests.subjects.session import DEFAULT_TARGET
 from parity_tests.subjects.user_frames import format_error
+from parity_tests.words import did_you_mean
 
 DEFAULT_CASES = 2000
 DEFAULT_SEED = 0
@@ -110,7 +111,8 @@ def _case(value: Any) -> Case:
 
 def _reference(value: Any) -> str:
     if not isinstance(value, str) or value not in REFERENCES:
-        raise OptionError(f"reference: expected torch or recorded, got {shown(value)}")
+        near = did_you_mean(str(value), REFERENCES)
+        raise OptionError(f"reference: expected torch or recorded, got {shown(value)}{near}")
     return str(value)
 
 

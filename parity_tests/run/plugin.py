@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,23 @@ from threadpoolctl import threadpool_limits
 from parity_tests.references.recorded import RecordedError
 from parity_tests.report import Report
 from parity_tests.run.engine import COMMAND
+from parity_tests.run.layout import layout_here
 from parity_tests.run.options import OPTIONS, OptionError, checked_options
 from parity_tests.run.output import check_writable, write_whole
+from parity_tests.run.progress import SharedCount
 from parity_tests.run.render import fault_table, header, to_json, verdict
 from parity_tests.run.runner import Run
 from parity_tests.run.signals import FROM_COMMAND, handle_in_worker
 from parity_tests.run.threads import cap_torch
 from parity_tests.subjects.interfaces import TargetError
+from parity_tests.words import nearest
 
 RUN = pytest.StashKey[Run]()
 SECONDS_AFTER_AN_INTERRUPT = 2.0
 GATE, CONTRACT = "test_layers_equal_the_reference", "test_contract_is_kept"
+PREFIX = "--parity-"
+CONTROLLER = "parity-controller"
+"""The name under which the run's controller is registered."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,14 +39,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--parity-json", metavar="FILE", help="write the report to FILE")
 
 
+def pytest_load_initial_conftests(args: Sequence[str]) -> None:
+    """Name the option that is meant where one of ours is misspelt; pytest does not."""
+    ours = [*(option.of_pytest for option in OPTIONS), f"{PREFIX}json"]
+    for name in (argument.partition("=")[0] for argument in args):
+        if name.startswith(PREFIX) and name not in ours:
+            found = nearest(name.removeprefix(PREFIX), [own.removeprefix(PREFIX) for own in ours])
+            near = f"did you mean {PREFIX}{found}?" if found else f"expected one of {', '.join(ours)}"
+            raise pytest.UsageError(f"unrecognized arguments: {name}; {near}")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     threadpool_limits(1)
+    shared = getattr(config, "workerinput", {}).get(CONTROLLER, {})
     given = {option.name: config.getoption(f"parity_{option.name}") for option in OPTIONS}
+    given |= shared.get("options", {})
     try:
         run = Run.open(checked_options(given))
     except (OptionError, TargetError, RecordedError) as error:
         raise pytest.UsageError(f"parity: {error}") from error
     config.stash[RUN] = run
+    if shared.get("counts"):
+        run.on_case = SharedCount(Path(shared["counts"])).add
     if hasattr(config, "workerinput"):
         if FROM_COMMAND in config.workerinput:
             handle_in_worker(run)
@@ -49,11 +69,10 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"parity: {run.first_error}")
     if config.option.parity_json is not None:
         _say_if_not_writable(config.option.parity_json)
-    # Workers get these options, so that all of them have the same reference and the same fresh seed.
-    config.option.parity_reference = run.plan.reference
+    options = {"reference": run.plan.reference}
     if given["seed"] is not None:
-        config.option.parity_seed = str(run.plan.seed)
-    config.pluginmanager.register(Controller(config), "parity-controller")
+        options["seed"] = str(run.plan.seed)
+    config.pluginmanager.register(Controller(config, options), CONTROLLER)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -107,18 +126,29 @@ def _person_selects(config: pytest.Config) -> bool:
 
 
 class Controller:
-    """Hands what the tests obtained to the run of the one process that sees all of them."""
+    """Hands what the tests obtained to the run of the one process that sees all of them.
 
-    def __init__(self, config: pytest.Config) -> None:
+    Attributes:
+        options: what the workers get, so that all of them have the same reference and the same fresh seed.
+        counts: the file in which they count the cases that they have judged, or ``""``.
+    """
+
+    def __init__(self, config: pytest.Config, options: Mapping[str, str] | None = None) -> None:
         self.config = config
+        self.options, self.counts = options or {}, ""
         self.run = config.stash[RUN]
         self.faults: list[dict[str, Any]] = []
         self.judges = False
         """Whether there will be a verdict: the command always gives one, pytest if it runs the gate."""
         self.deadline: float | None = None
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Give the options to a worker of xdist; it has only the command line else."""
+        node.workerinput[CONTROLLER] = {"options": dict(self.options), "counts": self.counts}
+
     def pytest_report_header(self) -> list[str]:
-        return header(self.run)
+        return [f"parity: {line}" for line in header(self.run)]
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         if not session.config.option.collectonly:  # a list of tests is no verdict
@@ -173,7 +203,6 @@ class Controller:
             self._write_json(self.config.option.parity_json)
         if not report.ok and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        report.text = verdict(report, self.run.plan)
 
     def _write_json(self, file: str) -> None:
         try:
@@ -182,11 +211,14 @@ class Controller:
             self.run.report.errors.insert(0, _not_written(file, error))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if not isinstance(terminalreporter, pytest.TerminalReporter):
+            return  # the command's own screen shows the report
+        layout = layout_here(self.config.option.verbose)
         if self.judges:
             terminalreporter.section("parity")
-            terminalreporter.write(self.run.report.text)
+            terminalreporter.write(verdict(self.run.report, self.run.plan, layout))
         elif self.faults:
             terminalreporter.section("faults")
-            terminalreporter.write(fault_table(self.faults))
+            terminalreporter.write(fault_table(self.faults, layout))
         elif not self.config.option.collectonly:
             terminalreporter.write_line("parity: the gate did not run")

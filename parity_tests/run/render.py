@@ -1,71 +1,78 @@
 """A report as text and as JSON."""
 
-import io
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from parity_tests.cases.tensors import TENSORS
-from parity_tests.check_facts import CASE_CHECKS
-from parity_tests.checks.registry import CONTRACT_CHECKS
-from parity_tests.report import Finding, Report, Severity, Verdict
+from parity_tests.report import (
+    SHOWN,
+    TALLY_HEADINGS,
+    Finding,
+    Report,
+    Severity,
+    Tally,
+    Verdict,
+    grouped,
+    named,
+    shown_worst,
+)
+from parity_tests.run.again import is_of_contract, run_again
+from parity_tests.run.layout import IN_A_LOG, Column, Layout, table
 from parity_tests.run.plan import Plan, default_reference
 from parity_tests.run.runner import Run
 from parity_tests.run.threads import blas_name
 from parity_tests.run.versions import versions_of
 from parity_tests.subjects.interfaces import taken_for
 from parity_tests.subjects.session import DEFAULT_TARGET
+from parity_tests.words import counted
 
-ONLY_CONTRACT = {*CONTRACT_CHECKS} - {check.name for check in CASE_CHECKS}
-"""The checks that a case by itself does not make."""
 NO_TIME = (
     "nothing through time was judged: a cell without dh_0 has one step and no gradient to the step before"
 )
 MAX_FINDINGS_SHOWN = 12
-"""Findings printed; the JSON report has all."""
+"""Faults printed, and reasons why nothing was judged; ``-v`` and the JSON report have all."""
+INDENT = "   "
+COLOURS: Mapping[str, Mapping[str, bool]] = {
+    "EQUAL": {"green": True, "bold": True},
+    "PASSED": {"green": True, "bold": True},
+    "DIFFERENT": {"red": True, "bold": True},
+    "NOT JUDGED": {"yellow": True, "bold": True},
+}
+"""Of the first word of the verdict."""
 
 
-def command(plan: Plan, finding: Finding) -> str:
-    """The command that shows a finding again, and nothing else."""
-    target = plan.target
-    in_a_case = finding.check not in ONLY_CONTRACT
-    if target.obj is not None:
-        name = target.spec.rpartition(".")[2]
-        return f'parity_tests.check({name}, case="{finding.case}")' if in_a_case else ""
-    options = {"--as": target.interface, "--without": ",".join(plan.declared)}
-    pointed = "" if target.spec == DEFAULT_TARGET else f" {target.spec}"
-    pointed += "".join(f" {name} {value}" for name, value in options.items() if value)
-    if in_a_case:
-        return f"rnn-parity{pointed} --case {finding.case}"
-    return f"rnn-parity{pointed} -- -k '{' and '.join(finding.check.split())}'"
-
-
-def verdict(report: Report, plan: Plan) -> str:
-    """Return the report as text that needs no debugger.
+def verdict(report: Report, plan: Plan, layout: Layout = IN_A_LOG) -> str:
+    """Return the report as text that needs no debugger: verdict, faults, advice, tensors.
 
     Args:
         report: what the run obtained.
         plan: what was to be obtained.
+        layout: width, colours, and how much is shown.
     """
-    parts = [_table(report)] if report.tensors else []
-    groups = _groups(report.findings)
-    for number, group in enumerate(groups[:MAX_FINDINGS_SHOWN], 1):
-        parts.append("\n".join(_render_finding(number, group, plan)) + "\n")
-    if len(groups) > MAX_FINDINGS_SHOWN:
-        parts.append(f"... and {len(groups) - MAX_FINDINGS_SHOWN} more findings\n")
-    parts += [
-        f"known to fail: {finding.what}: {plan.known[finding.what]}\n"
-        for finding in report.findings
-        if finding.severity == Severity.KNOWN
-    ]
-    parts += [f"skipped (declared missing): {plain}\n" for plain in plan.skipped]
-    parts += [f"not judged: {reason}\n" for reason in report.not_judged[:MAX_FINDINGS_SHOWN]]
-    if len(report.not_judged) > MAX_FINDINGS_SHOWN:
-        parts.append(f"not judged: ... and {len(report.not_judged) - MAX_FINDINGS_SHOWN} more reasons\n")
-    parts.append(f"{verdict_line(report, plan)}\n")
-    return "\n".join(parts)
+    line = verdict_line(report, plan)
+    if layout.detail < 0:
+        return f"{_coloured(line, layout)}\n"
+    first = [line] if layout.is_log else layout.text(line)
+    parts = [["\n".join([_coloured(first[0], layout), *first[1:]])]]
+    # The verdict NOT JUDGED has the first of them.
+    if len(report.not_judged) > (report.verdict == Verdict.NOT_JUDGED):
+        reasons = [f"not judged: {reason}" for reason in report.not_judged]
+        parts.append(_limited(reasons, "reason", layout))
+    groups = grouped(finding for finding in report.findings if finding.severity != Severity.KNOWN)
+    faults = [group for group in groups if group[0].severity == Severity.FAULT]
+    shown = len(faults) if layout.detail > 0 else MAX_FINDINGS_SHOWN
+    parts += [_full(number, group, plan, layout) for number, group in enumerate(faults[:shown], 1)]
+    if len(faults) > shown:
+        more = counted(len(faults) - shown, "more fault")
+        parts.append(layout.text(f"... and {more}; {layout.all_in}"))
+    parts.append(_advice(groups[len(faults) :], len(faults), plan, layout))
+    known = [finding for finding in report.findings if finding.severity == Severity.KNOWN]
+    notes = [f"known to fail: {finding.what}: {plan.known[finding.what]}" for finding in known]
+    notes += [f"skipped (declared missing): {plain}" for plain in plan.skipped]
+    parts.append([line for note in notes for line in layout.text(note, rest="  ")])
+    parts.append(_tensors(report, layout))
+    return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
 
 
 def verdict_line(report: Report, plan: Plan) -> str:
@@ -81,12 +88,12 @@ def verdict_line(report: Report, plan: Plan) -> str:
     amount = ", ".join(done) + (f" in {report.seconds:.1f} s" if report.seconds is not None else "")
     if report.verdict == Verdict.DIFFERENT:
         left_out = "; other cases were left out once a fault was found, --cases N runs them"
-        return f"DIFFERENT: {_differences(report)}; {amount}{left_out if report.stopped else ''}"
+        return f"DIFFERENT: {_differences(report, plan)}; {amount}{left_out if report.stopped else ''}"
     if report.verdict == Verdict.NOT_JUDGED:
         seen = "; no fault was seen in what was compared" if report.cases or report.checks else ""
         return f"NOT JUDGED: {report.not_judged[0]}{seen}; {amount}"
     if report.verdict == Verdict.PASSED:
-        checks = _counted(report.checks, "check") if report.checks else "no check"
+        checks = counted(report.checks, "check") if report.checks else "no check"
         compared = done[0] if report.cases else "no case compared"
         return f"PASSED: {checks}; {compared}"
     if plan.reference == "recorded":
@@ -97,35 +104,54 @@ def verdict_line(report: Report, plan: Plan) -> str:
     return result + (f"; {NO_TIME}" if plan.without_time else "")
 
 
-def _differences(report: Report) -> str:
+def _differences(report: Report, plan: Plan) -> str:
     """How many cases and checks failed."""
-    checks = {(f.check, f.case.layer) for f in report.faults if f.check in ONLY_CONTRACT}
+    checks = {(f.check, f.case.layer) for f in report.faults if is_of_contract(plan, f)}
     numbers = {"case": len(set(report.failed)), "check": len(checks)}
-    parts = [_counted(number, what) for what, number in numbers.items() if number]
+    parts = [counted(number, what) for what, number in numbers.items() if number]
     return " and ".join(parts) + f" {'differs' if sum(numbers.values()) == 1 else 'differ'}"
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def _coloured(line: str, layout: Layout) -> str:
+    word, colon, rest = line.partition(":")
+    return layout.paint(word, **COLOURS[word]) + colon + rest if word in COLOURS else line
 
 
-def header(run: Run) -> list[str]:
-    """What the run is about to do, and with which versions."""
+def _limited(texts: list[str], noun: str, layout: Layout) -> list[str]:
+    shown = len(texts) if layout.detail > 0 else MAX_FINDINGS_SHOWN
+    lines = [line for text in texts[:shown] for line in layout.text(text, rest="  ")]
+    if len(texts) > shown:
+        lines += layout.text(f"... and {counted(len(texts) - shown, f'more {noun}')}; {layout.all_in}")
+    return lines
+
+
+def header(run: Run, detail: int = 1) -> list[str]:
+    """What the run is about to do.
+
+    Args:
+        run: the run.
+        detail: 1 adds the versions that the verdict rests on.
+    """
     plan = run.plan
     if plan.case:
         what = f"case {plan.case}"
     elif plan.draws:
-        what = f"seed {plan.seed}, {plan.number} random cases in {plan.batches} batches"
+        what = f"seed {plan.seed}, {counted(plan.number, 'random case')}"
     else:
-        what = f"{plan.number} recorded cases"
-    source = "torch.nn.RNN, live" if plan.reference == "torch" else "answers recorded from torch"
-    versions = ", ".join(f"{name} {version}" for name, version in versions_of(plan).items())
-    lines = [f"{what}; reference: {source}", f"{versions}; BLAS: {blas_name()}, one thread a worker"]
+        what = counted(plan.number, "recorded case")
+    versions = versions_of(plan)
+    source = "torch.nn.RNN, live"
+    if plan.reference == "recorded":
+        source = f"answers recorded from torch {versions['recorded torch']}"
+    taken = f" ({', '.join(plan.kinds)})"
     if plan.target.spec != DEFAULT_TARGET:
         words = taken_for(plan.interface, plan.kinds, is_forced=plan.target.interface is not None)
-        lines.append(f"judging {plan.target.spec}, {words}")
-    lines += [f"notice: {notice}" for notice in run.session.notices]
-    return [f"parity: {line}" for line in lines]
+        taken = f", {'as' if plan.target.interface else 'taken for'} {words}"
+    lines = [f"judging {plan.target.spec}{taken}", f"{what}; reference: {source}"]
+    if detail > 0:
+        texts = ", ".join(f"{name} {version}" for name, version in versions.items())
+        lines.append(f"{texts}; BLAS: {blas_name()}, one thread a worker")
+    return [*lines, *(f"notice: {notice}" for notice in run.session.notices)]
 
 
 def to_json(run: Run) -> dict[str, Any]:
@@ -160,60 +186,87 @@ def to_json(run: Run) -> dict[str, Any]:
     }
 
 
-def _groups(findings: Iterable[Finding]) -> list[list[Finding]]:
-    """Faults first; those of one check with one explanation together."""
-    groups: dict[object, list[Finding]] = {}
-    for finding in sorted(findings, key=lambda f: f.severity != Severity.FAULT):
-        why = finding.fault or finding.clue or finding.tensor
-        if finding.severity != Severity.KNOWN:
-            groups.setdefault((finding.severity, finding.check, why), []).append(finding)
-    return list(groups.values())
-
-
-def _render_finding(number: int, group: list[Finding], plan: Plan) -> list[str]:
+def _full(number: int, group: list[Finding], plan: Plan, layout: Layout) -> list[str]:
     finding = group[0]
-    tensors = ", ".join(other.tensor for other in group if other.tensor)
-    lines = [f"{number}. {finding.check}{' of ' * bool(tensors)}{tensors} ({finding.severity})"]
-    lines += [f"   {finding.fault.upper()}"] if finding.fault else []
-    lines.append(f"   {finding.message}")
-    lines.append(f"   smallest failing case: {finding.case}")
-    again = command(plan, finding)
-    return [*lines, f"   run it alone: {again}"] if again else lines
+    is_fault = finding.severity == Severity.FAULT
+    lines = layout.text(f"{named(group)} ({SHOWN[finding.severity]})", f"{number}. ", INDENT)
+    if finding.fault:
+        names = layout.text(finding.fault.upper(), INDENT)
+        lines += [layout.paint(name, red=is_fault, bold=True) for name in names]
+    for line in _with_numbers_apart(finding.message).splitlines():
+        lines += layout.text(line, INDENT)
+    lines.append(f"{INDENT}smallest failing case: {finding.case}")
+    again = run_again(plan, finding)
+    return [*lines, f"{INDENT}run it alone: {again}"] if again else lines
 
 
-def _table(report: Report) -> str:
-    table = Table(box=None, pad_edge=False)
-    for heading in ("tensor", "cases", "slices", "inconclusive", "worst error / allowed", "in case"):
-        table.add_column(
-            heading, justify="left" if heading in ("tensor", "in case") else "right", no_wrap=True
-        )
-    for name in TENSORS:
-        if name in report.tensors:
-            tally = report.tensors[name]
-            numbers = (f"{tally.cases}", f"{tally.slices}", f"{tally.inconclusive}")
-            worst = f"{tally.worst:.3g}" if tally.case else "none conclusive"
-            table.add_row(name, *numbers, worst, str(tally.case or ""))
-    return _printed(table)
+def _with_numbers_apart(message: str) -> str:
+    """The message with its numbers, such as ``dx[0, 0]: got ...``, on a line of their own."""
+    return re.sub(r" (?=\w+\[[\d, ]*\][^:`]{0,40}: got )", "\n", message)
 
 
-def fault_table(faults: Iterable[Mapping[str, Any]]) -> str:
+def _advice(groups: list[list[Finding]], before: int, plan: Plan, layout: Layout) -> list[str]:
+    if not groups:
+        return []
+    if layout.detail > 0:
+        full = [_full(number, group, plan, layout) for number, group in enumerate(groups, before + 1)]
+        return "\n\n".join("\n".join(lines) for lines in full).splitlines()
+    lines = layout.text(f"advice (right layers do this too; {layout.all_in}):")
+    width = max(layout.width, 2 * len(INDENT))
+    for group in groups:
+        line = f"- {named(group)}: {group[0].fault or group[0].message}"
+        lines.append(line if len(line) <= width else f"{line[: width - 4].rstrip()} ...")
+    return lines
+
+
+COLUMNS = (
+    Column(TALLY_HEADINGS[0], is_number=False),
+    *(Column(heading) for heading in TALLY_HEADINGS[1:-1]),
+    Column(TALLY_HEADINGS[-1], is_number=False, is_token=True),
+)
+
+
+def _tensors(report: Report, layout: Layout) -> list[str]:
+    rows = [_row(name, report.tensors[name]) for name in TENSORS if name in report.tensors]
+    return table(COLUMNS, rows, layout) if rows else []
+
+
+def _row(name: str, tally: Tally) -> tuple[str, ...]:
+    numbers = f"{tally.cases}", f"{tally.slices}", f"{tally.inconclusive}"
+    return name, *numbers, shown_worst(tally), str(tally.case or "")
+
+
+FAULT_COLUMNS = (
+    *(Column(heading, is_number=False) for heading in ("fault", "in", "caught after", "named")),
+    Column("smallest case", is_number=False, is_token=True),
+    Column("seconds"),
+)
+
+
+def fault_table(faults: Iterable[Mapping[str, Any]], layout: Layout = IN_A_LOG) -> str:
     """What became of every fault of the catalogue that was put in, and how many were caught and named."""
-    table = Table(box=None, pad_edge=False)
-    for heading in ("fault", "in", "caught after", "named", "smallest case", "seconds"):
-        table.add_column(heading, justify="right" if heading == "seconds" else "left", no_wrap=True)
     rows = sorted(faults, key=lambda row: (row["kind"], row["fault"]))
-    for row in rows:
-        named = "yes" if row["named"] == row["fault"] else row["named"] or "no"
-        after = f"{row['caught']} cases" if row["caught"] else "NOT CAUGHT"
-        table.add_row(row["fault"], row["kind"], after, named, row["case"], f"{row['seconds']:.1f}")
+    cells = [
+        (
+            row["fault"],
+            row["kind"],
+            counted(row["caught"], "case") if row["caught"] else "NOT CAUGHT",
+            "yes" if row["named"] == row["fault"] else "otherwise" if row["named"] else "no",
+            row["case"],
+            f"{row['seconds']:.1f}",
+        )
+        for row in rows
+    ]
     caught = sum(bool(row["caught"]) for row in rows)
     right = sum(row["named"] == row["fault"] for row in rows)
-    return f"{_printed(table)}\n{caught} of {len(rows)} faults caught, {right} named by this name alone\n"
-
-
-def _printed(table: Table) -> str:
-    # As wide as the table: a token that is cut off cannot be run again.
-    console = Console(file=io.StringIO(), width=400, color_system=None)
-    console.print(table)
-    assert isinstance(console.file, io.StringIO)
-    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
+    last = f"{caught} of {counted(len(rows), 'fault')} caught, {right} named by this name alone"
+    if layout.detail < 0:
+        return f"{last}\n"
+    others = [
+        line
+        for row in rows
+        if row["named"] not in (None, row["fault"])
+        for line in layout.text(f"{row['fault']} is named: {row['named']}", rest="  ")
+    ]
+    parts = [table(FAULT_COLUMNS, cells, layout), others, layout.text(last)]
+    return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"

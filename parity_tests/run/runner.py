@@ -21,7 +21,7 @@ from parity_tests.checks.registry import run_contract_check
 from parity_tests.checks.values import Reference, ReferencesDisagree, judge
 from parity_tests.diagnosis.explain import explained
 from parity_tests.references.recorded import RecordedError, default_recorded
-from parity_tests.report import Report
+from parity_tests.report import Finding, Report
 from parity_tests.run.options import Options
 from parity_tests.run.plan import CASES_BEFORE_STOP, Plan, make_plan
 from parity_tests.run.shrinking import shrunk
@@ -50,6 +50,8 @@ class Run:
         session: as given, or opened.
         report: what has been added up so far.
         interrupted: whether nothing more is to be judged.
+        on_case: called when a case of a batch has been judged.
+        on_phase: called with what is done next, when all cases have been judged.
     """
 
     def __init__(self, plan: Plan, session: Session | None = None) -> None:
@@ -60,9 +62,12 @@ class Run:
         self.interrupted = False
         self._judging = False
         self._unfinished = Report(planned=0)
+        self.on_case: Callable[[], None] = lambda: None
+        self.on_phase: Callable[[str], None] = lambda phase: None
         self._started = time.monotonic()
         self._batch_of: dict[Case, int] = {}
         self._fault_found = False
+        self._explained: dict[str, Finding] = {}
 
     @classmethod
     def open(cls, options: Options) -> Self:
@@ -134,14 +139,15 @@ class Run:
         size = self.plan.size(batch)
         if self.plan.stops and self._fault_found and self.plan.first(batch) >= CASES_BEFORE_STOP:
             return Report(planned=size, stopped=size)
-        report = self.judge_cases(self.plan.cases(batch))
+        report = self.judge_cases(self.plan.cases(batch), self.on_case)
         self._fault_found |= bool(report.faults)
         return report
 
-    def judge_cases(self, cases: Sequence[Case]) -> Report:
+    def judge_cases(self, cases: Sequence[Case], on_case: Callable[[], None] = lambda: None) -> Report:
         """Judge cases, even after a fault; what cannot be judged is listed in the report."""
         report = self._unfinished = Report(planned=len(cases))
         for number, case in enumerate(cases):
+            on_case()
             try:
                 part = judge(case, reference_of(self.plan), self.session.run_case, self.plan.without)
             except TargetGivenUp as reason:
@@ -224,21 +230,35 @@ class Run:
         if report.stopped:
             self._judge_rare_options()
         if report.faults and plan.draws:
+            self.on_phase("looking for the smallest case that fails")
             seconds = SHRINK_SECONDS_IF_STOPPED if plan.stops else SHRINK_SECONDS
             deadline = time.monotonic() + seconds
             report.findings = shrunk(plan, report, self._batch_of, self._judge_case, deadline)
         if report.faults:
+            self.on_phase("looking for the name of the fault")
             with suppress(TargetError, TargetGivenUp):  # it no longer answers; the findings stand as they are
-                report.findings = explained(
-                    plan.kinds, self.session.run_case, report.findings, plan.restricted
-                )
+                self.explain(report)
         return report
 
     def _judge_rare_options(self) -> None:
         """A fault that shows at once must not hide one that needs an option which is rarely drawn."""
+        self.on_phase("judging options that no case has had")
         cases = self.plan.cases_of_rare_options()
         self.report.planned += len(cases)
         self.report.add(self.judge_cases(cases))
+
+    def explain(self, report: Report) -> None:
+        """Name the faults of a report; one that was explained before keeps its name and is not sought again."""
+        seen = {
+            finding.what: replace(finding, fault=self._explained[finding.what].fault)
+            for finding in report.faults
+            if finding.what in self._explained
+        }
+        plan, findings = self.plan, [seen.get(finding.what, finding) for finding in report.findings]
+        if len(seen) < len(report.faults):
+            findings = explained(plan.kinds, self.session.run_case, findings, plan.restricted)
+        report.findings = findings
+        self._explained |= {finding.what: finding for finding in report.faults}
 
     def _judge_case(self, case: Case) -> Report:
         return self.judge_cases([case])
@@ -257,7 +277,7 @@ class Run:
                 self.report.find([known_failure(what).finding("", case, message)])
 
 
-def run(plan: Plan, session: Session | None = None) -> Report:
+def run(plan: Plan, session: Session | None = None, watch: Callable[[Run], None] | None = None) -> Report:
     """Judge everything that is planned, in this process, and return the report.
 
     BLAS and torch run on one thread meanwhile.
@@ -265,8 +285,11 @@ def run(plan: Plan, session: Session | None = None) -> Report:
     Args:
         plan: what to judge.
         session: the loaded target; None: it is loaded, and its session ends with the run.
+        watch: called with the run before it judges anything.
     """
     own = Run(plan, session)
+    if watch is not None:
+        watch(own)
     try:
         with one_thread(plan.reference == "torch"):
             return _judged(own)

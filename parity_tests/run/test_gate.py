@@ -35,8 +35,4 @@ def _settle(report: Report, record_property: Record) -> None:
     record_property("parity", report.to_json())
     if report.faults or report.errors:
         first = report.faults[0].message if report.faults else report.errors[0]
-        pytest.fail(
-            f"{len(report.failed)} of {report.planned} cases differ, "
-            f"{len(report.errors)} could not be judged; {first}",
-            pytrace=False,
-        )
+        pytest.fail(f"{report.headline}\n{first}", pytrace=False)

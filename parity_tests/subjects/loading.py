@@ -1,7 +1,6 @@
 """A target: the user's own code that is judged, pointed at by name, and loaded."""
 
 import ast
-import difflib
 import importlib
 import importlib.util
 import os
@@ -15,6 +14,7 @@ from typing import Any, Self
 from parity_tests.subjects import notebooks
 from parity_tests.subjects.interfaces import INTERFACES, PARTS, TargetError, check_callable, recognise
 from parity_tests.subjects.user_frames import format_error, user_frame
+from parity_tests.words import an, did_you_mean
 
 FORMS = "package.module:Name, path/to/file.py:Name or path/to/notebook.ipynb:Name"
 MAX_NAMES_LISTED = 8
@@ -42,7 +42,8 @@ class Target:
 
     def __post_init__(self) -> None:
         if self.interface is not None and self.interface not in INTERFACES:
-            raise TargetError(f"as: expected one of {', '.join(INTERFACES)}, got {self.interface!r}")
+            near = did_you_mean(str(self.interface), INTERFACES)
+            raise TargetError(f"kind: expected one of {', '.join(INTERFACES)}, got {self.interface!r}{near}")
         if self.obj is not None:
             return
         module_or_file, colon, name = self._parts
@@ -51,7 +52,7 @@ class Target:
         if not module_or_file or not all(part.isidentifier() for path in dotted for part in path.split(".")):
             raise TargetError(f"target: expected {FORMS}, got {self.spec!r}")
         if not colon and self.interface not in (None, "package"):
-            raise TargetError(f"{self.spec}: a {self.interface} needs its name, {self.spec}:Name")
+            raise TargetError(f"{self.spec}: {an(self.interface)} needs its name, {self.spec}:Name")
 
     @classmethod
     def at_hand(cls, obj: Any, interface: str | None = None) -> Self:
@@ -225,8 +226,6 @@ def _named(module: ModuleType, target: Target, notices: Iterable[str]) -> Any:
 
 
 def _near(name: str, names: Iterable[str]) -> str:
-    spelled = {other.lower(): other for other in names if not other.startswith("_")}
-    close = difflib.get_close_matches(name.lower(), spelled, 3)
-    if close:
-        return f"; is it {' or '.join(spelled[other] for other in close)}?"
-    return f"; it has {', '.join(sorted(spelled.values())[:MAX_NAMES_LISTED])}" if spelled else ""
+    public = [other for other in names if not other.startswith("_")]
+    has = f"; it has {', '.join(sorted(public)[:MAX_NAMES_LISTED])}" if public else ""
+    return did_you_mean(name, public) or has

@@ -1,11 +1,17 @@
 """Shrinking: to the smallest case that still fails, and no longer than it may."""
 
 import hashlib
+import sys
 import time
+import types
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("hypothesis", reason="Hypothesis draws and shrinks cases")
+
+from hypothesis import configuration
 
 from parity_tests.cases.case import Case
 from parity_tests.cases.draw import draw_case, shrink
@@ -52,3 +58,22 @@ def test_a_failure_that_comes_and_goes_still_ends_in_a_case_that_failed() -> Non
         return fails(case) and len(seen) % 3 != 0
 
     assert fails(shrink(2, number, fickle, time.monotonic() + 60))
+
+
+def test_shrinking_writes_no_file_and_leaves_hypothesis_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Hypothesis keeps the constants of a module of the user's in a file, once for each module.
+    module = types.ModuleType("parity_tests_module_of_the_user")
+    module.__file__ = str(tmp_path / "mine.py")
+    Path(module.__file__).write_text("NUMBER = 12345\n", "utf-8")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    home = tmp_path / "hypothesis"
+    configuration.set_hypothesis_home_dir(home)
+    try:
+        shrink(3, 0, lambda case: True, time.monotonic() - 1)
+        after: Any = configuration.storage_directory("any", intent_to_write=False)
+    finally:
+        configuration.set_hypothesis_home_dir(None)
+    assert not home.exists()
+    assert getattr(after, "path", after).parent == home

@@ -23,10 +23,10 @@ def test_a_target_with_the_name_of_a_subcommand_is_written_as_a_file(tmp_path: P
     (tmp_path / "faults.py").write_text("from rnn_np import RNN\n", "utf-8")
     status, output = run("./faults.py:RNN", "--reference", "recorded", folder=tmp_path)
     assert status == 0, output
-    assert "parity: judging ./faults.py:RNN, a cell" in output
+    assert "judging ./faults.py:RNN, taken for a cell" in output
     status, output = run("judge", "faults:RNN", "--reference", "recorded", folder=tmp_path)
     assert status == 0, output
-    assert "parity: judging faults:RNN, a cell" in output
+    assert "judging faults:RNN, taken for a cell" in output
 
 
 def test_judge_is_the_default_command() -> None:

@@ -70,6 +70,11 @@ def written(folder: Path, code: str, name: str = "mine.py") -> str:
     return str(folder / name)
 
 
+def said(output: str) -> str:
+    """What was printed, as one line."""
+    return " ".join(output.split())
+
+
 def found(report: dict[str, Any], severity: str = "fault") -> set[tuple[str, str]]:
     return {(f["check"], f["tensor"]) for f in report["findings"] if f["severity"] == severity}
 
@@ -86,7 +91,7 @@ def test_a_right_layer_of_a_file_passes(tmp_path: Path) -> None:
     assert report["checks"] > 10
     # It keeps its caller's arrays, which is reported and is no fault.
     assert ("inputs copied", "dWx") in found(report, "unusual")
-    assert "skipped (declared missing): a bias [1, H]" in output
+    assert "skipped (declared missing): a bias [1, H]" in said(output)
 
 
 def test_a_wrong_layer_stops_the_run(tmp_path: Path) -> None:
@@ -96,9 +101,9 @@ def test_a_wrong_layer_stops_the_run(tmp_path: Path) -> None:
     assert report["cases"] < 500
     assert report["cases"] + report["stopped"] == report["planned"] >= 2000
     assert {("values", tensor) for tensor in GRADIENTS.split(",")} <= found(report)
-    assert "other cases were left out once a fault was found" in output
+    assert "other cases were left out once a fault was found" in said(output)
     assert faults(report) == {"upstream gradient dropped"}
-    assert output.index("UPSTREAM GRADIENT DROPPED") < output.index("(unusual)")
+    assert output.index("UPSTREAM GRADIENT DROPPED") < output.index("advice (")
 
 
 def test_a_notebook_is_judged_like_a_file(tmp_path: Path) -> None:
@@ -111,9 +116,9 @@ def test_a_notebook_is_judged_like_a_file(tmp_path: Path) -> None:
     assert status == 1
     assert ("values", "dWh") in found(report)
     assert faults(report) == {"upstream gradient dropped"}
-    assert "look for `1 - h**2` not multiplied by `dh_next`" in output
+    assert "look for `1 - h**2` not multiplied by `dh_next`" in said(output)
     assert "ZeroDivisionError" in "".join(report["notices"])
-    assert "%matplotlib" in output
+    assert "%matplotlib" in said(output)
 
 
 def test_an_adapter_answers_what_it_can(tmp_path: Path) -> None:
@@ -125,7 +130,7 @@ def test_an_adapter_answers_what_it_can(tmp_path: Path) -> None:
     status, output, report = run_json(tmp_path, target, "--cases", "20")
     assert status == 1
     assert found(report) == {("type", tensor) for tensor in GRADIENTS.split(",")}
-    assert "dx is not among the tensors answered" in output
+    assert "dx is not among the tensors answered" in said(output)
 
 
 def test_what_is_known_to_fail_is_excused_until_it_passes(tmp_path: Path) -> None:
@@ -141,7 +146,7 @@ def test_what_is_known_to_fail_is_excused_until_it_passes(tmp_path: Path) -> Non
     status, output, report = run_json(tmp_path, target, *options[1:], "--known", known)
     assert status == 1
     assert found(report) == {("known failure of values of dh_0", "")}
-    assert "'values of dh_0' passes now" in output
+    assert "'values of dh_0' passes now" in said(output)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +167,7 @@ def test_misbehaviour_is_a_plain_finding(tmp_path: Path, line: str, check: str, 
     status, output, report = run_json(tmp_path, target, *options)
     assert status == 1, output
     assert check in {check for check, _ in found(report)}
-    assert message in output
+    assert message in said(output)
     assert "Traceback" not in output
 
 
@@ -194,7 +199,7 @@ def test_what_cannot_be_judged_is_said(tmp_path: Path, options: list[str], messa
     mine = written(tmp_path, RIGHT)
     status, output = run(*(option.replace("{mine}", mine) for option in options), folder=tmp_path)
     assert status == 2, output
-    assert message in output
+    assert message in said(output)
     assert "Traceback" not in output
 
 

@@ -87,7 +87,7 @@ def test_a_spec_of_no_known_form_is_refused(spec: str) -> None:
 
 
 def test_a_kind_is_one_of_those_there_are_and_needs_a_name() -> None:
-    with pytest.raises(TargetError, match=r"as: expected one of layer, cell, .*, got 'rnn'"):
+    with pytest.raises(TargetError, match=r"kind: expected one of layer, cell, .*, got 'rnn'"):
         Target("rnn.py:RNN", "rnn")
     with pytest.raises(TargetError, match="rnn_np: a layer needs its name, rnn_np:Name"):
         Target("rnn_np", "layer")
@@ -333,11 +333,11 @@ def test_a_failing_import_says_where_in_the_users_code(
 
 def test_what_is_not_there_is_said_with_what_is_near() -> None:
     file = _write("mine.py", "class TimeRNN: pass\nclass Cell: pass\nunit = 1\n")
-    assert _refusal(f"{file}:TimeRnn") == "mine.py:TimeRnn: mine.py has no TimeRnn; is it TimeRNN?"
+    assert _refusal(f"{file}:TimeRnn") == "mine.py:TimeRnn: mine.py has no TimeRnn; did you mean TimeRNN?"
     assert _refusal(f"{file}:unit") == "mine.py:unit: expected a class or a function, got a value of type int"
     assert _refusal(f"{file}:Other").endswith("mine.py has no Other; it has Cell, TimeRNN")
     assert _refusal(f"{file}:unit.real.x").endswith("mine.py has no x")
-    assert _refusal("mime.py:RNN").endswith("mime.py: there is no such file; is it mine.py?")
+    assert _refusal("mime.py:RNN").endswith("mime.py: there is no such file; did you mean mine.py?")
     assert _refusal("nowhere/mine.py:RNN").endswith("mine.py: there is no such file")
     assert "nowhere.rnn: there is no module nowhere, in " in _refusal("nowhere.rnn:RNN")
     assert "rnn_np.rmm: there is no module rnn_np.rmm, in " in _refusal("rnn_np.rmm:RNN")
