@@ -111,7 +111,7 @@ def _case(value: Any) -> Case:
 
 def _reference(value: Any) -> str:
     if not isinstance(value, str) or value not in REFERENCES:
-        near = did_you_mean(str(value), REFERENCES)
+        near = did_you_mean(value, REFERENCES) if isinstance(value, str) else ""
         raise OptionError(f"reference: expected torch or recorded, got {shown(value)}{near}")
     return str(value)
 
@@ -153,7 +153,8 @@ def _timeout(value: Any) -> float:
 
 def _kind(value: Any) -> str:
     if not isinstance(value, str) or value not in INTERFACES:
-        raise OptionError(f"as: expected one of {', '.join(INTERFACES)}, got {shown(value)}")
+        near = did_you_mean(value, INTERFACES) if isinstance(value, str) else ""
+        raise OptionError(f"as: expected one of {', '.join(INTERFACES)}, got {shown(value)}{near}")
     return value
 
 

@@ -43,7 +43,7 @@ class Target:
     def __post_init__(self) -> None:
         if self.interface is not None and self.interface not in INTERFACES:
             near = did_you_mean(str(self.interface), INTERFACES)
-            raise TargetError(f"kind: expected one of {', '.join(INTERFACES)}, got {self.interface!r}{near}")
+            raise TargetError(f"as: expected one of {', '.join(INTERFACES)}, got {self.interface!r}{near}")
         if self.obj is not None:
             return
         module_or_file, colon, name = self._parts

@@ -87,7 +87,7 @@ def test_a_spec_of_no_known_form_is_refused(spec: str) -> None:
 
 
 def test_a_kind_is_one_of_those_there_are_and_needs_a_name() -> None:
-    with pytest.raises(TargetError, match=r"kind: expected one of layer, cell, .*, got 'rnn'"):
+    with pytest.raises(TargetError, match=r"as: expected one of layer, cell, .*, got 'rnn'"):
         Target("rnn.py:RNN", "rnn")
     with pytest.raises(TargetError, match="rnn_np: a layer needs its name, rnn_np:Name"):
         Target("rnn_np", "layer")
