@@ -163,7 +163,7 @@ def test_what_is_known_to_fail_is_excused_until_it_passes(tmp_path: Path) -> Non
 def test_misbehaviour_is_a_plain_finding(tmp_path: Path, line: str, check: str, message: str) -> None:
     body = "    def backward(self, dhs):\n"
     target = written(tmp_path, RIGHT.replace(body, f"{body}        {line}\n")) + ":MyRNN"
-    options = ("--without", "row-bias", "--timeout", "0.5")
+    options = ("--without", "row-bias", "--timeout", "0.5", "--cases", "20", "--workers", "0")
     status, output, report = run_json(tmp_path, target, *options)
     assert status == 1, output
     assert check in {check for check, _ in found(report)}

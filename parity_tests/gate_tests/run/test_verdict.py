@@ -57,15 +57,15 @@ def test_a_known_failure_excuses_no_comparison(what: str, tmp_path: Path) -> Non
             answers["dx"] = None if what == "type of dx" else answers["dx"][0]
         return answers
 
-    report = parity_tests.check(answer, cases=40, known=known(tmp_path, what))
+    report = parity_tests.check(answer, cases=20, known=known(tmp_path, what))
     assert [finding.severity for finding in report.findings] == [Severity.KNOWN]
     assert (report.verdict, report.exit_code) == (Verdict.NOT_JUDGED, 2)
-    assert 0 < report.cases < 40
+    assert 0 < report.cases < 20
     why = "the target did not answer every call (raises)" if what == "raises" else "dx could not be compared"
-    missing = 40 - report.cases
-    assert report.not_judged == [f"{missing} of 40 cases were not compared: {why}, in {missing} cases"]
+    missing = 20 - report.cases
+    assert report.not_judged == [f"{missing} of 20 cases were not compared: {why}, in {missing} cases"]
     assert f"NOT JUDGED: {report.not_judged[0]}" in str(report)
-    assert f"{report.cases} of 40 cases compared" in str(report)
+    assert f"{report.cases} of 20 cases compared" in str(report)
 
 
 def test_a_known_difference_is_compared_and_excused(tmp_path: Path) -> None:
@@ -73,8 +73,8 @@ def test_a_known_difference_is_compared_and_excused(tmp_path: Path) -> None:
         answers = right_answer(problem)
         return answers | {"dx": 2 * answers["dx"]}
 
-    report = parity_tests.check(answer, cases=40, known=known(tmp_path, "values of dx"))
-    assert (report.verdict, report.exit_code, report.cases) == (Verdict.EQUAL, 0, 40)
+    report = parity_tests.check(answer, cases=10, known=known(tmp_path, "values of dx"))
+    assert (report.verdict, report.exit_code, report.cases) == (Verdict.EQUAL, 0, 10)
 
 
 def test_what_raises_at_once_is_not_judged(tmp_path: Path) -> None:
@@ -199,18 +199,14 @@ def test_a_selection_passes_and_says_that_no_case_was_compared() -> None:
     status, output = run_command(*options, "-k", "inputs and copied")
     assert status == 0, output
     assert "PASSED: 4 checks; no case compared" in output
-    status, output = run_command(*options, "-k", "nosuchname")
-    assert status == 2, output
-    assert "NOT JUDGED: no case was compared" in output
 
 
 def test_pytest_without_the_gate_keeps_its_own_status(tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text("def test_mine(): pass\n")
     command = [sys.executable, "-m", "pytest", "-p", "parity_tests.run.plugin", "-p", "no:cacheprovider"]
-    for name, status in (("mine", pytest.ExitCode.OK), ("other", pytest.ExitCode.NO_TESTS_COLLECTED)):
-        done = subprocess.run([*command, "-k", name], capture_output=True, text=True, cwd=tmp_path)
-        assert done.returncode == status, done.stdout + done.stderr
-        assert "parity: the gate did not run" in done.stdout
+    done = subprocess.run([*command, "-k", "other"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == pytest.ExitCode.NO_TESTS_COLLECTED, done.stdout + done.stderr
+    assert "parity: the gate did not run" in done.stdout
 
 
 def emptied(manifest: str) -> str:
@@ -276,7 +272,7 @@ def test_cases_with_options_have_every_option_that_is_drawn(
     kinds: tuple[str, ...], without: tuple[str, ...]
 ) -> None:
     every = set().union(*map(option_values, cases_with_options(kinds, without)))
-    drawn = set().union(*(option_values(draw_case(5, number, kinds, without)) for number in range(300)))
+    drawn = set().union(*(option_values(draw_case(5, number, kinds, without)) for number in range(150)))
     assert drawn <= every
     rare = {name for name, _ in every - drawn}
     assert rare <= {"nonfinite", "integer"}
