@@ -14,6 +14,7 @@ from parity_tests.cases.fields import token_help
 from parity_tests.cases.tensors import TENSORS
 from parity_tests.check_facts import CASE_CHECKS
 from parity_tests.checks.registry import CONTRACT_CHECKS
+from parity_tests.report import Verdict
 from parity_tests.run.again import SUBCOMMANDS
 from parity_tests.run.engine import CATALOGUE, GATE, run_pytest, unexpected
 from parity_tests.run.layout import layout_here, terminal_width
@@ -94,7 +95,7 @@ def _judge(words: Sequence[str], to_pytest: Sequence[str]) -> int:
     if outcome.error:
         target = options.target or ""
         near = did_you_mean(target, SUBCOMMANDS) if target.isidentifier() else ""
-        return _refused(parser, outcome.error + near)
+        return _refused(parser, outcome.error + near, Verdict.NOT_JUDGED.value)
     report = outcome.report
     if report is None:
         if outcome.status == pytest.ExitCode.INTERRUPTED:
@@ -183,9 +184,9 @@ def _meant(message: str) -> str:
     return did_you_mean(choice[2], choices.get(choice[1], ())) if choice else ""
 
 
-def _refused(parser: argparse.ArgumentParser, message: str) -> int:
+def _refused(parser: argparse.ArgumentParser, message: str, what: str = "error") -> int:
     """Say why nothing was judged; return the exit status."""
-    text = f"{parser.prog}: error: {message}"
+    text = f"{parser.prog}: {what}: {message}"
     if sys.stderr.isatty():
         text = "\n".join(layout_here().text(text, rest="  "))
     print(text, file=sys.stderr)

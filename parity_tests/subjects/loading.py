@@ -17,6 +17,8 @@ from parity_tests.subjects.user_frames import format_error, user_frame
 from parity_tests.words import an, did_you_mean
 
 FORMS = "package.module:Name, path/to/file.py:Name or path/to/notebook.ipynb:Name"
+SUFFIXES = (".py", ".ipynb")
+"""Of files that can be a target."""
 MAX_NAMES_LISTED = 8
 """Names shown of what a module holds."""
 
@@ -85,7 +87,7 @@ class Target:
     @property
     def is_file(self) -> bool:
         """Whether it is a file and not a module that Python finds by itself."""
-        return self.module_or_file.endswith((".py", ".ipynb"))
+        return self.module_or_file.endswith(SUFFIXES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,11 @@ def _from_file(file: Path) -> tuple[ModuleType, list[str]]:
     if not file.is_file() and os.path.lexists(file):
         raise TargetError(f"{file}: expected a file, got a pipe, a device or a link that leads nowhere")
     if not file.is_file():
-        beside = [other.name for other in file.parent.iterdir()] if file.parent.is_dir() else []
+        beside = (
+            [other.name for other in file.parent.iterdir() if other.suffix in SUFFIXES]
+            if file.parent.is_dir()
+            else []
+        )
         raise TargetError(f"{file}: there is no such file{_near(file.name, beside)}")
     if file.suffix == ".ipynb":
         sys.path.insert(0, str(file.parent))

@@ -80,7 +80,7 @@ def test_torch_without_hypothesis_names_what_is_missing(hide: Hide) -> None:
         "install rnn-np[parity], or use --reference recorded"
     )
     status, output = run("--workers", "0", code=NO_TORCH.format(hidden={"hypothesis"}))
-    assert (status, output.strip()) == (2, f"rnn-parity: error: {message}")
+    assert (status, output.strip()) == (2, f"rnn-parity: NOT JUDGED: {message}")
     hide("hypothesis")
     for door in (parity_tests.check, parity_tests.parametrize):
         with pytest.raises(ValueError, match="hypothesis is not installed"):

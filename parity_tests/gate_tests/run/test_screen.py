@@ -159,7 +159,7 @@ def test_a_misspelt_name_gets_a_question(
     assert main([*own, *words]) == 2
     output = capfd.readouterr()
     assert message in output.err
-    assert output.err.startswith(("rnn-parity: error: ", "usage: "))
+    assert output.err.startswith(("rnn-parity: error: ", "rnn-parity: NOT JUDGED: ", "usage: "))
     assert output.out == ""
     assert "rootdir" not in output.err
     if "relus" in words:
