@@ -69,7 +69,7 @@ def verdict(report: Report, plan: Plan, layout: Layout = IN_A_LOG) -> str:
     parts.append(_advice(groups[len(faults) :], len(faults), plan, layout))
     known = [finding for finding in report.findings if finding.severity == Severity.KNOWN]
     notes = [f"known to fail: {finding.what}: {plan.known[finding.what]}" for finding in known]
-    notes += [f"skipped (declared missing): {plain}" for plain in plan.skipped]
+    notes += [f"skipped (declared missing): {', '.join(plan.skipped)}"] if plan.skipped else []
     parts.append([line for note in notes for line in layout.text(note, rest="  ")])
     parts.append(_tensors(report, layout))
     return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"

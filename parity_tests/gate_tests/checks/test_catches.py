@@ -69,7 +69,7 @@ def test_the_message_needs_no_debugger() -> None:
     got = layer.backward(calls[0].dhs)
     assert finding.case == case
     assert finding.message.startswith(
-        f"dx[0, 0, 0]: got {got[0, 0, 0]!s}, expected {truth[0, 0, 0]!s}, error over"
+        f"dx[0, 0, 0]: got {got[0, 0, 0]:.6g}, expected {truth[0, 0, 0]:.6g}, error over"
     )
     # Without a carry the last step is right, and only the last.
     assert finding.message.endswith("; first wrong time step 0, last 3, of 0 to 4")

@@ -49,6 +49,8 @@ def _started(folder: Path, sleep: str, *arguments: str) -> "subprocess.Popen[str
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # A job in the background of a script ignores Ctrl-C, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not flag.exists() and time.monotonic() < deadline:

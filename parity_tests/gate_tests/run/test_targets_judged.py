@@ -154,7 +154,7 @@ def test_what_is_known_to_fail_is_excused_until_it_passes(tmp_path: Path) -> Non
     [
         ("import os; os._exit(0)", "process goes on", "its process ended"),
         ("if len(dhs) > 3: raise SystemExit(0)", "raises", "SystemExit"),
-        ("while True: pass", "returns in time", "timed out after 0.5 s"),
+        ("while True: pass", "returns in time", "timed out after 0."),
         ("if len(dhs) > 3: raise ZeroDivisionError('no')", "raises", "ZeroDivisionError: no"),
         ("return None", "type", "NoneType, not a numpy.ndarray"),
         ("dhs[...] = 0", "inputs untouched", "dhs was changed by the layer"),
