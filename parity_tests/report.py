@@ -9,7 +9,7 @@ from typing import Any
 
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import TENSORS, family
-from parity_tests.words import html_table
+from parity_tests.words import counted, html_table
 
 
 class Verdict(StrEnum):
@@ -184,15 +184,13 @@ class Report:
         self.cases += other.cases
         self.calls += other.calls
         self.stopped += other.stopped
-        for reason, cases in other.given_up.items():
-            self.given_up[reason] = self.given_up.get(reason, 0) + cases
+        _add_counts(self.given_up, other.given_up)
         self.checks += other.checks
         for name, tally in other.tensors.items():
             self.tensors.setdefault(name, Tally()).add(tally)
         self.failed += other.failed
         self.errors += other.errors
-        for reason, number in other.uncompared.items():
-            self.uncompared[reason] = self.uncompared.get(reason, 0) + number
+        _add_counts(self.uncompared, other.uncompared)
         self.find(other.findings)
 
     def find(self, findings: Iterable[Finding]) -> None:
@@ -228,7 +226,9 @@ class Report:
         reasons += self.errors
         tried = self.planned - sum(self.given_up.values())
         if not self.faults and self.cases < tried:
-            why = "; ".join(f"{reason}, in {number} cases" for reason, number in self.uncompared.items())
+            why = "; ".join(
+                f"{reason}, in {counted(number, 'case')}" for reason, number in self.uncompared.items()
+            )
             missing = f"{tried - self.cases} of {self.planned} cases were not compared"
             reasons.append(f"{missing}: {why}" if why else missing)
         if self.checks < self.planned_checks:
@@ -275,7 +275,7 @@ class Report:
             f"{group[0].fault} ({named(group)})" if group[0].fault else named(group)
             for group in grouped(self.faults)
         ]
-        cases = f"{self.cases} of {self.planned} cases judged"
+        cases = f"{self.cases} of {self.planned} cases compared"
         return f"{self.verdict}: {'; '.join(faults or self.not_judged or [cases])}"
 
     def __repr__(self) -> str:
@@ -319,6 +319,11 @@ class Report:
         findings = [Finding.from_json(finding) for finding in data["findings"]]
         failed = [Case.parse(token) for token in data["failed"]]
         return cls(**{**data, "tensors": tensors, "findings": findings, "failed": failed})
+
+
+def _add_counts(total: dict[str, int], other: Mapping[str, int]) -> None:
+    for reason, number in other.items():
+        total[reason] = total.get(reason, 0) + number
 
 
 ABOUT_DTYPES = ("dtype", "wider dtype")

@@ -71,7 +71,7 @@ def _run_command(arguments: Sequence[str] | None) -> int:
             file=sys.stderr,
         )
         return 2
-    if command in ("judge", "faults"):
+    if command in SUBCOMMANDS:
         words = words[1:]
     own = words[: words.index("--")] if "--" in words else words
     to_pytest = words[len(own) + 1 :]

@@ -33,13 +33,13 @@ NO_TIME = (
 MAX_FINDINGS_SHOWN = 12
 """Faults printed, and reasons why nothing was judged; ``-v`` and the JSON report have all."""
 INDENT = "   "
-COLOURS: Mapping[str, Mapping[str, bool]] = {
-    "EQUAL": {"green": True, "bold": True},
-    "PASSED": {"green": True, "bold": True},
-    "DIFFERENT": {"red": True, "bold": True},
-    "NOT JUDGED": {"yellow": True, "bold": True},
+COLOURS: Mapping[Verdict, Mapping[str, bool]] = {
+    Verdict.EQUAL: {"green": True, "bold": True},
+    Verdict.PASSED: {"green": True, "bold": True},
+    Verdict.DIFFERENT: {"red": True, "bold": True},
+    Verdict.NOT_JUDGED: {"yellow": True, "bold": True},
 }
-"""Of the first word of the verdict."""
+"""Of the verdict's name."""
 
 
 def verdict(report: Report, plan: Plan, layout: Layout = IN_A_LOG) -> str:
@@ -52,9 +52,9 @@ def verdict(report: Report, plan: Plan, layout: Layout = IN_A_LOG) -> str:
     """
     line = verdict_line(report, plan)
     if layout.detail < 0:
-        return f"{_coloured(line, layout)}\n"
+        return f"{_coloured(line, report.verdict, layout)}\n"
     first = [line] if layout.is_log else layout.text(line)
-    parts = [["\n".join([_coloured(first[0], layout), *first[1:]])]]
+    parts = [["\n".join([_coloured(first[0], report.verdict, layout), *first[1:]])]]
     # The verdict NOT JUDGED has the first of them.
     if len(report.not_judged) > (report.verdict == Verdict.NOT_JUDGED):
         reasons = [f"not judged: {reason}" for reason in report.not_judged]
@@ -112,9 +112,8 @@ def _differences(report: Report, plan: Plan) -> str:
     return " and ".join(parts) + f" {'differs' if sum(numbers.values()) == 1 else 'differ'}"
 
 
-def _coloured(line: str, layout: Layout) -> str:
-    word, colon, rest = line.partition(":")
-    return layout.paint(word, **COLOURS[word]) + colon + rest if word in COLOURS else line
+def _coloured(line: str, name: Verdict, layout: Layout) -> str:
+    return layout.paint(name.value, **COLOURS[name]) + line.removeprefix(name)
 
 
 def _limited(texts: list[str], noun: str, layout: Layout) -> list[str]:

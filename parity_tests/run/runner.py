@@ -94,20 +94,19 @@ class Run:
         What one feature alone makes raise is in the message. A layer that answers without its bias has a
         fault that the diagnosis names.
         """
-        errors: list[str] = []
-        for kind in self.plan.kinds:
+        plan, first = self.plan, ""
+        for kind in plan.kinds:
             sizes = {name: FIELD[name].fitted(getattr(ORDINARY, name), kind) for name in ("T", "h0")}
-            case = self.plan.restricted(replace(ORDINARY, layer=kind, **sizes))
+            case = plan.restricted(replace(ORDINARY, layer=kind, **sizes))
             raised = self._raised(case)
             if not raised or (
                 LAYERS[kind].has_torch_interface and not self._raised(replace(case, bias="nobias"))
             ):
                 return ""
-            errors.append(f"the first ordinary call {raised}{self._answers_without(case)}")
-        plan = self.plan
-        is_said = plan.target.interface is not None or TAKEN_FOR in errors[0]
+            first = first or f"the first ordinary call {raised}{self._answers_without(case)}"
+        is_said = plan.target.interface is not None or TAKEN_FOR in first
         words = taken_for(plan.interface, plan.kinds, is_forced=False)
-        return f"{plan.target.spec}: {errors[0]}{'' if is_said else f'; {TAKEN_FOR} {words}'}"
+        return f"{plan.target.spec}: {first}{'' if is_said else f'; {TAKEN_FOR} {words}'}"
 
     def _raised(self, case: Case) -> str:
         try:

@@ -1,6 +1,6 @@
 """A driver takes a layer of one interface through the calls of a case; what is the same for all interfaces."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
@@ -188,6 +188,3 @@ class Driver:
     def results_owned(self, tensor: str) -> Check:
         """The check that a result keeps its values."""
         return as_advice(RESULTS_OWNED) if tensor in self.living else RESULTS_OWNED
-
-
-MakesDriver = Callable[..., Driver]

@@ -125,7 +125,7 @@ def test_a_call_that_was_not_answered_is_not_counted() -> None:
     assert (report.cases, report.calls, report.findings) == (0, 1, [])
     assert report.verdict == Verdict.NOT_JUDGED
     assert report.not_judged == [
-        "1 of 1 cases were not compared: the target did not answer every call, in 1 cases"
+        "1 of 1 cases were not compared: the target did not answer every call, in 1 case"
     ]
     whole = judge(case, torch_answers, lambda case: run_case(rnn_np, case))
     assert (whole.cases, whole.calls, whole.verdict) == (1, 2, Verdict.EQUAL)
