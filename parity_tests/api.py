@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Interface = Literal["layer", "cell", "module", "adapter", "package"]
 Reference = Literal["torch", "recorded"]
 
-NEEDED = ("rich", "threadpoolctl")
+NEEDED = ("threadpoolctl",)
 """Modules of the extra ``recorded`` without which nothing can be judged."""
 CASES_OF_TESTS = 400
 """Cases of ``parametrize`` with live torch, in tests of 50."""

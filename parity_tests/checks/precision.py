@@ -12,7 +12,7 @@ from parity_tests.cases.tensors import TENSORS, Answer, family
 from parity_tests.check_facts import FLOAT32_INSIDE, FLOAT32_RESULTS, WIDER_DTYPE
 from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import LowerPrecisionNoise, unit_roundoff
-from parity_tests.references.tolerance import Allowance, allowance
+from parity_tests.references.tolerance import Allowance
 from parity_tests.report import Finding
 from parity_tests.subjects.results import CallResult
 
@@ -36,7 +36,7 @@ def float32_finding(
     names = (
         []
         if case.integer
-        else [name for name, values in wrong if values is not None and _holds_float32(values)]
+        else [name for name, values in wrong if values is not None and holds_float32(values)]
     )
     if names:
         observed = f"With float64 parameters {_listed(names)} float64, but the values are those of float32"
@@ -60,15 +60,12 @@ def float32_allowances(
     single = np.finfo(np.float32)
     noise = LowerPrecisionNoise(case, unit_roundoff("f32"), float(single.max))
     return [
-        {
-            name: allowance(truth[name], runs, noise.u, float(single.tiny), spread.unsure[name])
-            for name, runs in spread.runs.items()
-        }
+        spread.allowances(truth, noise.u, float(single.tiny))
         for truth, spread in zip(truths, Loop(case, noise).spreads(calls), strict=True)
     ]
 
 
-def _holds_float32(values: Array) -> bool:
+def holds_float32(values: Array) -> bool:
     """Whether all values are float32's, and not all of them are so simple that this means nothing."""
     finite = np.asarray(values, np.float64)[np.isfinite(values)]
     with np.errstate(over="ignore"):

@@ -11,7 +11,7 @@ from parity_tests.check_facts import ENDS_A_CASE, NON_FINITE_VALUES, VALUES
 from parity_tests.checks.precision import float32_allowances, float32_finding, wider_finding
 from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import RoundingNoise, SumBounds, unit_roundoff
-from parity_tests.references.tolerance import Allowance, Comparison, allowance, compare, exact
+from parity_tests.references.tolerance import Allowance, Comparison, compare, exact
 from parity_tests.report import Finding, Report, Tally
 from parity_tests.subjects.drivers import call_label
 from parity_tests.subjects.results import CaseResults, Mismatch, is_wanted
@@ -143,14 +143,7 @@ def allowances_of(case: Case, calls: Sequence[Call], truths: Sequence[Answer]) -
             for truth, spread in zip(truths, spreads, strict=True)
         ]
     return [
-        _agreed(
-            case,
-            truth,
-            {
-                name: allowance(truth[name], runs, u, tiny, spread.unsure[name])
-                for name, runs in spread.runs.items()
-            },
-        )
+        _agreed(case, truth, spread.allowances(truth, u, tiny))
         for truth, spread in zip(truths, Loop(case, RoundingNoise(case)).spreads(calls), strict=True)
     ]
 

@@ -13,7 +13,7 @@ from parity_tests.checks.precision import float32_finding, wider_finding
 from parity_tests.checks.values import RunCase, comparisons
 from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import RoundingNoise, unit_roundoff
-from parity_tests.references.tolerance import Allowance, allowance
+from parity_tests.references.tolerance import Allowance
 from parity_tests.report import Finding
 from parity_tests.subjects.results import Mismatch
 
@@ -65,12 +65,7 @@ def measured(
     answers, allowed = [], []
     for spread in loop.spreads(calls):
         answers.append({name: runs[0] for name, runs in spread.runs.items()})
-        allowed.append(
-            {
-                name: allowance(runs[0], runs, max(u, loop.noise.u), tiny, spread.unsure[name])
-                for name, runs in spread.runs.items()
-            }
-        )
+        allowed.append(spread.allowances(answers[-1], max(u, loop.noise.u), tiny))
     return answers, allowed
 
 

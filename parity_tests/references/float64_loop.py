@@ -12,6 +12,7 @@ from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.cases.tensors import Answer, is_parameter_gradient, suffixes
 from parity_tests.references.float64_cell import Cell, CellTrace, Gradients
+from parity_tests.references.tolerance import Allowance, allowance
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,18 @@ class Spread:
 
     runs: Answer
     unsure: Answer
+
+    def allowances(self, truth: Answer, u: float, tiny: float) -> dict[str, Allowance]:
+        """Return what rounding explains in each slice of every tensor.
+
+        Args:
+            truth: the true tensors.
+            u: unit roundoff of the working precision.
+            tiny: its smallest normal number.
+        """
+        return {
+            name: allowance(truth[name], runs, u, tiny, self.unsure[name]) for name, runs in self.runs.items()
+        }
 
 
 class Loop(Cell):

@@ -90,7 +90,7 @@ def test_torch_without_hypothesis_names_what_is_missing(hide: Hide) -> None:
     assert parity_tests.check(rnn_np.RNN, reference="recorded").ok
 
 
-@pytest.mark.parametrize("module", ["rich", "threadpoolctl", "pytest"])
+@pytest.mark.parametrize("module", ["threadpoolctl", "pytest"])
 def test_python_s_doors_name_the_missing_extra(module: str, hide: Hide) -> None:
     hide(module)
     message = (
@@ -105,7 +105,7 @@ def test_python_s_doors_name_the_missing_extra(module: str, hide: Hide) -> None:
             parity_tests.check(rnn_np.TimeRNN)
 
 
-@pytest.mark.parametrize("module", ["xdist", "rich", "threadpoolctl"])
+@pytest.mark.parametrize("module", ["xdist", "threadpoolctl"])
 def test_the_command_names_the_missing_extra(
     module: str, hide: Hide, capsys: pytest.CaptureFixture[str]
 ) -> None:
