@@ -23,7 +23,7 @@ class GradientBuffers:
         # In C order, whatever the order of a parameter: the kernel's products write straight into them.
         self.by_name = {name: np.zeros(shape, dtype) for name, shape in shapes.items()}
         self.arrays = tuple(self.by_name.values())
-        self._forms = [(array.shape, array.dtype) for array in self.arrays]
+        self._forms = tuple((array, array.shape, array.dtype) for array in self.arrays)
 
     def check_list(self, grads: list[Array]) -> None:
         """Raise ValueError unless ``grads`` holds exactly these arrays, in their order, as they were made."""
@@ -44,15 +44,16 @@ class GradientBuffers:
     def check_apart(self, name: str, upstream: Array) -> None:
         """Raise ValueError if an upstream gradient is memory that the backward pass writes into."""
         for array in self.arrays:
-            # The bounds are enough to know: all memory between those of ``array`` is its own.
-            if np.may_share_memory(array, upstream):
+            # An array that owns its memory shares none with another that does. Of others the bounds are
+            # enough to know: all memory between those of ``array`` is its own.
+            if array is upstream or (upstream.base is not None and np.may_share_memory(array, upstream)):
                 raise ValueError(
                     f"{name}: expected an array of its own, got one of the layer's grads, which backward "
                     f"overwrites; pass {name}.copy()"
                 )
 
     def _check_forms(self) -> None:
-        for array, (shape, dtype) in zip(self.arrays, self._forms, strict=True):
+        for array, shape, dtype in self._forms:
             if not array.flags.writeable or array.shape != shape or array.dtype != dtype:
                 raise ValueError(
                     f"grads: expected an array of shape {list(shape)} and dtype {dtype} that can be written, "

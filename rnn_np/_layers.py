@@ -30,11 +30,6 @@ from rnn_np._validation import (
 class _Layer:
     """Parameters, their gradients, and the tape of the last forward."""
 
-    params: list[Array]
-    """``[Wx, Wh, b]``, held by reference: the next forward sees an update in place."""
-    grads: list[Array]
-    """Their gradients, in the same order and shapes. Every backward overwrites these same arrays."""
-
     def __init__(self, Wx: Array, Wh: Array, b: Array) -> None:
         self.params = list(check_parameters(Wx, Wh, b))
         shapes = {"Wx": Wx.shape, "Wh": Wh.shape, "b": b.shape}
@@ -42,11 +37,27 @@ class _Layer:
         self.grads = list(self._grad_buffers.arrays)
         self._tape: Tape | None = None
 
-    def __setattr__(self, name: str, value: object) -> None:
-        """Refuse ``params`` and ``grads`` that are no lists of arrays; each call checks the arrays."""
-        if name in ("params", "grads"):
-            check_arrays(name, value, "list")
-        super().__setattr__(name, value)
+    # Each call checks the arrays in the lists, which may be changed in place.
+
+    @property
+    def params(self) -> list[Array]:
+        """``[Wx, Wh, b]``, held by reference: the next forward sees an update in place."""
+        return self._params
+
+    @params.setter
+    def params(self, value: list[Array]) -> None:
+        check_arrays("params", value, "list")
+        self._params = value
+
+    @property
+    def grads(self) -> list[Array]:
+        """Their gradients, in the same order and shapes. Every backward overwrites these same arrays."""
+        return self._grads
+
+    @grads.setter
+    def grads(self, value: list[Array]) -> None:
+        check_arrays("grads", value, "list")
+        self._grads = value
 
     def _weights(self) -> tuple[Array, Array, Array]:
         """Return the parameters, checked in every call, because the list is the caller's to change."""
@@ -177,11 +188,6 @@ class RNN(_Layer):
         return self._backward(tape, dh_next[None])
 
 
-def _check_stateful(value: object) -> None:
-    if not isinstance(value, bool):
-        raise TypeError(f"stateful: expected True or False, got {value!r}")
-
-
 class TimeRNN(_Layer):
     """An RNN over a sequence, as ``torch.nn.RNN(D, H, batch_first=True)``.
 
@@ -230,16 +236,21 @@ class TimeRNN(_Layer):
     """
 
     def __init__(self, Wx: Array, Wh: Array, b: Array, stateful: bool = False) -> None:
-        _check_stateful(stateful)
-        super().__init__(Wx, Wh, b)
         self.stateful = stateful
+        super().__init__(Wx, Wh, b)
         self._h: Array | None = None
         self._dh: Array | None = None
 
-    def __setattr__(self, name: str, value: object) -> None:
-        if name == "stateful":
-            _check_stateful(value)
-        super().__setattr__(name, value)
+    @property
+    def stateful(self) -> bool:
+        """Whether a ``forward`` starts from the state after the last one."""
+        return self._stateful
+
+    @stateful.setter
+    def stateful(self, value: bool) -> None:
+        if not isinstance(value, bool):
+            raise TypeError(f"stateful: expected True or False, got {value!r}")
+        self._stateful = value
 
     @classmethod
     def from_torch(cls, state_dict: Mapping[str, Any], stateful: bool = False) -> Self:
