@@ -252,29 +252,13 @@ class RNN(RecurrentLayer):
         self._saved = _Saved(fmt, tapes, masks, scale, directions)
         return fmt.to_caller(x), fmt.states_to_caller(h_n)
 
-    @overload
-    def __call__(
-        self,
-        input: Array,
-        hx: Array | None = None,
-        *,
-        lengths: Array | list[int] | None = None,
-        dropout_masks: list[Array] | None = None,
-    ) -> tuple[Array, Array]: ...
+    if TYPE_CHECKING:
+        __call__ = forward
+    else:
 
-    @overload
-    def __call__(
-        self,
-        input: PackedSequence,
-        hx: Array | None = None,
-        *,
-        lengths: None = None,
-        dropout_masks: list[Array] | None = None,
-    ) -> tuple[PackedSequence, Array]: ...
-
-    def __call__(self, *args: Any, **options: Any) -> tuple[Any, Array]:
-        """Return ``forward(...)``."""
-        return self.forward(*args, **options)
+        def __call__(self, *args, **options):
+            """Return ``forward(...)``."""
+            return self.forward(*args, **options)
 
     @overload
     def backward(self, d_output: Array, d_h_n: Array | None = None) -> tuple[Array, Array]: ...
