@@ -88,10 +88,7 @@ def read(folder: Path, sha256: str | None = None) -> Recorded:
         RecordedError: the manifest or a file is missing, truncated, altered, or no such file.
     """
     try:
-        data = _bytes(folder / MANIFEST)
-        if sha256 is not None:
-            _check_sha256(MANIFEST, data, sha256)
-        manifest = json.loads(data)
+        manifest = _manifest(folder, sha256)
         versions, files = dict(manifest["versions"]), dict(manifest["files"])
         if manifest["format"] != FORMAT or not files:
             raise RecordedError(f"{MANIFEST}: expected format {FORMAT} and files, got {manifest['format']}")
@@ -132,9 +129,16 @@ def recorded_versions() -> Mapping[str, str]:
     Only the manifest is read, and nothing verified: a run against live torch does not use the answers.
     """
     try:
-        return dict(json.loads((default_folder() / MANIFEST).read_text("utf-8"))["versions"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return dict(_manifest(default_folder(), None)["versions"])
+    except Exception:  # whatever a damaged file makes json raise
         return {}
+
+
+def _manifest(folder: Path, sha256: str | None) -> Any:
+    data = _bytes(folder / MANIFEST)
+    if sha256 is not None:
+        _check_sha256(MANIFEST, data, sha256)
+    return json.loads(data)
 
 
 def _read_file(folder: Path, name: str, entry: Mapping[str, Any]) -> list[tuple[Case, dict[str, Array]]]:

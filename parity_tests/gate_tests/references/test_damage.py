@@ -92,9 +92,13 @@ def test_a_damaged_file_under_a_right_hash_is_refused(what: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 200_000, "9" * 5000, "\0", "null", '"', "NaN"])
-def test_a_manifest_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
+def test_a_manifest_that_is_none_is_refused(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / MANIFEST).write_text(text, "utf-8")
     _refused(tmp_path)
+    monkeypatch.setattr(recorded, "default_folder", lambda: tmp_path)
+    assert recorded.recorded_versions() == {}
     (tmp_path / MANIFEST).write_bytes(text.encode("utf-16"))
     _refused(tmp_path)
 
