@@ -69,8 +69,10 @@ def holds_float32(values: Array) -> bool:
     """Whether all values are float32's, and not all of them are so simple that this means nothing."""
     finite = np.asarray(values, np.float64)[np.isfinite(values)]
     with np.errstate(over="ignore"):
-        single, half = finite.astype(np.float32), finite.astype(np.float16)
-    return bool((single == finite).all() and (half != finite).any())
+        single = finite.astype(np.float32)
+    # Half precision has 11 digits; those of values beyond its range count too.
+    digits = np.ldexp(np.frexp(finite)[0], 11)
+    return bool((single == finite).all() and (digits != np.round(digits)).any())
 
 
 def _listed(names: Iterable[str]) -> str:

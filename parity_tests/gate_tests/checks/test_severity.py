@@ -18,6 +18,7 @@ from parity_tests.checks.values import judge
 from parity_tests.gate_tests.people import right_styles
 from parity_tests.references.live_torch import torch_answers
 from parity_tests.report import Finding, Report, Severity
+from parity_tests.selftest.catalogue_run import tried
 from parity_tests.subjects.drivers import kinds_of, run_case
 from parity_tests.subjects.interfaces import recognise, subject_of
 from rnn_np import TimeRNN, nn
@@ -152,6 +153,10 @@ def test_float64_computed_in_float32_is_one_fault(cls: Any, fault: str) -> None:
     report = parity_tests.check(cls, cases=6)
     assert [(finding.what, finding.fault) for finding in report.faults] == [("dtype", fault)]
     assert "np.float32" in report.faults[0].message
+
+
+def test_half_precision_is_not_taken_for_float32() -> None:
+    assert tried("half precision inside", "").named == "half precision inside"
 
 
 def test_all_else_of_a_layer_that_computes_in_float32_is_judged_in_float32() -> None:
