@@ -48,6 +48,8 @@ class MyRNN:
         self.dh = dh
         return dxs
 """.replace("{dz}", "(dhs[:, t] + dh) * (1 - self.hs[t + 1] ** 2)")
+HERE = ("--workers", "0")
+"""For few cases: a worker process takes longer to start."""
 WRONG = RIGHT.replace("(dhs[:, t] + dh) * (1 - self.hs[t + 1] ** 2)", "(1 - self.hs[t + 1] ** 2) + 0 * dh")
 ADAPTER = '''
 import numpy as np
@@ -85,7 +87,7 @@ def faults(report: dict[str, Any]) -> set[str | None]:
 
 def test_a_right_layer_of_a_file_passes(tmp_path: Path) -> None:
     target = written(tmp_path, RIGHT) + ":MyRNN"
-    status, output, report = run_json(tmp_path, target, "--cases", "60", "--without", "row-bias")
+    status, output, report = run_json(tmp_path, target, *HERE, "--cases", "60", "--without", "row-bias")
     assert status == 0, output
     assert (report["kind"], report["cases"], report["without"]) == ("layer", 60, ["row-bias"])
     assert report["checks"] > 10
@@ -112,7 +114,7 @@ def test_a_notebook_is_judged_like_a_file(tmp_path: Path) -> None:
     cells = [v4.new_code_cell("%matplotlib inline\n" + WRONG), v4.new_code_cell("1 / 0")]
     nbformat.write(v4.new_notebook(cells=cells), tmp_path / "rnn.ipynb")
     target = str(tmp_path / "rnn.ipynb") + ":MyRNN"
-    status, output, report = run_json(tmp_path, target, "--cases", "20", "--without", "row-bias")
+    status, output, report = run_json(tmp_path, target, *HERE, "--cases", "20", "--without", "row-bias")
     assert status == 1
     assert ("values", "dWh") in found(report)
     assert faults(report) == {"upstream gradient dropped"}
@@ -123,11 +125,11 @@ def test_a_notebook_is_judged_like_a_file(tmp_path: Path) -> None:
 
 def test_an_adapter_answers_what_it_can(tmp_path: Path) -> None:
     target = written(tmp_path, ADAPTER) + ":answer"
-    status, output, report = run_json(tmp_path, target, "--cases", "60", "--without", GRADIENTS)
+    status, output, report = run_json(tmp_path, target, *HERE, "--cases", "60", "--without", GRADIENTS)
     assert status == 0, output
     assert set(report["tensors"]) == {"hs", "h_n"}
     assert report["kind"] == "adapter"
-    status, output, report = run_json(tmp_path, target, "--cases", "20")
+    status, output, report = run_json(tmp_path, target, *HERE, "--cases", "20")
     assert status == 1
     assert found(report) == {("type", tensor) for tensor in GRADIENTS.split(",")}
     assert "dx is not among the tensors answered" in said(output)
@@ -136,7 +138,7 @@ def test_an_adapter_answers_what_it_can(tmp_path: Path) -> None:
 def test_what_is_known_to_fail_is_excused_until_it_passes(tmp_path: Path) -> None:
     target = written(tmp_path, RIGHT.replace("self.dh = dh", "self.dh = 2 * dh")) + ":MyRNN"
     known = written(tmp_path, "# of old\nvalues of dh_0: doubled for our optimizer\n", "known.txt")
-    options = (target, "--cases", "40", "--without", "row-bias")
+    options = (target, *HERE, "--cases", "40", "--without", "row-bias")
     assert run(*options)[0] == 1
     status, output, report = run_json(tmp_path, *options, "--known", known)
     assert status == 0, output
@@ -176,7 +178,7 @@ def test_printing_is_unusual_and_no_fault(tmp_path: Path) -> None:
         written(tmp_path, RIGHT.replace("        Wx, Wh, b =", "        print('here')\n        Wx, Wh, b ="))
         + ":MyRNN"
     )
-    status, output, report = run_json(tmp_path, target, "--cases", "10", "--without", "row-bias")
+    status, output, report = run_json(tmp_path, target, *HERE, "--cases", "10", "--without", "row-bias")
     assert status == 0, output
     assert ("prints", "") in found(report, "unusual")
 
@@ -205,7 +207,7 @@ def test_what_cannot_be_judged_is_said(tmp_path: Path, options: list[str], messa
 
 def test_the_json_report_is_complete(tmp_path: Path) -> None:
     target = written(tmp_path, WRONG) + ":MyRNN"
-    run(target, "--cases", "10", "--json", str(tmp_path / "out.json"), "--without", "row-bias")
+    run(target, *HERE, "--cases", "10", "--json", str(tmp_path / "out.json"), "--without", "row-bias")
     report = json.loads((tmp_path / "out.json").read_text("utf-8"))
     for finding in report["findings"]:
         assert finding.keys() == {"check", "tensor", "case", "severity", "fault", "clue", "message"}
