@@ -63,6 +63,7 @@ class Finding:
         severity: what it means for the verdict.
         fault: the name of the fault, if known.
         clue: what the numbers say about it, if anything.
+        telling: whether the numbers shown are of ordinary size and plainly differ.
     """
 
     check: str
@@ -72,6 +73,7 @@ class Finding:
     severity: Severity = Severity.FAULT
     fault: str | None = None
     clue: str | None = None
+    telling: bool = True
 
     @property
     def what(self) -> str:
@@ -135,8 +137,8 @@ class Report:
         planned: how many cases were to be compared.
         cases: how many were, with every tensor of every call.
         tensors: a tally for each tensor compared.
-        findings: the findings, of one check of one tensor one: faults, then advice, each with the smallest
-            case first, and what is about dtypes last.
+        findings: the findings, of one check of one tensor one: faults, then advice, each in the order of
+            the data: values, what is between calls, and last what is about dtypes.
         failed: the cases in which anything was found.
         errors: reasons why cases or checks could not be judged.
         stopped: how many cases were left out because a fault had been found.
@@ -194,11 +196,11 @@ class Report:
         self.find(other.findings)
 
     def find(self, findings: Iterable[Finding]) -> None:
-        """Keep of each check of each tensor the finding with the smallest case."""
+        """Keep of each check of each tensor the finding with the smallest case that is telling."""
         kept = {(finding.check, finding.tensor): finding for finding in self.findings}
         for finding in findings:
             key = finding.check, finding.tensor
-            if key not in kept or finding.case.size < kept[key].case.size:
+            if key not in kept or _for_reading(finding) < _for_reading(kept[key]):
                 kept[key] = finding
         self.findings = sorted(kept.values(), key=_order)
 
@@ -328,11 +330,19 @@ def _add_counts(total: dict[str, int], other: Mapping[str, int]) -> None:
 
 ABOUT_DTYPES = ("dtype", "wider dtype")
 """Checks whose findings come after all others of their severity."""
+OF_A_CASE = ("raises", "interface", "type", "shape", "values", "non-finite values")
+"""Checks made in every case; what is wrong between calls comes after them."""
 
 
-def _order(finding: Finding) -> tuple[bool, bool, tuple[int, int, str], int]:
+def _for_reading(finding: Finding) -> tuple[bool, tuple[int, int, str]]:
+    return not finding.telling, finding.case.size
+
+
+def _order(finding: Finding) -> tuple[bool, bool, bool, int, tuple[int, int, str]]:
+    """As the data flows: values, then what is between calls, then dtypes; advice last."""
     advice = finding.severity == Severity.ADVISORY
-    return advice, finding.check in ABOUT_DTYPES, finding.case.size, _rank(finding)
+    between_calls = finding.check not in (*OF_A_CASE, *ABOUT_DTYPES)
+    return advice, finding.check in ABOUT_DTYPES, between_calls, _rank(finding), finding.case.size
 
 
 def shown_worst(tally: Tally) -> str:
@@ -343,18 +353,19 @@ def shown_worst(tally: Tally) -> str:
 
 
 def grouped(findings: Iterable[Finding]) -> list[list[Finding]]:
-    """Faults first; those of one check with one explanation together."""
+    """Faults first; those with one name together, and those of one check with one explanation."""
     groups: dict[object, list[Finding]] = {}
     for finding in sorted(findings, key=lambda f: f.severity != Severity.FAULT):
-        why = finding.fault or finding.clue or finding.tensor
-        groups.setdefault((finding.severity, finding.check, why), []).append(finding)
+        why = finding.fault or (finding.check, finding.clue or finding.tensor)
+        groups.setdefault((finding.severity, why), []).append(finding)
     return list(groups.values())
 
 
 def named(group: Sequence[Finding]) -> str:
-    """The check of a group, with all of its tensors."""
-    tensors = ", ".join(finding.tensor for finding in group if finding.tensor)
-    return f"{group[0].check} of {tensors}" if tensors else group[0].check
+    """The checks of a group, with all of its tensors."""
+    checks = " and ".join(dict.fromkeys(finding.check for finding in group))
+    tensors = ", ".join(dict.fromkeys(finding.tensor for finding in group if finding.tensor))
+    return f"{checks} of {tensors}" if tensors else checks
 
 
 def _rank(finding: Finding) -> int:

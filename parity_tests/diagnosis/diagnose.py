@@ -1,6 +1,6 @@
-"""The diagnosis: the fault that explains a subject's findings, or a hint if none matches."""
+"""The diagnosis: the faults that explain a subject's findings, or a hint where none does."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from parity_tests.cases.case import Case
@@ -8,18 +8,14 @@ from parity_tests.cases.features import restricted
 from parity_tests.cases.tensors import TENSORS, family
 from parity_tests.check_facts import FLOAT32_INSIDE, FLOAT32_RESULTS, NON_FINITE_VALUES, VALUES, WIDER_DTYPE
 from parity_tests.checks.values import RunCase
-from parity_tests.diagnosis.hints import hints, randomness_symptom
-from parity_tests.diagnosis.matching import (
-    Candidate,
-    answers,
-    candidates,
-    find_pair,
-    matches_everywhere,
-    matching_candidates,
-    partial_matches,
-)
-from parity_tests.diagnosis.probe_cases import PROBE_CASES, TIE_BREAKER_CASES
+from parity_tests.diagnosis.confirm import Restrict, confirmed
+from parity_tests.diagnosis.explanation import Explanation, Suspect
+from parity_tests.diagnosis.hints import hints, outputs_dropped, randomness_symptom
+from parity_tests.diagnosis.matching import changed_families, wrong_families
+from parity_tests.diagnosis.probe_cases import PROBE_CASES
 from parity_tests.diagnosis.samples import Sample, sample_subject
+from parity_tests.diagnosis.scoring import Partial
+from parity_tests.diagnosis.search import Search
 from parity_tests.diagnosis.symptoms import observed_symptoms
 from parity_tests.report import Finding
 
@@ -27,7 +23,8 @@ OF_NUMBERS = (VALUES.name, NON_FINITE_VALUES.name)
 """The checks whose findings a faulty loop can explain."""
 OF_DTYPES = (FLOAT32_RESULTS.fault, FLOAT32_INSIDE.fault, WIDER_DTYPE.fault)
 """Faults that come after the others."""
-Restrict = Callable[[Case], Case]
+MOST_PARTLY = 8
+"""How many partial explanations are looked at where none is complete."""
 MAX_CELL_STEPS = 400
 """A finding's own case joins the probe cases only if it has at most this many cell steps."""
 
@@ -37,8 +34,8 @@ class Diagnosis:
     """An explanation of some of the findings.
 
     Attributes:
-        fault: the name of the fault; ``"X, or Y"`` if no case distinguishes them, ``"X, and Y"`` for
-            two faults at once; None if no fault matches.
+        fault: the name of the fault, with its place if it is in one place only; ``"X, or Y"`` if no case
+            distinguishes them, ``"X, and Y"`` for faults of the same tensors; None if no fault matches.
         clue: the hint, if no fault matches.
         message: the fault or the hint in full sentences.
         explains: check and tensor of each finding that is explained.
@@ -113,74 +110,116 @@ def _explanations(
 ) -> list[Diagnosis]:
     wrong = frozenset(family(name) for sample in samples for name in sample.all_wrong)
     explained = frozenset(what for what in whats if what[0] in OF_NUMBERS)
-    found = candidates(kind, samples)
-    fits = _distinguished(kind, run_case, matching_candidates(found, samples), restrict)
-    rounded = bool(fits) and all(candidate.variant.loop.inner_roundoff for candidate in fits)
-    symptom = randomness_symptom(samples, run_case) if rounded or not fits else None
+    symptom = None if outputs_dropped(samples) else randomness_symptom(samples, run_case)
     if symptom:
         return [Diagnosis(symptom.name, None, f"{symptom.sentence} {_listed(wrong, samples)}", explained)]
-    if fits:
-        names = list(dict.fromkeys(candidate.faults[0].name for candidate in fits))
-        text = " Or: ".join(dict.fromkeys(candidate.sentence for candidate in fits))
-        return [Diagnosis(", or ".join(names), None, f"{text} {_listed(wrong, samples)}", explained)]
-    parts = partial_matches(found, samples)
-    both = find_pair([candidate for candidate, _ in parts], found, samples)
-    if both:
-        name = ", and ".join(fault.name for fault in both[0].faults)
-        return [Diagnosis(name, None, f"Two faults. {both[0].sentence} {_listed(wrong, samples)}", explained)]
+    search = Search(kind, samples)
+    search.run()
+    found = confirmed(search.complete, kind, samples, run_case, restrict)
+    if found and not found[0].states_given:
+        return _named(found, samples, explained)
     text = hints(samples, run_case, restrict)
-    if parts:
-        candidate, tensors = parts[0]
-        families = frozenset(map(family, tensors))
-        mine = frozenset(what for what in explained if family(what[1]) in families)
-        rest = wrong - families
-        if rest:
-            first = Diagnosis(
-                candidate.faults[0].name,
-                None,
-                f"{candidate.sentence} That explains {_words(families)}; {_words(rest)} {_are(rest)} wrong in another way.",
-                mine,
-            )
-            message = f"{_words(rest)} {_are(rest)} wrong in a way that has no name here. {text}".rstrip()
-            return [first, Diagnosis(None, text, message, explained - mine)]
-    return [Diagnosis(None, text, text, explained)]
+    part = (found[0], wrong - {"hs", "h_n"}) if found else partly(search.best, samples)
+    if part is None or not part[1]:
+        return [Diagnosis(None, text, text, explained)]
+    explanation, families = part
+    rest = wrong - families
+    if not explanation.suspects:
+        text = f"The gradients are right for these states: {_words(rest)} {_are(rest)} wrong alone. {text}"
+        return [Diagnosis(None, text, text, explained)]
+    mine = frozenset(what for what in explained if family(what[1]) in families)
+    given = "Given these states: " if explanation.states_given else ""
+    that = f"That explains {_words(families)}; {_words(rest)} {_are(rest)} wrong in another way."
+    first = Diagnosis(
+        ", and ".join(dict.fromkeys(explanation.names)),
+        None,
+        f"{given}{_sentences(explanation)} {that}",
+        mine,
+    )
+    message = f"{_words(rest)} {_are(rest)} wrong in a way that has no name here. {text}".rstrip()
+    return [first, Diagnosis(None, text, message, explained - mine)]
 
 
-def _distinguished(
-    kind: str, run_case: RunCase, fits: list[Candidate], restrict: Restrict
-) -> list[Candidate]:
-    """Keep the candidates that also match a tie-breaker case in which they differ."""
-    fits = _one_for_each_fault(fits)
-    for case in TIE_BREAKER_CASES[kind]:
-        if len(fits) < 2:
-            break
-        sample = sample_subject(restrict(case), run_case)
-        texts = {
-            str(
-                [
-                    {name: value.tobytes() for name, value in answer.items()}
-                    for answer in answers(s.variant, sample)
-                ]
-            )
-            for s in fits
-        }
-        if len(texts) > 1 and sample.got:
-            fits = [
-                candidate for candidate in fits if matches_everywhere(candidate.variant, [sample])
-            ] or fits
-    return fits
+def _named(
+    found: Sequence[Explanation], samples: Sequence[Sample], explained: frozenset[tuple[str, str]]
+) -> list[Diagnosis]:
+    """The diagnoses of explanations that no case distinguishes: one for each fault, in the order of the data."""
+    first, *others = found
+    names = {suspect: suspect.name for suspect in first.suspects}
+    texts = {suspect: suspect.sentence for suspect in first.suspects}
+    for other in others:
+        # They differ in one fault, or only the first is told.
+        more = [suspect for suspect in other.suspects if suspect.name not in first.names]
+        fewer = [suspect for suspect in first.suspects if suspect.name not in other.names]
+        if len(more) == len(fewer) == 1 and more[0].name not in names[fewer[0]].split(", or "):
+            names[fewer[0]] += f", or {more[0].name}"
+            texts[fewer[0]] += f" Or: {more[0].sentence}"
+    wrong = frozenset(family(name) for sample in samples for name in sample.all_wrong)
+    shares = _shares(first, samples, wrong)
+    groups: list[tuple[list[Suspect], frozenset[str]]] = []
+    for suspect in first.suspects:
+        if shares[suspect] or not groups:
+            groups.append(([suspect], shares[suspect]))
+        else:  # another fault has the same tensors
+            groups[-1][0].append(suspect)
+    seen = frozenset(family(name) for sample in samples for got in sample.got for name in got)
+    right = f"; right: {_words(seen - wrong)}" if seen - wrong else ""
+    result = []
+    for suspects, families in groups:
+        name = ", and ".join(dict.fromkeys(names[suspect] for suspect in suspects))
+        text = " And: ".join(dict.fromkeys(texts[suspect] for suspect in suspects))
+        last = len(groups) == 1
+        mine = explained if last else frozenset(what for what in explained if family(what[1]) in families)
+        result.append(
+            Diagnosis(name, None, f"{text} (Wrong: {_words(families)}{right if last else ''}.)", mine)
+        )
+    return result
 
 
-def _one_for_each_fault(fits: list[Candidate]) -> list[Candidate]:
-    """Keep one candidate for each fault.
+def _shares(
+    explanation: Explanation, samples: Sequence[Sample], wrong: frozenset[str]
+) -> dict[Suspect, frozenset[str]]:
+    """Return for each fault the wrong tensors that are told with it.
 
-    Candidates with a lower precision inside are used only if nothing else matches.
+    A tensor is told with the last fault that changes it and few others, as the one nearest to it.
     """
-    unique: dict[str, Candidate] = {}
-    for candidate in fits:
-        unique.setdefault(candidate.faults[0].name, candidate)
-    exact = [candidate for candidate in unique.values() if not candidate.variant.loop.inner_roundoff]
-    return exact or list(unique.values())[:1]
+    changed = {
+        suspect: changed_families(explanation, explanation.without(suspect), samples) & wrong
+        for suspect in explanation.suspects
+    }
+    shares: dict[Suspect, frozenset[str]] = dict.fromkeys(explanation.suspects, frozenset())
+    for name in wrong:
+        suspects = [suspect for suspect in explanation.suspects if name in changed[suspect]]
+        # Where all change it, the first one does; else the one that changes least.
+        nearest = min(suspects or explanation.suspects[:1], key=lambda each: len(changed[each]))
+        shares[nearest] |= {name}
+    return shares
+
+
+def _sentences(explanation: Explanation) -> str:
+    return " ".join(suspect.sentence for suspect in explanation.suspects)
+
+
+def partly(found: Sequence[Partial], samples: Sequence[Sample]) -> tuple[Explanation, frozenset[str]] | None:
+    """Return the explanation that has most of the wrong tensors in all samples, with these, or None."""
+    best: tuple[Explanation, frozenset[str]] | None = None
+    right = wrong_families(Explanation(), samples)
+    for partial in found[:MOST_PARTLY]:
+        explanation = partial.explanation
+        if not explanation.suspects or explanation.inner_roundoff:
+            continue
+        left = wrong_families(explanation, samples)
+        families = right - left
+        # A tensor that was right must stay so.
+        if not families or left - right:
+            continue
+        for suspect in explanation.suspects:
+            shorter = explanation.without(suspect)
+            if not families & wrong_families(shorter, samples):
+                explanation = shorter
+        if explanation.suspects and (best is None or len(families) > len(best[1])):
+            best = explanation, families
+    return best
 
 
 def _listed(wrong: frozenset[str], samples: Sequence[Sample]) -> str:

@@ -60,6 +60,7 @@ _NN = (
     "nn-B3T3D3H3L2-f64-again-s0",
     "nn-B3T4D3H3-bi-f64-h0-transposed-packed-unsorted-s19",
     "nn-B1T1D3H3-f64-h0-s20",
+    "nn-B3T4D4H4-relu-f64-h0-s21",
 )
 _NNCELL = (
     "nncell-B3D2H3-f64-h0-s1",
@@ -73,6 +74,7 @@ _NNCELL = (
     "nncell-B12D4H4-f64-h0-s9",
     "nncell-B3D4H3-f64-h0-nobias-s10",
     "nncell-B3D4H3-relu-f32-h0-fortran-s11",
+    "nncell-B3D8H8-relu-f64-h0-s33",
 )
 _TIE_BREAKERS = {
     "TimeRNN": (

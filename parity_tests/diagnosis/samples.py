@@ -1,7 +1,7 @@
 """A sample: the subject's answers in one case, with the expected values and tolerances."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from parity_tests.bound_numpy import np
@@ -50,6 +50,15 @@ class Sample:
     def all_wrong(self) -> frozenset[str]:
         """The names of the tensors that are wrong in any call."""
         return frozenset().union(*self.wrong)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the tensors that can be compared."""
+        return frozenset().union(*self.got)
+
+    def against(self, truths: list[Answer], wrong: list[frozenset[str]]) -> "Sample":
+        """Return a copy that is compared with other answers than the right ones."""
+        return replace(self, truths=truths, wrong=wrong)
 
     @property
     def cost(self) -> int:

@@ -61,6 +61,7 @@ def verdict(report: Report, plan: Plan, layout: Layout = IN_A_LOG) -> str:
         parts.append(_limited(reasons, "reason", layout))
     groups = grouped(finding for finding in report.findings if finding.severity != Severity.KNOWN)
     faults = [group for group in groups if group[0].severity == Severity.FAULT]
+    parts.append(_in_short(faults, layout))
     shown = len(faults) if layout.detail > 0 else MAX_FINDINGS_SHOWN
     parts += [_full(number, group, plan, layout) for number, group in enumerate(faults[:shown], 1)]
     if len(faults) > shown:
@@ -73,6 +74,18 @@ def verdict(report: Report, plan: Plan, layout: Layout = IN_A_LOG) -> str:
     parts.append([line for note in notes for line in layout.text(note, rest="  ")])
     parts.append(_tensors(report, layout))
     return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
+
+
+def _in_short(faults: list[list[Finding]], layout: Layout) -> list[str]:
+    """What is wrong, in the order of the data, where it is more than one thing."""
+    names = [name for group in faults if group[0].fault for name in group[0].fault.split(", and ")]
+    names = list(dict.fromkeys(names))
+    if len(names) < 2:
+        return []
+    lines = layout.text(f"{counted(len(names), 'fault')}, in the order of the data:")
+    for number, name in enumerate(names, 1):
+        lines += layout.text(name, f"{number}) ", INDENT)
+    return lines
 
 
 def verdict_line(report: Report, plan: Plan) -> str:

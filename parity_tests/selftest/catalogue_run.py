@@ -16,6 +16,7 @@ from parity_tests.cases.tensors import SECOND_BIAS, Answer
 from parity_tests.checks.registry import CONTRACT_CHECKS, run_contract_check
 from parity_tests.checks.values import RunCase, judge
 from parity_tests.diagnosis.diagnose import diagnose
+from parity_tests.diagnosis.explanation import Explanation
 from parity_tests.diagnosis.faults.catalogue import CATALOGUE
 from parity_tests.diagnosis.faults.faulty_loop import Variant
 from parity_tests.references.float64_loop import Loop
@@ -93,14 +94,19 @@ def truth(case: Case, calls: Sequence[Call]) -> list[Answer]:
     return [{**answer, SECOND_BIAS: answer["db"]} if "db" in answer else answer for answer in answers]
 
 
-def answering(variant: Variant) -> RunCase:
-    """A subject that answers with a variant's numbers, in the case's dtype."""
+def answering(faults: Variant | Explanation) -> RunCase:
+    """A subject that answers with the numbers of a variant, or of several faults, in the case's dtype."""
 
     def run_case(case: Case) -> CaseResults:
-        answers = variant.for_case(case, NoNoise(case)).answers(calls_of(case))
+        noise = NoNoise(case)
+        loop = faults.for_case(case, noise) if isinstance(faults, Variant) else faults.loop(case, noise)
+        roundoff = loop.inner_roundoff
         return results_of(
             case,
-            [{name: _rounded(value, variant) for name, value in answer.items()} for answer in answers],
+            [
+                {name: _rounded(value, roundoff) for name, value in answer.items()}
+                for answer in loop.answers(calls_of(case))
+            ],
         )
 
     return run_case
@@ -117,11 +123,11 @@ def results_of(case: Case, answers: Iterable[Answer]) -> CaseResults:
         )
 
 
-def _rounded(value: Array, variant: Variant) -> Array:
-    """In the precision that is the variant's fault."""
-    if not variant.loop.inner_roundoff:
+def _rounded(value: Array, roundoff: float) -> Array:
+    """In the precision that is the fault."""
+    if not roundoff:
         return value
-    digits = round(-np.log2(variant.loop.inner_roundoff))
+    digits = round(-np.log2(roundoff))
     mantissa, exponent = np.frexp(value)
     return np.asarray(np.ldexp(np.round(np.ldexp(mantissa, digits)), exponent - digits))
 

@@ -132,61 +132,6 @@ class TanhForRelu(OtherActivation):
         return 1 - h * h
 
 
-class Pade(OtherActivation):
-    def activation(self, z: Array) -> Array:
-        return np.clip(z * (27 + z * z) / (27 + 9 * z * z), -1, 1)
-
-    def derivative(self, h: Array, z: Array) -> Array:
-        slope = ((27 + 3 * z * z) * (27 + 9 * z * z) - 18 * z * z * (27 + z * z)) / (27 + 9 * z * z) ** 2
-        return np.where(np.abs(z) < 3, slope, 0)
-
-
-class HardTanh(OtherActivation):
-    def activation(self, z: Array) -> Array:
-        return np.clip(z, -1, 1)
-
-    def derivative(self, h: Array, z: Array) -> Array:
-        return np.asarray(np.abs(z) < 1, np.float64)
-
-
-class SoftSign(OtherActivation):
-    def activation(self, z: Array) -> Array:
-        return z / (1 + np.abs(z))
-
-    def derivative(self, h: Array, z: Array) -> Array:
-        return (1 + np.abs(z)) ** -2.0
-
-
-class Tangent(OtherActivation):
-    def activation(self, z: Array) -> Array:
-        return np.tan(z)
-
-    def derivative(self, h: Array, z: Array) -> Array:
-        return 1 + h * h
-
-
-class ArcTangent(OtherActivation):
-    def activation(self, z: Array) -> Array:
-        return np.arctan(z)
-
-    def derivative(self, h: Array, z: Array) -> Array:
-        return 1 / (1 + z * z)
-
-
-register(
-    "another function in place of tanh",
-    sentence="The states are those of a function that only resembles tanh (rational, hard, softsign, arctan or tan):",
-    look="look for the approximation: it is `np.tanh`.",
-    loops=(
-        *with_both_backwards(Pade),
-        *with_both_backwards(HardTanh),
-        *with_both_backwards(SoftSign),
-        *with_both_backwards(Tangent),
-        *with_both_backwards(ArcTangent),
-    ),
-)
-
-
 class TanhOfExponentials(OtherActivation):
     """tanh made of exponentials: NaN where they overflow."""
 

@@ -181,6 +181,25 @@ class CarrySlopedTwice(FaultyLoop):
         return super().carry(trace, t, dz * (1 - trace.h[t + 1] ** 2))
 
 
+@fault(
+    "carry summed over the batch",
+    sentence="What goes back from step to step is the sum (or mean) over the batch, the same for all rows:",
+    look="look for a `dh_prev` without a batch axis, or `.sum(axis=0)` on it.",
+    layers=SEQUENCES,
+    variants=(
+        {},
+        {"mean": True},
+    ),
+)
+class CarrySummed(FaultyLoop):
+    mean = False
+
+    def carry(self, trace: CellTrace, t: int, dz: Array) -> Array:
+        carry = super().carry(trace, t, dz)
+        one = (np.mean if self.mean else np.sum)(carry, axis=1, keepdims=True)
+        return np.broadcast_to(one, carry.shape).copy()
+
+
 class CarryAddedUp(FaultyLoop):
     """A step's carry is added to the carries of the later steps."""
 

@@ -8,6 +8,7 @@ from parity_tests.diagnosis.faults.faulty_loop import (
     PARAMETERS,
     SEQUENCES,
     FaultyLoop,
+    Stage,
     Variant,
     fault,
     register,
@@ -16,16 +17,18 @@ from parity_tests.diagnosis.faults.infer import (
     all_dz,
     constant_tolerance,
     largest_magnitude,
+    repeated_magnitude,
     round_constant,
 )
 from parity_tests.diagnosis.faults.shared import Changed
-from parity_tests.diagnosis.samples import Sample, prefer_float64
+from parity_tests.diagnosis.samples import Sample, pairs, prefer_float64
 from parity_tests.references.float64_cell import CellTrace, Gradients
 
 
 class ClippedGradients(Changed):
     """Clips the finished gradients of the parameters."""
 
+    stage = Stage.LIMITED
     limit: float = 0.5
 
     def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
@@ -43,11 +46,43 @@ class AllGradientsClipped(ClippedGradients):
     allowed_roles = ("dx", "dh_0", *PARAMETERS)
 
 
+class ClippedAtEveryStep(ClippedGradients):
+    """Clips the running sum after every step, or with ``parts`` each step's part before it is added."""
+
+    parts = False
+
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        total = np.zeros_like(value)
+        for t in reversed(range(trace.steps)):
+            alone = np.zeros_like(trace.dz)
+            alone[t] = trace.dz[t]
+            part = self.parameter_gradients(trace, alone)[PARAMETERS.index(name)]
+            if self.parts:
+                total += np.clip(part, -self.limit, self.limit)
+            else:
+                total = np.clip(total + part, -self.limit, self.limit)
+        return total
+
+    @classmethod
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
+        # With one step, the limit of the parts is seen in the result.
+        seen = [sample for sample in samples if sample.case.T == 1 or not variant.value("parts")]
+        for roles in cls.choices(variant, samples)[:1]:
+            limits = {largest_magnitude(seen, role) for role in roles}
+            if limits and max(limits) > 0:
+                yield variant.with_constants(limit=max(limits), roles=roles)
+
+
 register(
     "clipped gradients",
-    sentence="The gradients are clipped to +-{limit:g}:",
+    sentence="The gradients are clipped to +-{limit:g}, at the end or at every step:",
     look="look for `np.clip` in the backward: it belongs to the optimizer.",
-    loops=(ClippedGradients, AllGradientsClipped),
+    loops=(
+        ClippedGradients,
+        AllGradientsClipped,
+        ClippedAtEveryStep,
+        ClippedAtEveryStep.with_params(parts=True),
+    ),
 )
 
 
@@ -84,11 +119,9 @@ class ClippedDz(FaultyLoop):
     @classmethod
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         chosen = prefer_float64(samples)
-        most = max((np.abs(all_dz(s)).max(initial=0) for s in chosen if s.got), default=0)
-        if most and np.isfinite(most):
-            yield variant.with_constants(
-                limit=round_constant(float(most), max(1e-8, constant_tolerance(chosen)))
-            )
+        within = max(1e-8, constant_tolerance(chosen))
+        if limit := repeated_magnitude([all_dz(sample) for sample in chosen if sample.got], within):
+            yield variant.with_constants(limit=limit)
 
 
 class ClippedUpstream(FaultyLoop):
@@ -102,16 +135,16 @@ class ClippedUpstream(FaultyLoop):
     @classmethod
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         chosen = prefer_float64(samples)
-        most = 0.0
+        sizes = []
         for sample in chosen:
             if sample.case.num_cells == 1 and sample.got and not sample.case.relu:
                 dz = all_dz(sample)
                 if dz.size and sample.calls[0].dh_n is None and sample.case.lengths == "full":
                     # At the last step there is no carry.
                     h = sample.truths[0]["h_n"][0]
-                    most = max(most, float(np.abs(dz[:, -1] / (1 - h * h))[1 - h * h > 1e-3].max(initial=0)))
-        if most and np.isfinite(most):
-            yield variant.with_constants(limit=round_constant(most, max(1e-6, constant_tolerance(chosen))))
+                    sizes.append((dz[:, -1] / (1 - h * h))[1 - h * h > 1e-3])
+        if limit := repeated_magnitude(sizes, max(1e-6, constant_tolerance(chosen))):
+            yield variant.with_constants(limit=limit)
 
 
 class ClippedStateGradient(ClippedUpstream):
@@ -135,6 +168,7 @@ register(
 class CommonNorm(FaultyLoop):
     """Scales the gradients of all parameters down to a norm that they have together."""
 
+    stage = Stage.LIMITED
     limit: float = 1.0
     epsilon: float = 0.0
 
@@ -204,9 +238,112 @@ class OwnNorm(CommonNorm):
         return [[name] for name in names]
 
 
+class LineNorm(Changed):
+    """Scales every row (or column) of dWx and dWh, and db as a whole, down to a norm."""
+
+    stage = Stage.LIMITED
+    limit: float = 0.5
+    over: str = "H"
+    """The axis over which the norm is taken: H, or the other one of dWx [D, H] and dWh [H, H]."""
+
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        norm = self.norms(value, self.over)
+        return value * np.minimum(1, self.limit / np.where(norm > 0, norm, 1))
+
+    @staticmethod
+    def norms(value: Array, over: str) -> Array:
+        """Return the norms of ``value`` [runs, ..., H] over one axis, which is kept."""
+        axis = -1 if over == "H" or value.ndim == 2 else -2
+        return np.sqrt((value * value).sum(axis=axis, keepdims=True))
+
+    @classmethod
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
+        chosen = prefer_float64(samples)
+        for roles in cls.choices(variant, samples)[:1]:
+            limits = [0.0]
+            for role in sorted(roles):
+                for sample, _, got, truth, name in pairs(chosen, role):
+                    mine, right = (
+                        cls.norms(cls.as_of_cell(sample, a[name])[None], variant.value("over"))
+                        for a in (got, truth)
+                    )
+                    limits.append(float(mine[right > 1.001 * mine].max(initial=0.0)))
+            limit = round_constant(max(limits), max(1e-9, constant_tolerance(chosen)))
+            if limit > 0 and np.isfinite(limit):
+                yield variant.with_constants(limit=limit, roles=roles)
+
+    @staticmethod
+    def as_of_cell(sample: Sample, value: Array) -> Array:
+        """Return the gradient of a weight as [D, H]; torch has it as [H, D]."""
+        return value.T if sample.case.has_torch_interface else value
+
+
+class RowNorm(Changed):
+    """Scales every batch row's part of a gradient down to a norm before the parts are summed."""
+
+    stage = Stage.LIMITED
+    limit: float = 0.5
+
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        total = np.zeros_like(value)
+        for row in range(trace.dz.shape[2]):
+            alone = np.zeros_like(trace.dz)
+            alone[:, :, row] = trace.dz[:, :, row]
+            part = self.parameter_gradients(trace, alone)[PARAMETERS.index(name)]
+            norm = np.sqrt((part.reshape(len(part), -1) ** 2).sum(axis=1))
+            rate = np.minimum(1, self.limit / np.where(norm > 0, norm, 1))
+            total += part * rate.reshape(-1, *[1] * (part.ndim - 1))
+        return total
+
+    @classmethod
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
+        # With one row in the batch, the norm is seen in the result.
+        chosen = prefer_float64([sample for sample in samples if sample.case.B == 1])
+        for roles in cls.choices(variant, samples)[:1]:
+            limits = [0.0]
+            for role in sorted(roles):
+                for _, _, got, truth, name in pairs(chosen, role):
+                    mine, right = (float(np.sqrt((a[name] ** 2).sum())) for a in (got, truth))
+                    limits.append(mine if right > 1.001 * mine else 0.0)
+            limit = round_constant(max(limits), max(1e-9, constant_tolerance(chosen or samples)))
+            if limit > 0 and np.isfinite(limit):
+                yield variant.with_constants(limit=limit, roles=roles)
+
+
+class CommonNormOfRow(CommonNorm):
+    """Scales every batch row's parts of all gradients down to a norm that these have together."""
+
+    def by_parameter_name(self, gradients: list[Gradients]) -> list[Gradients]:
+        return FaultyLoop.by_parameter_name(self, gradients)
+
+    def parameter_gradients(self, trace: CellTrace, dz: Array) -> tuple[Array, Array, Array]:
+        rows = []
+        for row in range(dz.shape[2]):
+            alone = np.zeros_like(dz)
+            alone[:, :, row] = dz[:, :, row]
+            parts = super().parameter_gradients(trace, alone)
+            norm = np.sqrt(sum((part.reshape(len(part), -1) ** 2).sum(axis=1) for part in parts))
+            rows.append([self.scaled_down(part, norm) for part in parts])
+        dWx, dWh, db = (np.sum(parts, axis=0) for parts in zip(*rows, strict=True))
+        return dWx, dWh, db
+
+    @classmethod
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
+        # With one row in the batch, the norm is seen in the result.
+        alone = [sample for sample in samples if sample.case.B == 1]
+        yield from super().infer(variant, alone) if alone else ()
+
+
 register(
     "gradients scaled down to a norm",
-    sentence="The gradients of the parameters are scaled down to a norm of at most {limit:g}:",
+    sentence="The gradients of the parameters (or their rows, or the parts of the batch rows) are scaled down to a norm of at most {limit:g}:",
     look="look for clipping by norm in the backward: it belongs to the optimizer.",
-    loops=(CommonNorm, OwnNorm),
+    loops=(
+        CommonNorm,
+        OwnNorm,
+        LineNorm,
+        LineNorm.with_params(over="D"),
+        RowNorm,
+        CommonNormOfRow,
+    ),
 )

@@ -8,8 +8,8 @@ from parity_tests.cases.tensors import Answer
 from parity_tests.diagnosis.faults.faulty_loop import (
     SEQUENCES,
     STACKS,
+    CannotCombine,
     FaultyLoop,
-    PiecesClash,
     Variant,
     fault,
     register,
@@ -206,7 +206,7 @@ class CarriedStateDropped(KnowsItsCell):
             return 1.0
         mask = self.current_call.masks[layer].swapaxes(0, 1)[:, None]
         if mask.shape[2] != trace.h.shape[2]:
-            raise PiecesClash("the masks are of the whole batch, the states of some rows")
+            raise CannotCombine("the masks are of the whole batch, the states of some rows")
         own = mask[..., direction * case.H : (direction + 1) * case.H]
         if direction:
             own = self.flipped(own, self.flips(self.current_call), "input")

@@ -14,18 +14,20 @@ probe cases; if its numbers equal those of the subject, the subject has this fau
             return 2 * super().carry(trace, t, dz)
 """
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from enum import IntEnum
+from functools import lru_cache
+from typing import Any, ClassVar, TypeVar
 
 from parity_tests.bound_numpy import np
-from parity_tests.cases.arrays import Array
+from parity_tests.cases.arrays import Array, Call
 from parity_tests.cases.case import Case
 from parity_tests.cases.layers import KINDS
 from parity_tests.cases.tensors import Answer
 from parity_tests.diagnosis.samples import Sample
-from parity_tests.references.float64_loop import Loop
+from parity_tests.references.float64_cell import CellTrace, Gradients
+from parity_tests.references.float64_loop import Loop, Spread
 from parity_tests.references.rounding import RoundingNoise
 
 PARAMETERS = ("dWx", "dWh", "db")
@@ -35,22 +37,82 @@ STACKS = ("nn.RNN",)
 """The layers that may have several layers and two directions."""
 
 
+class Stage(IntEnum):
+    """Where in a layer's computation a fault is: a later stage works on what the earlier ones have computed."""
+
+    STATES = 0
+    """The states."""
+    PREACTIVATION = 1
+    """The gradient of the pre-activation: upstream gradient, carry, slope."""
+    GRADIENTS = 2
+    """The gradients of the input, the initial state and the parameters, each by itself."""
+    FINISHED = 3
+    """What is done to finished gradients."""
+    LIMITED = 4
+    """Finished gradients that are clipped, or scaled down to a norm."""
+
+
+OF_STATES = frozenset(
+    (
+        *(
+            "cells",
+            "masks",
+            "valid",
+            "inputs",
+            "layer_input",
+            "starts",
+            "flips",
+            "joined",
+            "dropped",
+            "forward",
+        ),
+        *("matrices", "biases", "step", "previous", "activate", "outputs", "final"),
+    )
+)
+"""The methods that compute the states."""
+OF_BOTH = frozenset(("call", "flipped", "as_returned"))
+"""Those that handle states and gradients."""
+OF_PREACTIVATION = frozenset(
+    (
+        *("backward_traces", "upstream", "final_gradient", "part", "summed", "undropped", "slope", "delta"),
+        *("carry", "step_gradients", "first_carry", "order", "carry_in_padding"),
+    )
+)
+"""Those that compute the gradients of the pre-activations."""
+OF_GRADIENTS = frozenset(
+    ("backward", "start_gradient", "input_gradient", "parameter_gradients", "previous_states")
+)
+"""Those that compute the gradients from them."""
+OF_FINISHED = frozenset(("by_parameter_name",))
+"""Those that get finished gradients."""
+METHODS = (*sorted(OF_STATES | OF_BOTH | OF_PREACTIVATION | OF_GRADIENTS | OF_FINISHED),)
+"""The methods of the plain loop that a fault may replace."""
+
+
 class FaultyLoop(Loop):
     """The plain loop with a fault.
 
     A subclass replaces methods of the plain loop. Its class attributes are its parameters: a
-    ``Variant`` may set them to other values. What it remembers from call to call it declares with an
-    annotation, so that ``Variant.combined_with`` knows of it.
+    ``Variant`` may set them to other values. Several faults are put into one loop by ``chained``: then
+    ``super()`` in a method reaches the method of the fault before, and each fault has its own attributes.
 
     Attributes:
+        stage: where the fault is; None: as the methods tell that the class replaces.
+        tracks_only: methods that the class replaces only to remember something.
         inner_roundoff: the unit roundoff of the lower precision inside, if that is the fault; else 0.
         ill_conditioned: whether rounding changes its results by much.
         subject_answers: the subject's answer to each call, for faults that cannot be computed without
             them, such as a random mask.
+        before: the loops before it in a chain.
+        outer: the last fault of the chain, whose methods the plain loop calls.
     """
 
+    stage: ClassVar[Stage | None] = None
+    tracks_only: ClassVar[tuple[str, ...]] = ()
     inner_roundoff: float = 0.0
     ill_conditioned: bool = False
+    before: "Sequence[FaultyLoop]" = ()
+    outer: "FaultyLoop"
 
     def __init__(
         self,
@@ -60,9 +122,30 @@ class FaultyLoop(Loop):
         params: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(case, noise)
+        self.outer = self
         self.subject_answers = subject_answers
         for name, value in (params or {}).items():
             setattr(self, name, value)
+
+    def link(self, before: Sequence["FaultyLoop"], outer: "FaultyLoop") -> None:
+        """Put this fault into a chain: behind the loops ``before``, with ``outer`` as its last fault."""
+        self.before, self.outer = before, outer
+
+    def method_before(self, name: str) -> Callable[..., Any]:
+        """Return a method of the nearest loop before this one that replaces it, or the plain loop's."""
+        number = _replacing(tuple(map(type, self.before)))[name]
+        return getattr(self.before[number], name) if number >= 0 else getattr(Loop, name).__get__(self.outer)
+
+    def unsure(
+        self,
+        call: Call,
+        kept: Spread | None,
+        traces: list[CellTrace],
+        gradients: list[Gradients],
+        runs: Answer,
+    ) -> Answer:
+        """Return which slices depend on a diverged state: a single run cannot tell, and nobody asks."""
+        return {} if self.noise.runs == 1 else super().unsure(call, kept, traces, gradients, runs)
 
     def tanh(self, z: Array) -> Array:
         """Return tanh of the pre-activations ``z`` [T, runs, B, H], with its rounding."""
@@ -84,11 +167,51 @@ class FaultyLoop(Loop):
         yield variant
 
 
-class PiecesClash(Exception):
-    """Two faulty loops cannot be combined.
+@lru_cache(maxsize=4096)
+def _replacing(classes: "tuple[type[FaultyLoop], ...]") -> dict[str, int]:
+    """Return for each method the number of the last class that replaces it, -1 if none does."""
+    return {
+        name: max(
+            (n for n, cls in enumerate(classes) if getattr(cls, name) is not getattr(FaultyLoop, name)),
+            default=-1,
+        )
+        for name in METHODS
+    }
 
-    Both define the same name, or one needs something that the other does not provide.
-    """
+
+def _passed_on(name: str) -> Callable[..., Any]:
+    """Return the method that calls the fault before, or the plain loop's method for the whole chain."""
+
+    def method(self: FaultyLoop, *arguments: Any) -> Any:
+        return self.method_before(name)(*arguments)
+
+    method.__doc__ = getattr(Loop, name).__doc__
+    return method
+
+
+for _name in METHODS:
+    setattr(FaultyLoop, _name, _passed_on(_name))
+
+
+class CannotCombine(Exception):
+    """A fault cannot be computed in the loop that it is put into."""
+
+
+def chained(loops: Sequence[FaultyLoop]) -> FaultyLoop:
+    """Return one loop with all these faults; the methods of the last one run first."""
+    last = loops[-1]
+    for number, loop in enumerate(loops):
+        loop.link(loops[:number], last)
+    own = _replacing((type(last),))
+    for name, number in _replacing(tuple(map(type, last.before))).items():
+        # What the last fault does not replace need not be looked for in each call.
+        if own[name] < 0 and number >= 0:
+            setattr(last, name, getattr(last.before[number], name))
+        elif own[name] < 0:
+            setattr(last, name, getattr(Loop, name).__get__(last))
+    last.keep_preactivations = any(loop.keep_preactivations for loop in loops)
+    last.inner_roundoff = max(loop.inner_roundoff for loop in loops)
+    return last
 
 
 @dataclass(frozen=True)
@@ -135,46 +258,41 @@ class Variant:
         """Yield the variants that may match the samples, with their constants."""
         return self.loop.infer(self, samples)
 
-    def combined_with(self, other: "Variant") -> "Variant":
-        """Return a loop with both faults.
+    @property
+    def replaced(self) -> frozenset[str]:
+        """The methods of the plain loop that the class replaces."""
+        classes = self.loop.__mro__[: self.loop.__mro__.index(FaultyLoop)]
+        found = {
+            name for cls in classes for name in vars(cls) if name not in vars(cls).get("tracks_only", ())
+        }
+        return frozenset(found & {*METHODS})
 
-        Both may replace the same method of the plain loop: then this loop's method runs first, and its
-        ``super()`` call reaches the other's. Everything else that the two define must have different
-        names: helper methods, what they remember, and parameters, unless their values are equal.
+    @property
+    def stage(self) -> Stage:
+        """Where the fault is."""
+        if self.loop.stage is not None:
+            return self.loop.stage
+        for stage, methods in _STAGE_OF_METHODS:
+            if self.replaced & methods:
+                return stage
+        return Stage.FINISHED
 
-        Raises:
-            PiecesClash: both define the same name, or one class is a subclass of the other.
-        """
-        mine, theirs = self._definitions(), other._definitions()
-        clash = sorted(name for name in mine.keys() & theirs.keys() if mine[name] != theirs[name])
-        if clash:
-            raise PiecesClash(
-                f"{self.loop.__name__} and {other.loop.__name__} both define {', '.join(clash)}"
-            )
-        if issubclass(self.loop, other.loop) or issubclass(other.loop, self.loop):
-            raise PiecesClash(f"{self.loop.__name__} and {other.loop.__name__} are variants of one fault")
-        return Variant(
-            type("TwoFaults", (self.loop, other.loop), {}),
-            {**other.params, **self.params},
-            {**other.constants, **self.constants},
-        )
+    @property
+    def may_change_states(self) -> bool:
+        """Whether the states may be others."""
+        return bool(self.replaced & (OF_STATES | OF_BOTH)) or self.loop.inner_roundoff > 0
 
-    def _definitions(self) -> dict[str, Any]:
-        """What the class adds to the plain loop: the value of each parameter, and for each other name
-        the class that defines it."""
-        definitions: dict[str, Any] = {}
-        for cls in self.loop.__mro__[: self.loop.__mro__.index(FaultyLoop)]:
-            for name in {*vars(cls), *inspect.get_annotations(cls)}:
-                value = vars(cls).get(name)
-                if name.startswith("__") or hasattr(FaultyLoop, name) or isinstance(value, classmethod):
-                    continue
-                is_parameter = (
-                    value is not None and not callable(value) and not isinstance(value, staticmethod)
-                )
-                definitions.setdefault(name, self.value(name) if is_parameter else cls)
-        return definitions
+    @property
+    def may_change_gradients(self) -> bool:
+        """Whether gradients may be others where the states are the same."""
+        return bool(self.replaced - OF_STATES) or self.loop.inner_roundoff > 0
 
 
+_STAGE_OF_METHODS = (
+    (Stage.STATES, OF_STATES),
+    (Stage.PREACTIVATION, OF_PREACTIVATION),
+    (Stage.GRADIENTS, OF_GRADIENTS),
+)
 AnyLoop = TypeVar("AnyLoop", bound=FaultyLoop)
 
 

@@ -143,6 +143,27 @@ class FinalGradient(KnowsItsCell):
         return super().backward(trace, dhs, dh_n)
 
 
+@fault(
+    "d_h_n counted twice",
+    sentence="The gradients of the final states enter twice, or at every step:",
+    look="look for `d_h_n` that starts the carry and is added to `d_output[-1]` (or in the loop), too.",
+    layers=STACKS,
+    variants=(
+        {},
+        {"every_step": True},
+    ),
+)
+class FinalGradientTwice(FaultyLoop):
+    every_step = False
+
+    def backward(self, trace: CellTrace, dhs: Array, dh_n: Array | None) -> Gradients:
+        if dh_n is None:
+            return super().backward(trace, dhs, dh_n)
+        if not self.every_step:
+            return super().backward(trace, dhs, 2 * dh_n)
+        return super().backward(trace, dhs + dh_n, None)
+
+
 class StateOrder(FaultyLoop):
     """The states of layers and directions are in another order."""
 

@@ -35,6 +35,22 @@ def largest_magnitude(samples: Sequence[Sample], role: str) -> float:
     return round_constant(float(most), constant_tolerance(chosen)) if np.isfinite(most) else 0.0
 
 
+def repeated_magnitude(values: Sequence[Array], within: float) -> float:
+    """Return the largest magnitude that occurs more than once, as a limit does; else the largest one.
+
+    Args:
+        values: the numbers.
+        within: how far apart equal ones may be, relative to their size.
+    """
+    sizes = np.sort(np.abs(np.concatenate([np.zeros(0), *(value.ravel() for value in values)])))[::-1]
+    sizes = sizes[np.isfinite(sizes)]
+    if not sizes.size:
+        return 0.0
+    twice = np.flatnonzero(sizes[:-1] - sizes[1:] <= within * sizes[:-1])
+    most = float(sizes[twice[0]]) if twice.size else float(sizes[0])
+    return round_constant(most, within)
+
+
 def common_ratio(samples: Sequence[Sample], select: Callable[[str], bool]) -> float | None:
     """Return the factor between the subject's and the right tensors, if it is the same everywhere."""
     chosen = prefer_float64(samples)

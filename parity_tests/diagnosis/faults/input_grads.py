@@ -4,7 +4,7 @@ from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array
 from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, fault, register
 from parity_tests.diagnosis.faults.shared import Changed, RemembersUpstream
-from parity_tests.references.float64_cell import CellTrace
+from parity_tests.references.float64_cell import CellTrace, Gradients
 
 
 class OtherInitialGradient(Changed):
@@ -116,6 +116,31 @@ class InputThroughWh(OtherInputGradient):
 
 
 @fault(
+    "dx from the carry",
+    sentence="dx goes through the recurrent weights before it goes through Wx:",
+    look="look for a `dh` that has been multiplied by `Wh.T` already in the line of dx.",
+    variants=(
+        {},
+        {"of_upstream": True},
+    ),
+)
+class InputFromCarry(OtherInputGradient):
+    """dx is carry Wx^T; with ``of_upstream`` the carry is that of the upstream gradient alone."""
+
+    of_upstream = False
+    upstream_of_input: Array
+
+    def backward(self, trace: CellTrace, dhs: Array, dh_n: Array | None) -> Gradients:
+        self.upstream_of_input = dhs
+        return super().backward(trace, dhs, dh_n)
+
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        through = self.upstream_of_input if self.of_upstream else trace.dz
+        Wh = np.asarray(trace.weights.Wh, np.float64)
+        return self.input_gradient(trace, np.broadcast_to(through, trace.dz.shape) @ Wh.T)
+
+
+@fault(
     "dx reversed in time",
     sentence="dx is in reversed order of time:",
     look="look for a list filled from the end of the sequence and never reversed.",
@@ -184,10 +209,27 @@ class InputFromCarryAlone(OtherInputGradient, RemembersUpstream):
         return value - self.input_gradient(trace, self.upstream_alone * self.slope(trace))
 
 
+class InputFromUpstream(OtherInputGradient, RemembersUpstream):
+    """dx without carry and slope; with ``through_Wh`` through the recurrent weights, too."""
+
+    through_Wh = False
+
+    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
+        back = np.broadcast_to(self.upstream_alone, trace.dz.shape)
+        if self.through_Wh:
+            back = back @ np.asarray(trace.weights.Wh, np.float64).T
+        return self.input_gradient(trace, back)
+
+
 register(
     "dx without the carry",
     sentence="dx uses the upstream gradient of its step alone, without the carry of the later steps:",
     look="look for `dhs * (1 - h**2)` in the line of dx.",
     layers=SEQUENCES,
-    loops=(InputWithoutCarry, InputFromCarryAlone),
+    loops=(
+        InputWithoutCarry,
+        InputFromCarryAlone,
+        InputFromUpstream,
+        InputFromUpstream.with_params(through_Wh=True),
+    ),
 )

@@ -12,7 +12,7 @@ from parity_tests.diagnosis.faults.faulty_loop import (
     fault,
     register,
 )
-from parity_tests.diagnosis.faults.shared import Changed, RemembersUpstream, of_roles
+from parity_tests.diagnosis.faults.shared import Changed, of_roles
 from parity_tests.diagnosis.samples import Sample
 from parity_tests.references.float64_cell import CellTrace, Gradients
 
@@ -92,6 +92,17 @@ class LastStateAtFirstStep(OtherPreviousStates):
 
 
 @fault(
+    "dWh with h_1 for h_0",
+    sentence="dWh pairs the first step with the state after it, in place of h_0; the other steps are right:",
+    look="look for a buffer of h_0 that the first step writes into, so that the backward finds h_1 there.",
+    layers=SEQUENCES,
+)
+class FirstStateForInitial(OtherPreviousStates):
+    def replace_states(self, states: Array, trace: CellTrace) -> None:
+        states[0] = trace.h[1]
+
+
+@fault(
     "dWh transposed",
     sentence="dWh is transposed:",
     look="look for `dz.T @ h_prev` where `h_prev.T @ dz` is due.",
@@ -147,18 +158,11 @@ class BiasFromCarry(Changed):
         return total
 
 
-class BiasFromUpstream(BiasFromCarry, RemembersUpstream):
-    """db is the sum of the upstream gradients."""
-
-    def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
-        return np.broadcast_to(self.upstream_alone.sum(axis=(0, 2)), value.shape).copy()
-
-
 register(
     "d taken for dz",
     sentence="The tensors that are wrong take the gradient of the state where that of the pre-activation is due:",
     look="look for `dh` where `dz = dh * (1 - h**2)` is due.",
-    loops=(FromStateGradient, BiasFromUpstream, FromStateGradient.with_params(**of_roles("dx"))),
+    loops=(FromStateGradient, FromStateGradient.with_params(**of_roles("dx"))),
 )
 
 

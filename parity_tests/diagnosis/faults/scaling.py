@@ -9,6 +9,7 @@ from parity_tests.diagnosis.faults.faulty_loop import (
     PARAMETERS,
     SEQUENCES,
     FaultyLoop,
+    Stage,
     Variant,
     fault,
     register,
@@ -25,21 +26,29 @@ from parity_tests.references.float64_cell import CellTrace
     look="look for `.mean(axis=0)` or `/ B`: the mean belongs to the loss.",
 )
 class BatchMean(Changed):
+    stage = Stage.FINISHED
+
     def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
         return value / trace.dz.shape[2]
 
 
 class TimeMean(Changed):
+    stage = Stage.FINISHED
+
     def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
         return value / len(trace.dz)
 
 
 class TimesSteps(Changed):
+    stage = Stage.FINISHED
+
     def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
         return value * len(trace.dz)
 
 
 class TokenMean(Changed):
+    stage = Stage.FINISHED
+
     def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
         return value / (len(trace.dz) * trace.dz.shape[2])
 
@@ -86,10 +95,15 @@ class Scaled(FaultyLoop):
             factor = common_ratio(samples, lambda other, name=name: family(other) == name)  # type: ignore[misc]
             if factor not in (None, 1.0):
                 factors.setdefault(factor, set()).add(name)
-        if len(factors) == 1:
-            (factor, families), *_ = factors.items()
+        for factor, families in factors.items():
             if cls.fits(factor):
                 yield variant.with_constants(factor=factor, families=frozenset(families))
+                # Another fault may hide it in the rest.
+                parameters = {name for name in names if is_parameter_gradient(name)}
+                if families < parameters:
+                    yield variant.with_constants(factor=factor, families=frozenset(parameters))
+                if len(families) > 1:
+                    yield variant.with_constants(factor=factor, families=frozenset())
 
 
 @fault(
@@ -135,13 +149,22 @@ class Zero(Scaled):
 class WeightDecay(Changed):
     """The weights times ``rate`` are added to their gradients."""
 
+    stage = Stage.FINISHED
     rate: float = 0.1
     allowed_roles = PARAMETERS
     roles = frozenset(("dWx", "dWh"))
 
     def changed(self, name: str, value: Array, trace: CellTrace) -> Array:
         weights = {"dWx": trace.weights.Wx, "dWh": trace.weights.Wh, "db": trace.weights.b}[name]
-        return value if weights is None else value + self.rate * self.penalty(np.asarray(weights, np.float64))
+        if weights is None:
+            return value
+        T, _, B, _ = trace.dz.shape
+        return value + self.rate * self.times(T, B) * self.penalty(np.asarray(weights, np.float64))
+
+    @staticmethod
+    def times(T: int, B: int) -> int:
+        """Return how often the penalty is added in a batch of B rows of T steps."""
+        return 1
 
     @staticmethod
     def penalty(weights: Array) -> Array:
@@ -151,29 +174,40 @@ class WeightDecay(Changed):
     @classmethod
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         chosen = prefer_float64(samples)
-        for roles in cls.choices(variant, samples)[:1]:
-            excess, weights = [np.zeros(0)], [np.zeros(0)]
-            value: Array | None
-            for wanted in roles:
-                for sample, call, got, truth, name in pairs(chosen, wanted):
-                    if sample.case.layer in ("TimeRNN", "RNN"):
-                        value = {"dWx": call.Wx, "dWh": call.Wh, "db": call.b}[wanted]
-                    elif name.endswith(("ih", "hh", "ih_l0", "hh_l0")):
-                        cell = call.weights[0]
-                        value = {"dWx": cell.Wx.T, "dWh": cell.Wh.T, "db": cell.b}[wanted]
-                    else:
-                        continue
-                    if value is not None:
-                        excess.append((got[name] - truth[name]).ravel())
-                        weights.append(cls.penalty(np.asarray(value, np.float64)).ravel())
-            x, y = np.concatenate(weights), np.concatenate(excess)
-            if not x.size or not (x @ x) or not np.isfinite(y).all():
-                continue
-            rate = float(x @ y / (x @ x))
-            if rate and np.abs(y - rate * x).max() < 1e-3 * np.abs(y).max():
-                yield variant.with_constants(
-                    rate=round_constant(rate, max(1e-7, constant_tolerance(chosen))), roles=roles
-                )
+        wrong = cls.choices(variant, samples)[0]
+        # Another fault may hide it in some of them.
+        for roles in (wrong, *(frozenset((role,)) for role in sorted(wrong) if len(wrong) > 1)):
+            rate = cls.fitted_rate(chosen, roles)
+            if rate:
+                rate = round_constant(rate, max(1e-7, constant_tolerance(chosen)))
+                for some in dict.fromkeys((wrong, wrong - {"db"}, roles)):
+                    if roles <= some:
+                        yield variant.with_constants(rate=rate, roles=some)
+                return
+
+    @classmethod
+    def fitted_rate(cls, samples: Sequence[Sample], roles: frozenset[str]) -> float | None:
+        """Return the rate of what is added to the gradients of some roles, or None if nothing like it is."""
+        excess, weights = [np.zeros(0)], [np.zeros(0)]
+        value: Array | None
+        for wanted in roles:
+            for sample, call, got, truth, name in pairs(samples, wanted):
+                if sample.case.layer in ("TimeRNN", "RNN"):
+                    value = {"dWx": call.Wx, "dWh": call.Wh, "db": call.b}[wanted]
+                elif name.endswith(("ih", "hh", "ih_l0", "hh_l0")):
+                    cell = call.weights[0]
+                    value = {"dWx": cell.Wx.T, "dWh": cell.Wh.T, "db": cell.b}[wanted]
+                else:
+                    continue
+                if value is not None:
+                    excess.append((got[name] - truth[name]).ravel())
+                    B, T, _ = call.xs.shape
+                    weights.append(cls.times(T, B) * cls.penalty(np.asarray(value, np.float64)).ravel())
+        x, y = np.concatenate(weights), np.concatenate(excess)
+        if not x.size or not (x @ x) or not np.isfinite(y).all():
+            return None
+        rate = float(x @ y / (x @ x))
+        return rate if np.abs(y - rate * x).max() < 1e-3 * np.abs(y).max() else None
 
 
 class SignDecay(WeightDecay):
@@ -187,6 +221,33 @@ register(
     sentence="The weights times {rate:g} (or their signs) are added to their gradients:",
     look="look for a penalty in the backward: it belongs to the optimizer.",
     loops=(WeightDecay, SignDecay),
+)
+
+
+class StepDecay(WeightDecay):
+    @staticmethod
+    def times(T: int, B: int) -> int:
+        return T
+
+
+class TokenDecay(WeightDecay):
+    @staticmethod
+    def times(T: int, B: int) -> int:
+        return T * B
+
+
+class RowDecay(WeightDecay):
+    @staticmethod
+    def times(T: int, B: int) -> int:
+        return B
+
+
+register(
+    "weight decay at every step",
+    sentence="The weights times {rate:g} are added to their gradients at every step (or for every row):",
+    look="look for a penalty in the loop of the backward: it belongs to the optimizer.",
+    layers=SEQUENCES,
+    loops=(StepDecay, TokenDecay, RowDecay),
 )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from parity_tests.cases.arrays import Array, Call, CellWeights
-from parity_tests.diagnosis.faults.faulty_loop import PARAMETERS, FaultyLoop, Variant
+from parity_tests.diagnosis.faults.faulty_loop import PARAMETERS, FaultyLoop, Stage, Variant
 from parity_tests.diagnosis.samples import Sample, wrong_roles
 from parity_tests.references.float64_cell import CellTrace, Gradients
 from parity_tests.references.float64_loop import Spread
@@ -16,6 +16,7 @@ class Changed(FaultyLoop):
     ``infer`` chooses the roles that are wrong in the subject, among ``allowed_roles``.
     """
 
+    stage = Stage.GRADIENTS
     allowed_roles: tuple[str, ...] = PARAMETERS
     roles: frozenset[str] = frozenset(PARAMETERS)
 
@@ -31,10 +32,11 @@ class Changed(FaultyLoop):
 
     @classmethod
     def choices(cls, variant: Variant, samples: Sequence[Sample]) -> list[frozenset[str]]:
-        """Return the sets of roles to try: those that are wrong, and all allowed ones."""
+        """Return the sets of roles to try: those that are wrong, the weights among these, all allowed ones."""
         allowed: frozenset[str] = frozenset(variant.value("allowed_roles"))
         wrong = wrong_roles(samples) & allowed
-        return [wrong] if wrong == allowed or not wrong else [wrong, allowed]
+        sets = [wrong, wrong - {"db"}, allowed] if wrong else [wrong]
+        return [roles for roles in dict.fromkeys(sets) if roles or not wrong]
 
     @classmethod
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
@@ -51,6 +53,7 @@ def of_roles(*roles: str) -> dict[str, Any]:
 class RemembersUpstream(FaultyLoop):
     """Remembers the upstream gradients of a cell, without the carry."""
 
+    tracks_only = ("backward",)
     upstream_alone: Array
 
     def backward(self, trace: CellTrace, dhs: Array, dh_n: Array | None) -> Gradients:
@@ -61,6 +64,7 @@ class RemembersUpstream(FaultyLoop):
 class KnowsItsCell(FaultyLoop):
     """Knows which cell it computes, in the forward and in the backward."""
 
+    tracks_only = ("call", "forward", "backward_traces")
     cell_number: int
     current_call: Call
     cell_numbers: dict[int, int]

@@ -165,6 +165,32 @@ register(
 
 
 @fault(
+    "slope (1 - h)^2",
+    sentence="The gradients are those of a layer with the derivative `(1 - h)**2`:",
+    look="look for the parenthesis in `1 - h**2`.",
+)
+class SquareOfDifference(OtherSlope):
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        return (1 - h) ** 2
+
+
+@fault(
+    "slope 1 - |h|",
+    sentence="The gradients are those of a layer with the derivative `1 - |h|` (or its square, that of softsign):",
+    look="look for `1 - np.abs(h)` where `1 - h**2` is due.",
+    variants=(
+        {},
+        {"squared": True},
+    ),
+)
+class OneMinusMagnitude(OtherSlope):
+    squared = False
+
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        return (1 - np.abs(h)) ** (2 if self.squared else 1)
+
+
+@fault(
     "slope applied twice",
     sentence="The gradients are those of a layer that multiplies by the derivative of tanh twice:",
     look="look for a second `1 - h**2` on the way from `dh_next` to the weights.",
@@ -233,7 +259,8 @@ class SlopePlusEpsilon(OtherSlope):
                 h = sample.truths[0]["h_n"][0]
                 excess = dz - d * (1 - h * h)
                 value = float((excess * d).sum() / (d * d).sum())
-                if value and np.allclose(excess, value * d, rtol=1e-3, atol=1e-12):
+                noise = 1e-15 if case.dtype == "f64" else 1e-6
+                if value and np.allclose(excess, value * d, rtol=1e-3, atol=16 * noise):
                     yield variant.with_constants(
                         epsilon=round_constant(value, 1e-6 if case.dtype == "f64" else 1e-2)
                     )
@@ -271,3 +298,28 @@ class TanhSlopeForRelu(OtherSlope):
 class ReluSlopeForTanh(OtherSlope):
     def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
         return np.asarray(h > 0, np.float64)
+
+
+class HalfPrecisionInSlope(OtherSlope):
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        short = h.astype(np.float16)
+        return (1 - short * short).astype(np.float64)
+
+
+class HalfPrecisionStateInSlope(OtherSlope):
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        short = h.astype(np.float16).astype(np.float64)
+        return 1 - short * short
+
+
+class SlopeInHalfPrecision(OtherSlope):
+    def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
+        return (1 - h * h).astype(np.float16).astype(np.float64)
+
+
+register(
+    "half precision in the slope",
+    sentence="The derivative of tanh is computed from states, or kept, in half precision:",
+    look="look for `np.float16` where the states or `1 - h**2` are kept for the backward.",
+    loops=(HalfPrecisionInSlope, HalfPrecisionStateInSlope, SlopeInHalfPrecision),
+)

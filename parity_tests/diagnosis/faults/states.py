@@ -80,6 +80,34 @@ class ZeroEachStep(FaultyLoop):
 
 
 @fault(
+    "start state aliased to the last state",
+    sentence="The first step reads the last row of the buffer of states for h_0, and so does dWh:",
+    look="look for `states[t - 1]` at t = 0, an index of -1 that wraps around; keep h_0 in a row of its own.",
+    layers=SEQUENCES,
+    variants=(
+        {},
+        {"buffer_kept": True},
+    ),
+)
+class StartInLastRow(FaultyLoop):
+    """The loop reads states[t - 1] at t = 0, and the backward reads it again.
+
+    The buffer is zero at first; with ``buffer_kept`` it holds the states of the call before.
+    """
+
+    buffer_kept = False
+
+    def starts(self, call: Call, before: Spread | None) -> Array:
+        B, T, _ = call.xs.shape
+        if self.buffer_kept and before is not None and before.runs["hs"].shape[1:3] == (B, T):
+            return before.runs["h_n"].swapaxes(0, 1)
+        return np.zeros((len(call.weights), 1, B, self.case.H))
+
+    def previous_states(self, trace: CellTrace) -> Array:
+        return np.concatenate([trace.h[-1:], super().previous_states(trace)[1:]])
+
+
+@fault(
     "recurrent term missing",
     sentence="The states depend on their own step's input only:",
     look="look for `h_prev @ Wh` that is never added.",

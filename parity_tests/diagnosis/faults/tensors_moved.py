@@ -8,7 +8,14 @@ from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.cases.memory_layouts import laid_out
 from parity_tests.cases.tensors import Answer, canonical, native
-from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, FaultyLoop, Variant, fault, register
+from parity_tests.diagnosis.faults.faulty_loop import (
+    BOTH_BACKWARDS,
+    SEQUENCES,
+    FaultyLoop,
+    Variant,
+    fault,
+    register,
+)
 from parity_tests.diagnosis.samples import Sample, prefer_float64
 from parity_tests.references.float64_cell import CellTrace
 from parity_tests.references.float64_loop import Spread
@@ -143,6 +150,25 @@ class FirstInput(OtherInput):
     def gradient_of_input(self, dx: Array) -> Array:
         first = np.zeros_like(dx)
         first[:, :, 0] = dx.sum(axis=2)
+        return first
+
+
+@fault(
+    "input at the first step only",
+    sentence="The first step alone gets an input:",
+    look="look for an `x` that enters before the loop over the steps, as in a network with one input.",
+    layers=SEQUENCES,
+    variants=BOTH_BACKWARDS,
+)
+class InputOnlyFirst(OtherInput):
+    def changed_input(self, x: Array) -> Array:
+        first = np.zeros_like(x)
+        first[0] = x[0]
+        return first
+
+    def gradient_of_input(self, dx: Array) -> Array:
+        first = np.zeros_like(dx)
+        first[:, :, 0] = dx[:, :, 0]
         return first
 
 

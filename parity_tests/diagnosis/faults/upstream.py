@@ -42,6 +42,25 @@ class OnlyLastUpstream(FaultyLoop):
 
 
 @fault(
+    "last upstream gradient at every step",
+    sentence="Every step gets the upstream gradient of the last (or first) step:",
+    look="look for `dhs[:, -1]`, or a `dh` set before the loop, where `dhs[:, t]` is due.",
+    layers=SEQUENCES,
+    variants=(
+        {},
+        {"step_repeated": 0},
+    ),
+)
+class OneUpstreamEverywhere(FaultyLoop):
+    """Every step gets the last step's upstream gradient, or that of ``step_repeated``."""
+
+    step_repeated: int = -1
+
+    def step_gradients(self, trace: CellTrace, dhs: Array) -> Array:
+        return np.broadcast_to(dhs[self.step_repeated], dhs.shape)
+
+
+@fault(
     "only the first upstream gradient used",
     sentence="Only the upstream gradient of the first step is used:",
     look="look for `dhs[:, 0]` where `dhs[:, t]` is due.",

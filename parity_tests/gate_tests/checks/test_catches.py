@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="fresh cases need torch")
@@ -68,8 +69,10 @@ def test_the_message_needs_no_debugger() -> None:
     layer.forward(calls[0].xs)
     got = layer.backward(calls[0].dhs)
     assert finding.case == case
+    # Of the first step, the element that is off by most.
+    row, unit = np.unravel_index(np.argmax(np.abs(got - truth)[:, 0]), truth[:, 0].shape)
     assert finding.message.startswith(
-        f"dx[0, 0, 0]: got {got[0, 0, 0]:.6g}, expected {truth[0, 0, 0]:.6g}, error over"
+        f"dx[{row}, 0, {unit}]: got {got[row, 0, unit]:.6g}, expected {truth[row, 0, unit]:.6g}, error over"
     )
     # Without a carry the last step is right, and only the last.
     assert finding.message.endswith("; first wrong time step 0, last 3, of 0 to 4")

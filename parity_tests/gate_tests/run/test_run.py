@@ -89,7 +89,7 @@ def test_a_wrong_layer_is_reported_in_full(tmp_path: Path) -> None:
     assert report["ok"] is False
     assert "Traceback" not in output
     finding = report["findings"][0]
-    assert finding.keys() == {"check", "tensor", "case", "severity", "fault", "clue", "message"}
+    assert finding.keys() == {"check", "tensor", "case", "severity", "fault", "clue", "message", "telling"}
     assert (finding["check"], finding["severity"]) == ("values", "fault")
     assert {f["tensor"] for f in report["findings"]} == {"dx", "dh_0", "dWx", "dWh", "db"}
     smallest = Case.parse(finding["case"])

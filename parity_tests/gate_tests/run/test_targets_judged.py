@@ -210,5 +210,14 @@ def test_the_json_report_is_complete(tmp_path: Path) -> None:
     run(target, *HERE, "--cases", "10", "--json", str(tmp_path / "out.json"), "--without", "row-bias")
     report = json.loads((tmp_path / "out.json").read_text("utf-8"))
     for finding in report["findings"]:
-        assert finding.keys() == {"check", "tensor", "case", "severity", "fault", "clue", "message"}
+        assert finding.keys() == {
+            "check",
+            "tensor",
+            "case",
+            "severity",
+            "fault",
+            "clue",
+            "message",
+            "telling",
+        }
         assert finding["severity"] in ("fault", "unusual")
