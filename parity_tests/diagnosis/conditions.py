@@ -76,18 +76,37 @@ def _bound(
 ) -> Iterator[str]:
     """Yield the size from which on the subject is wrong."""
     smallest = min((sample.case for sample in wrong), key=lambda case: (getattr(case, field), case.size))
-    least, most = 0, getattr(smallest, field)
-    while most - least > 1:
-        middle = (least + most) // 2
-        case = _changed(smallest, {field: middle}, restrict)
-        if case is None:
-            return
-        if sample_subject(case, run_case).all_wrong:
+    least, exact = least_size(
+        smallest, field, 0, lambda case: bool(sample_subject(case, run_case).all_wrong), restrict
+    )
+    if exact and least > 1:
+        yield f"Only with {field} > {least - 1}."
+
+
+def least_size(
+    case: Case, field: str, below: int, fails: Callable[[Case], bool], restrict: Callable[[Case], Case]
+) -> tuple[int, bool]:
+    """Bisect a size, and return the least for which a case like this one fails, and whether it is exact.
+
+    Args:
+        case: one that fails.
+        field: the name of the size.
+        below: a size for which it does not.
+        fails: whether a case does.
+        restrict: restricts a case to what the subject supports; the bound is not exact where it stops the
+            bisection.
+    """
+    most = getattr(case, field)
+    while most - below > 1:
+        middle = (below + most) // 2
+        other = _changed(case, {field: middle}, restrict)
+        if other is None:
+            return most, False
+        if fails(other):
             most = middle
         else:
-            least = middle
-    if least:
-        yield f"Only with {field} > {least}."
+            below = middle
+    return most, True
 
 
 def _changed(case: Case, change: dict[str, Any], restrict: Callable[[Case], Case]) -> Case | None:

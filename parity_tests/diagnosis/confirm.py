@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from parity_tests.cases.case import Case
 from parity_tests.checks.values import RunCase
-from parity_tests.diagnosis.explanation import Explanation, Suspect
+from parity_tests.diagnosis.conditions import least_size
+from parity_tests.diagnosis.explanation import Explanation
 from parity_tests.diagnosis.faults.catalogue import CATALOGUE
 from parity_tests.diagnosis.matching import reproduces, same_answers
 from parity_tests.diagnosis.places import at_least
@@ -100,36 +101,16 @@ def _with_exact_bounds(
             continue
         base = min(inside, key=lambda case: (getattr(case, place.field), case.size))
         rest = explanation.without(suspect)
-        least = _bisected(base, place.below, rest, suspect, run_case, restrict)
+        everywhere = rest.and_with(replace(suspect, place=None))
+        least, _ = least_size(
+            base,
+            place.field,
+            place.below,
+            lambda case, whole=everywhere: reproduces(whole, [sample_subject(case, run_case)]),  # type: ignore[misc]
+            restrict,
+        )
         explanation = rest.and_with(replace(suspect, place=at_least(place.field, least, least - 1)))
     return explanation
-
-
-def _bisected(
-    base: Case,
-    below: int,
-    rest: Explanation,
-    suspect: Suspect,
-    run_case: RunCase,
-    restrict: Restrict,
-) -> int:
-    assert suspect.place is not None
-    field = suspect.place.field
-    most = getattr(base, field)
-    everywhere = rest.and_with(replace(suspect, place=None))
-    while most - below > 1:
-        middle = (below + most) // 2
-        try:
-            case = restrict(replace(base, **{field: middle}))
-        except ValueError:  # the option needs a larger size
-            break
-        if getattr(case, field) != middle:
-            break
-        if reproduces(everywhere, [sample_subject(case, run_case)]):
-            most = middle
-        else:
-            below = middle
-    return int(most)
 
 
 def _distinguished(

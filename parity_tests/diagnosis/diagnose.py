@@ -162,17 +162,17 @@ def _named(
             groups.append(([suspect], shares[suspect]))
         else:  # another fault has the same tensors
             groups[-1][0].append(suspect)
-    seen = frozenset(family(name) for sample in samples for got in sample.got for name in got)
-    right = f"; right: {_words(seen - wrong)}" if seen - wrong else ""
-    result = []
-    for suspects, families in groups:
+    result: list[Diagnosis] = []
+    left = explained
+    for suspects, families in reversed(groups):
         name = ", and ".join(dict.fromkeys(names[suspect] for suspect in suspects))
         text = " And: ".join(dict.fromkeys(texts[suspect] for suspect in suspects))
-        last = len(groups) == 1
-        mine = explained if last else frozenset(what for what in explained if family(what[1]) in families)
-        result.append(
-            Diagnosis(name, None, f"{text} (Wrong: {_words(families)}{right if last else ''}.)", mine)
-        )
+        listed = _listed(wrong, samples) if len(groups) == 1 else f"(Wrong: {_words(families)}.)"
+        # What is wrong in none of the samples is told with the first fault.
+        is_first = len(result) == len(groups) - 1
+        mine = left if is_first else frozenset(what for what in explained if family(what[1]) in families)
+        left -= mine
+        result.insert(0, Diagnosis(name, None, f"{text} {listed}", mine))
     return result
 
 
@@ -181,7 +181,7 @@ def _shares(
 ) -> dict[Suspect, frozenset[str]]:
     """Return for each fault the wrong tensors that are told with it.
 
-    A tensor is told with the last fault that changes it and few others, as the one nearest to it.
+    Of the faults that change a tensor it is told with the one that changes fewest, as the nearest to it.
     """
     changed = {
         suspect: changed_families(explanation, explanation.without(suspect), samples) & wrong
@@ -190,7 +190,6 @@ def _shares(
     shares: dict[Suspect, frozenset[str]] = dict.fromkeys(explanation.suspects, frozenset())
     for name in wrong:
         suspects = [suspect for suspect in explanation.suspects if name in changed[suspect]]
-        # Where all change it, the first one does; else the one that changes least.
         nearest = min(suspects or explanation.suspects[:1], key=lambda each: len(changed[each]))
         shares[nearest] |= {name}
     return shares

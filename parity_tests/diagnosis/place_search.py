@@ -30,7 +30,9 @@ class PlaceSearch(Scoring):
         for places in (
             [] if measured else self._likely_case_places(partial, child, of_states),
             self._likely_inner_places(partial, suspect, of_states, CELLS if self.kind == "nn.RNN" else ()),
-            self._likely_inner_places(partial, suspect, of_states, self._index_places(partial)),
+            self._likely_inner_places(
+                partial, suspect, of_states, index_places(self.samples, self._wrong(partial))
+            ),
         ):
             for place in places:
                 confined = self._partial(partial.explanation.and_with(replace(suspect, place=place)))
@@ -68,10 +70,6 @@ class PlaceSearch(Scoring):
             return mine
         inside = [place.call(call) for call, *_ in target.names]
         return np.where(np.repeat(inside, target.sizes), mine, before)
-
-    def _index_places(self, partial: Partial) -> Iterator[Place]:
-        """Yield rows, steps and units in which something is wrong."""
-        yield from index_places(self.samples, self._wrong(partial))
 
     def _likely_inner_places(
         self, partial: Partial, suspect: Suspect, of_states: bool, places: Iterable[Place]

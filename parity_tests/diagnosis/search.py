@@ -68,9 +68,7 @@ class Search(PlaceSearch):
             return
         waiting = [first]
         seen: set[tuple[frozenset[str], bool]] = set()
-        while True:
-            if not waiting or self.evaluated > MOST_EVALUATED:
-                break
+        while waiting and self.evaluated <= MOST_EVALUATED:
             waiting.sort(key=lambda partial: partial.order)
             partial = waiting.pop(0)
             self.best.append(partial)
@@ -157,7 +155,7 @@ class Search(PlaceSearch):
         )
         suspects = self._suspects(partial.explanation, of_states)
         children = self._gaining(partial, suspects, of_states)
-        if of_states and not any(not child.states_left for child in children):
+        if of_states and all(child.states_left for child in children):
             children += self._step_by_step(partial, suspects)
             children.sort(key=lambda child: child.rank)
         if not self.paired and all(child.left > LITTLE * partial.left for child in children):

@@ -171,21 +171,17 @@ def outcome(combination: Combination) -> Outcome:
     return Outcome(combination, named, unexplained, time.monotonic() - start)
 
 
-KINDS_IN_TURN = ("TimeRNN", "TimeRNN", "nn.RNN", "RNN")
-"""Of the layers that combinations are put into; half of them are sequences."""
+SHARES = (("TimeRNN", 2), ("nn.RNN", 1), ("RNN", 1))
+"""Of the layers that combinations are put into, in quarters."""
 
 
 def sampled(pairs: int, more: int, in_places: int) -> Iterator[tuple[str, Combination]]:
     """Yield the samples, each with the name of its group."""
-    for name, faults, number in (
-        ("pairs", 2, pairs),
-        ("triples", 3, more - more // 3),
-        ("fours", 4, more // 3),
-    ):
-        for turn, kind in enumerate(KINDS_IN_TURN):
-            share = len(range(turn, number, len(KINDS_IN_TURN)))
-            least = faults if kind != "RNN" else min(faults, 3)
-            yield from ((name, combination) for combination in combinations(kind, least, share))
+    groups = (("pairs", 2, pairs), ("triples", 3, more - more // 3), ("fours", 4, more // 3))
+    for name, faults, number in groups:
+        for kind, quarters in SHARES:
+            share = number * quarters // 4
+            yield from ((name, combination) for combination in combinations(kind, faults, share))
     yield from (("confined", combination) for combination in confined(in_places))
 
 

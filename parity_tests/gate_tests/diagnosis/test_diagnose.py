@@ -420,6 +420,13 @@ def test_faults_at_once_are_all_named() -> None:
     assert [*first.explains, *second.explains] == [("values", "dx"), ("values", "dWh")]
 
 
+def test_what_no_probe_case_shows_is_told_with_the_first_of_several_faults() -> None:
+    names = "carry through Wh not transposed", "dWh with the state after the step"
+    findings = [Finding("non-finite values", "hs", Case.parse("B1T2D1H2-f64-s0"), "off")]
+    first, second = diagnose("TimeRNN", answering(together(*names)), findings)
+    assert (first.explains, second.explains) == ({("non-finite values", "hs")}, frozenset())
+
+
 def test_a_loop_that_reads_preactivations_must_keep_them() -> None:
     class Forgetful(FaultyLoop):
         def outputs(self, trace: CellTrace) -> Array:
