@@ -38,6 +38,7 @@ class CheckOptions(TypedDict, total=False):
     case: str | Case | None
     reference: Reference | None
     timeout: float | None
+    lines: bool | None
 
 
 def check(
@@ -51,6 +52,7 @@ def check(
     case: str | Case | None = None,
     reference: Reference | None = None,
     timeout: float | None = None,
+    lines: bool | None = None,
 ) -> Report:
     """Judge a layer against ``torch.nn.RNN``: the command ``rnn-parity`` as a call, in one process.
 
@@ -67,6 +69,8 @@ def check(
         case: the only case to judge, or its token.
         reference: ``"torch"`` or ``"recorded"``; None: torch if it is installed.
         timeout: seconds that a target in a child process may take for a case; None: 10.
+        lines: whether the wrong lines of the target's source are looked for; None: they are. The file of
+            a class is then loaded once more, in a child process.
 
     Returns:
         The report: ``ok``, ``findings``, and all of it in words as ``str(report)``.
@@ -81,7 +85,7 @@ def check(
         True
     """
     options: CheckOptions = {"kind": kind, "without": without, "known": known, "cases": cases}
-    options |= {"seed": seed, "case": case, "reference": reference, "timeout": timeout}
+    options |= {"seed": seed, "case": case, "reference": reference, "timeout": timeout, "lines": lines}
     run = _open(target, options)
     from parity_tests.run.layout import layout_of_call
     from parity_tests.run.progress import CallProgress
@@ -130,6 +134,7 @@ def parametrize(
     seed: int | None = None,
     reference: Reference | None = None,
     timeout: float | None = None,
+    lines: bool | None = None,
 ) -> "pytest.MarkDecorator":
     """Make a pytest test for each check of a target; in it, ``check()`` raises AssertionError.
 
@@ -143,6 +148,7 @@ def parametrize(
         seed: of the cases.
         reference: as there.
         timeout: as there.
+        lines: as there.
 
     Raises:
         ValueError: an option is bad, or the target cannot be loaded.
@@ -155,7 +161,7 @@ def parametrize(
         ...     check()
     """
     options: CheckOptions = {"kind": kind, "without": without, "known": known, "cases": cases}
-    options |= {"seed": seed, "reference": reference, "timeout": timeout}
+    options |= {"seed": seed, "reference": reference, "timeout": timeout, "lines": lines}
     tests = _Tests(_open(target, options, (*NEEDED, "pytest"), CASES_OF_TESTS))
     import pytest
 

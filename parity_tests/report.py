@@ -10,6 +10,7 @@ from typing import Any
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import TENSORS, family
 from parity_tests.words import counted, html_table
+from parity_tests.wrong_line import JSON_KEYS, WrongLine
 
 
 class Verdict(StrEnum):
@@ -64,6 +65,7 @@ class Finding:
         fault: the name of the fault, if known.
         clue: what the numbers say about it, if anything.
         telling: whether the numbers shown are of ordinary size and plainly differ.
+        wrong_line: the line of the user's code that is wrong, if one was found.
     """
 
     check: str
@@ -74,6 +76,7 @@ class Finding:
     fault: str | None = None
     clue: str | None = None
     telling: bool = True
+    wrong_line: WrongLine | None = None
 
     @property
     def what(self) -> str:
@@ -84,13 +87,19 @@ class Finding:
         """All of it in JSON's types; the case is its token."""
         # pytest-xdist sends plain strings between processes, and no subclass of str.
         texts = {"case": str(self.case), "severity": self.severity.value}
-        return {name: getattr(self, name) for name in self.__slots__} | texts
+        own = {name: getattr(self, name) for name in self.__slots__ if name != "wrong_line"}
+        line = asdict(self.wrong_line) if self.wrong_line else {}
+        return own | texts | {key: line.get(name) for name, key in JSON_KEYS.items()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Finding":
         """The finding that ``to_json`` came from."""
-        values = {"case": Case.parse(data["case"]), "severity": Severity(data["severity"])}
-        return cls(**{**data, **values})
+        values: dict[str, Any] = {"case": Case.parse(data["case"]), "severity": Severity(data["severity"])}
+        line = {name: data[key] for name, key in JSON_KEYS.items()}
+        if line["file"] is not None:
+            values["wrong_line"] = WrongLine(**line | {"cures": tuple(line["cures"])})
+        own = {name: value for name, value in data.items() if name not in JSON_KEYS.values()}
+        return cls(**{**own, **values})
 
 
 @dataclass(slots=True)
@@ -149,6 +158,7 @@ class Report:
         checks: how many were.
         selected: whether a person chose some of the plan's cases and checks.
         uncompared: how many cases were tried but not compared in full, by the reason.
+        note: why no line of the user's code is told, or that there may be more.
         seconds: how long the run took, at its end.
         text: all of it in words, at the end of a run.
 
@@ -178,6 +188,7 @@ class Report:
     checks: int = 0
     selected: bool = False
     uncompared: dict[str, int] = field(default_factory=dict)
+    note: str = ""
     seconds: float | None = None
     text: str = ""
 
@@ -356,7 +367,9 @@ def grouped(findings: Iterable[Finding]) -> list[list[Finding]]:
     """Faults first; those with one name together, and those of one check with one explanation."""
     groups: dict[object, list[Finding]] = {}
     for finding in sorted(findings, key=lambda f: f.severity != Severity.FAULT):
-        why = finding.fault or (finding.check, finding.clue or finding.tensor)
+        line = finding.wrong_line
+        place = (line.file, line.line, line.should_be) if line else None
+        why = finding.fault or place or (finding.check, finding.clue or finding.tensor)
         groups.setdefault((finding.severity, why), []).append(finding)
     return list(groups.values())
 

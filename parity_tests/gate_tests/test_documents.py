@@ -64,7 +64,7 @@ NOT_RUN = {
     ".venv/bin/pytest parity_tests/gate_tests": "it runs these tests",
     ".venv/bin/pytest parity_tests/layer_tests": "all tests run it",
     "python -m pytest parity_tests/layer_tests --parity-reference recorded": "all tests run it with live torch",
-    ".venv/bin/rnn-parity faults": "takes minutes; all tests run it",
+    ".venv/bin/rnn-parity faults": "takes minutes; all tests put the same faults in",
     ".venv/bin/pytest -m proof": "takes minutes",
     "python -m parity_tests.selftest.combinations --pairs 500 --more 300 --confined 200": "takes minutes",
     "rnn-parity --reference torch --cases 10000 --seed fresh --json report.json": "takes a minute on 2 cores",

@@ -1,10 +1,8 @@
 """The examples of the documents run and do what the text around them says, and their tables equal the code's."""
 
 import inspect
-import os
 import re
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,20 +52,6 @@ LONGEST = 120
 
 def example(document: Path, part: str) -> dict[str, Any]:
     return names_after(document, block(document, "python", part))
-
-
-def command(folder: Path, words: str) -> tuple[int, str]:
-    """Run a command of the documents in a folder, in one process; return its exit status and output."""
-    program, *arguments = words.split()
-    assert program == "rnn-parity"
-    done = subprocess.run(
-        [sys.executable, "-m", "parity_tests", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "PYTEST_XDIST_AUTO_NUM_WORKERS": "0"},
-    )
-    return done.returncode, done.stdout
 
 
 @pytest.mark.parametrize(("document", "code"), EXAMPLES)
@@ -128,9 +112,11 @@ def test_the_gate_is_called_as_shown() -> None:
     assert names["test_my_layer"].pytestmark[0].args[0] == "check"
 
 
-def test_the_wrong_layer_gets_the_name_shown(tmp_path: Path) -> None:
+def test_the_wrong_layer_gets_the_name_shown(
+    tmp_path: Path, run_here: Callable[..., tuple[int, str]]
+) -> None:
     pytest.importorskip("torch", reason="fresh cases need torch")
-    status, output = command(prepared(tmp_path), "rnn-parity my_rnn.py:RNN --json report.json")
+    status, output = run_here("my_rnn.py:RNN", "--json", "report.json", folder=prepared(tmp_path))
     assert status == 1
     said = " ".join(output.split())
     (shown,) = blocks(README, "text")
@@ -208,7 +194,7 @@ def test_the_options_that_documents_name_exist(pytestconfig: pytest.Config) -> N
     assert len(named) == 13, named
     assert named <= known
     theirs = set(re.findall(r"--parity-[a-z]+", text))
-    assert len(theirs) == 10
+    assert len(theirs) == 11
     assert all(hasattr(pytestconfig.option, name[2:].replace("-", "_")) for name in theirs)
 
 

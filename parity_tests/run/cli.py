@@ -140,6 +140,11 @@ def judge_parser() -> argparse.ArgumentParser:
     )
     for option in OPTIONS:
         name = option.of_command
+        if option.const is not None:
+            parser.add_argument(
+                name, dest=option.name, action="store_const", const=option.const, help=option.help
+            )
+            continue
         extra = {"nargs": "?"} if option.flag == "" else {"dest": option.name}
         parser.add_argument(
             name if name.startswith("-") else option.name,

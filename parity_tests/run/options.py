@@ -45,6 +45,7 @@ class Options:
         without: names of what the target lacks.
         known: a file of what it is known to fail.
         timeout: seconds that a target in a child process may take for a case.
+        lines: whether the wrong lines of the target's source are looked for.
     """
 
     target: Target
@@ -55,6 +56,7 @@ class Options:
     without: tuple[str, ...] = ()
     known: Path | None = None
     timeout: float = DEFAULT_TIMEOUT
+    lines: bool = True
 
 
 def shown(value: object) -> str:
@@ -158,6 +160,14 @@ def _kind(value: Any) -> str:
     return value
 
 
+def _lines(value: Any) -> bool:
+    if value in (True, False) and isinstance(value, bool):
+        return value
+    if value not in ("yes", "no"):
+        raise OptionError(f"lines: expected yes or no, got {shown(value)}")
+    return bool(value == "yes")
+
+
 def _as_given(value: Any) -> Any:
     return value
 
@@ -173,6 +183,7 @@ class Option:
         check: makes its value from text or from Python's types, or raises OptionError.
         flag: the command's, if it is not ``--NAME``; ``""``: the positional argument.
         choices: all of its values, if they can be listed.
+        const: what the command's flag stands for, if it takes no value.
     """
 
     name: str
@@ -181,6 +192,7 @@ class Option:
     check: Callable[[Any], Any]
     flag: str | None = None
     choices: tuple[str, ...] | None = None
+    const: str | None = None
 
     @property
     def of_command(self) -> str:
@@ -240,6 +252,14 @@ OPTIONS = (
         choices=REFERENCES,
     ),
     Option("case", "TOKEN", "judge this case alone", _case),
+    Option(
+        "lines",
+        "YES",
+        "whether the wrong lines of the target's source are looked for, yes or no (default yes; the flag is no)",
+        _lines,
+        flag="--no-lines",
+        const="no",
+    ),
 )
 """The options that all doors share."""
 

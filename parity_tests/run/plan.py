@@ -43,6 +43,7 @@ class Plan:
         without: what the target is declared to lack, and what its interface has no place for.
         known: what it is known to fail, with the reasons.
         timeout: seconds that it may take for a case.
+        lines: whether the wrong lines of its source are looked for.
         stops: whether cases are left out once a fault was found.
     """
 
@@ -56,6 +57,7 @@ class Plan:
     without: tuple[str, ...] = ()
     known: Mapping[str, str] = field(default_factory=dict)
     timeout: float = DEFAULT_TIMEOUT
+    lines: bool = True
     stops: bool = False
 
     def restricted(self, case: Case) -> Case:
@@ -158,6 +160,7 @@ def make_plan(options: Options, session: Session) -> Plan:
         without=tuple(sorted({*without, *LACKED_BY_INTERFACE.get(session.interface, ())})),
         known=known,
         timeout=options.timeout,
+        lines=options.lines,
     )
     return _with_cases(plan, options)
 

@@ -1,7 +1,7 @@
 """A report as text and as JSON."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from parity_tests.cases.tensors import TENSORS
@@ -26,6 +26,7 @@ from parity_tests.run.versions import versions_of
 from parity_tests.subjects.interfaces import taken_for
 from parity_tests.subjects.session import DEFAULT_TARGET
 from parity_tests.words import counted
+from parity_tests.wrong_line import WrongLine
 
 NO_TIME = (
     "nothing through time was judged: a cell without dh_0 has one step and no gradient to the step before"
@@ -67,6 +68,8 @@ def verdict(report: Report, plan: Plan, layout: Layout = IN_A_LOG) -> str:
     if len(faults) > shown:
         more = counted(len(faults) - shown, "more fault")
         parts.append(layout.text(f"... and {more}; {layout.all_in}"))
+    if faults and report.note:
+        parts.append(layout.text(report.note))
     parts.append(_advice(groups[len(faults) :], len(faults), plan, layout))
     known = [finding for finding in report.findings if finding.severity == Severity.KNOWN]
     notes = [f"known to fail: {finding.what}: {plan.known[finding.what]}" for finding in known]
@@ -195,6 +198,7 @@ def to_json(run: Run) -> dict[str, Any]:
             for finding in report.findings
             if finding.severity == Severity.KNOWN
         ],
+        "note": report.note,
     }
 
 
@@ -202,6 +206,8 @@ def _full(number: int, group: list[Finding], plan: Plan, layout: Layout) -> list
     finding = group[0]
     is_fault = finding.severity == Severity.FAULT
     lines = layout.text(f"{named(group)} ({SHOWN[finding.severity]})", f"{number}. ", INDENT)
+    for each in dict.fromkeys(f.wrong_line for f in group if f.wrong_line):
+        lines += _line(each, layout)
     if finding.fault:
         names = layout.text(finding.fault.upper(), INDENT)
         lines += [layout.paint(name, red=is_fault, bold=True) for name in names]
@@ -210,6 +216,23 @@ def _full(number: int, group: list[Finding], plan: Plan, layout: Layout) -> list
     lines.append(f"{INDENT}smallest failing case: {finding.case}")
     again = run_again(plan, finding)
     return [*lines, f"{INDENT}run it alone: {again}"] if again else lines
+
+
+def _line(wrong: WrongLine, layout: Layout) -> list[str]:
+    """The wrong line, with the expression underlined, and what it should be."""
+    where = f"{wrong.file}:{wrong.line}"
+    where += "" if wrong.function == "<module>" else f", in {wrong.function.rpartition('.')[2]}"
+    where += f", called in line {wrong.called_from}" if wrong.called_from else ""
+    indent = len(wrong.source) - len(wrong.source.lstrip())
+    under = " " * (wrong.column - 1 - indent) + "^" * (wrong.end_column - wrong.column)
+    lines = [*layout.text(f"{where}:", INDENT), f"{INDENT}  {wrong.source.lstrip()}", f"{INDENT}  {under}"]
+    cures = f"With that, {_listed(wrong.cures)} {'is' if len(wrong.cures) == 1 else 'are'} right."
+    return lines + layout.text(f"{wrong.message} {cures}", INDENT)
+
+
+def _listed(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _with_numbers_apart(message: str) -> str:

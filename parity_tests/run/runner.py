@@ -6,6 +6,7 @@
 
 import time
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, cached_property
@@ -20,6 +21,8 @@ from parity_tests.check_facts import INTERFACE, RAISES, known_failure
 from parity_tests.checks.registry import run_contract_check
 from parity_tests.checks.values import Reference, ReferencesDisagree, judge
 from parity_tests.diagnosis.explain import explained
+from parity_tests.diagnosis.lines.merge import of_values, with_lines
+from parity_tests.diagnosis.lines.point import WrongLines, wrong_lines
 from parity_tests.references.recorded import RecordedError, default_recorded
 from parity_tests.report import Finding, Report
 from parity_tests.run.options import Options
@@ -28,7 +31,8 @@ from parity_tests.run.shrinking import shrunk
 from parity_tests.run.threads import one_thread
 from parity_tests.run.versions import notices_of
 from parity_tests.subjects.interfaces import TAKEN_FOR, TargetError, taken_for
-from parity_tests.subjects.session import CallFailed, Session, TargetGivenUp, open_session
+from parity_tests.subjects.loading import Target
+from parity_tests.subjects.session import DEFAULT_TARGET, CallFailed, Session, TargetGivenUp, open_session
 
 ORDINARY = Case(B=3, T=4, D=2, H=5)
 """The first call of a target."""
@@ -234,7 +238,7 @@ class Run:
             deadline = time.monotonic() + seconds
             report.findings = shrunk(plan, report, self._batch_of, self._judge_case, deadline)
         if report.faults:
-            self.on_phase("looking for the name of the fault")
+            self.on_phase("looking for the name and the line of the fault")
             with suppress(TargetError, TargetGivenUp):  # it no longer answers; the findings stand as they are
                 self.explain(report)
         return report
@@ -249,15 +253,32 @@ class Run:
     def explain(self, report: Report) -> None:
         """Name the faults of a report; one that was explained before keeps its name and is not sought again."""
         seen = {
-            finding.what: replace(finding, fault=self._explained[finding.what].fault)
+            finding.what: replace(
+                finding,
+                fault=self._explained[finding.what].fault,
+                wrong_line=self._explained[finding.what].wrong_line,
+            )
             for finding in report.faults
             if finding.what in self._explained
         }
         plan, findings = self.plan, [seen.get(finding.what, finding) for finding in report.findings]
         if len(seen) < len(report.faults):
-            findings = explained(plan.kinds, self.session.run_case, findings, plan.restricted)
+            with ThreadPoolExecutor(1) as beside:  # the lines are looked for in another process
+                lines = beside.submit(self._wrong_lines, findings)
+                named = explained(plan.kinds, self.session.run_case, findings, plan.restricted)
+            report.note = lines.result().note
+            before = {(f.check, f.tensor, f.case.layer): f.message for f in findings}
+            findings = with_lines(named, lines.result(), before)
         report.findings = findings
         self._explained |= {finding.what: finding for finding in report.faults}
+
+    def _wrong_lines(self, findings: Sequence[Finding]) -> WrongLines:
+        plan = self.plan
+        own = [(kind, [f.case for f in findings if of_values(f, kind)]) for kind in plan.kinds]
+        own = [(kind, cases) for kind, cases in own if cases]
+        if not plan.lines or not own or plan.target == Target(DEFAULT_TARGET):
+            return WrongLines()
+        return wrong_lines(plan.target, own, plan.without, plan.restricted)
 
     def _judge_case(self, case: Case) -> Report:
         return self.judge_cases([case])

@@ -65,19 +65,44 @@ def tried(name: str, check: str) -> Tried:
     start = time.monotonic()
     if check:
         return _by_contract(name, check, start)
+    shown = first_shown(name)
+    if shown is None:
+        return Tried(name, "", 0, None, "", time.monotonic() - start)
+    deadline = time.monotonic() + SHRINK_SECONDS
+    kind, run_case = shown.kind, shown.run_case
+    smallest = shrink(0, shown.number, partial(_fails, run_case), deadline, (kind,))
+    diagnoses = diagnose(kind, run_case, shown.findings)
+    named = "; ".join(found.fault for found in diagnoses if found.fault) or None
+    return Tried(name, kind, shown.number + 1, named, str(smallest), time.monotonic() - start)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The first drawn case in which a layer with a fault is found wrong.
+
+    Attributes:
+        kind: of the layer.
+        run_case: the layer.
+        number: of the case.
+        findings: what was found.
+    """
+
+    kind: str
+    run_case: RunCase
+    number: int
+    findings: list[Finding]
+
+
+def first_shown(name: str) -> Shown | None:
+    """Put a fault of the catalogue into the first kind of layer, and in the first variant, in which it shows."""
     (fault,) = (fault for fault in CATALOGUE if fault.name == name)
-    # The first kind of layer, and the first variant, in which it shows.
     for kind, variant in product((kind for kind in KINDS if kind in fault.layers), fault.loops):
         run_case = answering(variant)
         for number in range(MAX_CASES_TRIED):
             findings = _findings(run_case, draw_case(0, number, (kind,)))
             if findings:
-                deadline = time.monotonic() + SHRINK_SECONDS
-                smallest = shrink(0, number, partial(_fails, run_case), deadline, (kind,))
-                diagnoses = diagnose(kind, run_case, findings)
-                named = "; ".join(found.fault for found in diagnoses if found.fault) or None
-                return Tried(name, kind, number + 1, named, str(smallest), time.monotonic() - start)
-    return Tried(name, "", 0, None, "", time.monotonic() - start)
+                return Shown(kind, run_case, number, findings)
+    return None
 
 
 def _fails(run_case: RunCase, case: Case) -> bool:

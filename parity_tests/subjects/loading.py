@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any, Self
 
 from parity_tests.subjects import notebooks
+from parity_tests.subjects.compiling import CompileSource, import_through, loader_of
 from parity_tests.subjects.interfaces import INTERFACES, PARTS, TargetError, check_callable, recognise
 from parity_tests.subjects.user_frames import format_error, user_frame
 from parity_tests.words import an, did_you_mean
@@ -105,18 +106,24 @@ class Loaded:
     notices: list[str]
 
 
-def load(target: Target) -> Loaded:
+def load(target: Target, compile_source: CompileSource | None = None) -> Loaded:
     """Import or run what a target names, in this process; ``sys.path`` and ``sys.modules`` grow by it.
+
+    Args:
+        target: what to load.
+        compile_source: compiles the user's files instead of Python; None: Python does.
 
     Raises:
         TargetError: it cannot be found or loaded, or its interface is not recognised.
     """
     spec, notices = target.spec, list[str]()
+    if compile_source is not None:
+        import_through(compile_source)
     try:
         if target.is_file:
             # Not resolved itself: a link has a name of its own.
             file = Path(target.module_or_file)
-            module, notices = _from_file(file.parent.resolve() / file.name)
+            module, notices = _from_file(file.parent.resolve() / file.name, compile_source)
         else:
             module = _from_module(target.module_or_file)
         obj = _named(module, target, notices)
@@ -149,7 +156,7 @@ def _from_module(name: str) -> ModuleType:
         raise TargetError(f"{name}: there is no module {missing}, in {here} or where Python looks") from error
 
 
-def _from_file(file: Path) -> tuple[ModuleType, list[str]]:
+def _from_file(file: Path, compile_source: CompileSource | None) -> tuple[ModuleType, list[str]]:
     if file.is_dir():
         raise TargetError(f"{file}: expected a file, got a folder")
     if not file.is_file() and os.path.lexists(file):
@@ -163,7 +170,7 @@ def _from_file(file: Path) -> tuple[ModuleType, list[str]]:
         raise TargetError(f"{file}: there is no such file{_near(file.name, beside)}")
     if file.suffix == ".ipynb":
         sys.path.insert(0, str(file.parent))
-        return notebooks.run(file, _free(file.stem))
+        return notebooks.run(file, _free(file.stem), compile_source)
     root, names = _package(file)
     sys.path.insert(0, str(root))
     if len(names) == 1:
@@ -177,7 +184,8 @@ def _from_file(file: Path) -> tuple[ModuleType, list[str]]:
     name = ".".join(names)
     if name in sys.modules:  # its package has imported it
         return sys.modules[name], []
-    spec = importlib.util.spec_from_file_location(name, file)
+    loader = None if compile_source is None else loader_of(name, file, compile_source)
+    spec = importlib.util.spec_from_file_location(name, file, loader=loader)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from types import ModuleType
 
+from parity_tests.subjects.compiling import CompileSource, compiled
 from parity_tests.subjects.interfaces import TargetError
 from parity_tests.subjects.user_frames import error_line, format_error
 
@@ -18,7 +19,7 @@ CELL_CHARACTERS_QUOTED = 40
 """Characters of a cell's first line that a notice shows, since Jupyter does not number cells."""
 
 
-def run(file: Path, name: str) -> tuple[ModuleType, list[str]]:
+def run(file: Path, name: str, compile_source: CompileSource | None = None) -> tuple[ModuleType, list[str]]:
     """Run a notebook's code cells in its own folder; return the module and what was out of order.
 
     A cell that fails, ``sys.exit`` included, is reported and skipped; the next ones run.
@@ -26,6 +27,7 @@ def run(file: Path, name: str) -> tuple[ModuleType, list[str]]:
     Args:
         file: the notebook.
         name: under which the module is known to Python.
+        compile_source: compiles the cells instead of Python; None: Python does.
 
     Raises:
         TargetError: nbformat is not installed, or the file is no notebook.
@@ -37,7 +39,7 @@ def run(file: Path, name: str) -> tuple[ModuleType, list[str]]:
     notices: list[str] = []
     with contextlib.chdir(file.parent):
         for number, source in enumerate(cells, 1):
-            notices += _run_cell(source, f"{file.name}[{number}]", number, module)
+            notices += _run_cell(source, f"{file.name}[{number}]", number, module, compile_source or compiled)
     return module, notices
 
 
@@ -60,7 +62,9 @@ def _code_cells(file: Path) -> list[str]:
             ) from error
 
 
-def _run_cell(source: str, filename: str, number: int, module: ModuleType) -> list[str]:
+def _run_cell(
+    source: str, filename: str, number: int, module: ModuleType, compile_source: CompileSource
+) -> list[str]:
     """Run a cell; return what was skipped of it, and its failure."""
     first = source.lstrip().partition("\n")[0].strip()
     name = f"code cell {number} ({first[:CELL_CHARACTERS_QUOTED]!r})"
@@ -73,7 +77,7 @@ def _run_cell(source: str, filename: str, number: int, module: ModuleType) -> li
     source = _python(source, skipped)
     notices = [f"{name}: skipped {line!r}" for line in skipped]
     try:
-        exec(compile(source, filename, "exec", dont_inherit=True), vars(module))
+        exec(compile_source(source, filename), vars(module))
     except (Exception, SystemExit) as error:
         notices.append(f"{name}: failed: {format_error(error)}")
     return notices

@@ -13,6 +13,7 @@ MAX_MESSAGE_CHARACTERS = 500
 
 _OURS = Path(__file__).parents[1]
 _TESTS = _OURS / "gate_tests"
+_LAYERS = str(_OURS.with_name("rnn_np")) + os.sep
 
 
 def _start() -> Path:
@@ -85,6 +86,11 @@ def _is_machinery(filename: str) -> bool:
         or filename == importlib.__file__
         or filename.startswith("<frozen importlib")
     )
+
+
+def is_users_file(filename: str) -> bool:
+    """Whether a file is the user's: not the gate's, nor of a library."""
+    return not _is_machinery(filename) and not filename.startswith((*_LIBRARIES, _LAYERS))
 
 
 def _shown(frame: _Frame) -> str:

@@ -9,15 +9,16 @@ pytest.importorskip("torch", reason="fresh cases need torch")
 
 from parity_tests.cases.arrays import calls_of
 from parity_tests.cases.case import Case
-from parity_tests.cases.draw import draw_case
 from parity_tests.cases.tensors import TENSORS
 from parity_tests.checks.values import judge
+from parity_tests.gate_tests.kept import answers_of, drawn
 from parity_tests.gate_tests.right import RIGHT
 from parity_tests.gate_tests.wrong import WRONG, one_tensor_off
 from parity_tests.references.live_torch import torch_answers
 from parity_tests.report import Report
 from parity_tests.subjects.drivers import kinds_of, run_case
 
+pytestmark = pytest.mark.usefixtures("allowances_kept")
 CASES = 150
 NOTEBOOK = tuple(name for name in TENSORS if "_ih" not in name and "_hh" not in name)
 
@@ -25,7 +26,7 @@ NOTEBOOK = tuple(name for name in TENSORS if "_ih" not in name and "_hh" not in 
 def _report(layers: object, number: int = CASES, seed: int = 11) -> Report:
     report = Report(planned=number)
     for index in range(number):
-        report.add(judge(draw_case(seed, index, kinds_of(layers)), torch_answers, partial(run_case, layers)))
+        report.add(judge(drawn(seed, index, kinds_of(layers)), answers_of, partial(run_case, layers)))
     return report
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 from itertools import count, islice
+from math import inf
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,15 +13,15 @@ import pytest
 pytest.importorskip("torch", reason="fresh cases need torch")
 
 from parity_tests.cases.case import Case
-from parity_tests.cases.draw import draw_case
 from parity_tests.checks.registry import checks_for, run_contract_check
 from parity_tests.checks.values import judge
+from parity_tests.gate_tests.kept import answers_of, drawn
 from parity_tests.gate_tests.people import CELLS, LAYERS, MODULES, RIGHT_LAYERS, RIGHT_MODULES
-from parity_tests.references.live_torch import torch_answers
 from parity_tests.report import Report, Severity
 from parity_tests.subjects.drivers import run_case
 from rnn_np import nn
 
+pytestmark = pytest.mark.usefixtures("allowances_kept")
 MOST = 700
 """Cases tried; a default run has 2000."""
 FAULTS_BY_CONTRACT = {
@@ -43,14 +44,18 @@ ADVICE_BY_CONTRACT = {
 """What correct layers do too, and the check that says so."""
 AS_IN_TORCH = {"LiveStateDict"}
 """What torch does itself, and no check says."""
+BLOCKS = "blocks"
+"""The tag of a layer that multiplies block by block in Python: large cases take it seconds each."""
+MOST_PRODUCTS = 40_000
+"""Products a row in the cases that it is judged in by every run."""
 FLOAT64_OUT = "float64-out"
 """The tag of layers that give float64 for float32, which is advice."""
 
 
 def cases(kind: str) -> Iterator[Case]:
     """Drawn cases of a kind that the layers here have: they know no packed sequences."""
-    drawn = (draw_case(0, number, (kind,)) for number in count())
-    return (case for case in drawn if case.form != "packed")
+    of_kind = (drawn(0, number, (kind,)) for number in count())
+    return (case for case in of_kind if case.form != "packed")
 
 
 def layers(kind: str, cls: Any) -> SimpleNamespace:
@@ -76,9 +81,9 @@ class ReadAcrossRows(nn.RNN):
 
 def test_packed_data_read_across_rows_is_caught() -> None:
     subject = SimpleNamespace(nn=SimpleNamespace(RNN=ReadAcrossRows, utils=nn.utils))
-    drawn = (draw_case(0, number, ("nn.RNN",)) for number in range(200))
-    wrong = [case for case in drawn if judge(case, torch_answers, partial(run_case, subject)).faults]
-    assert len(wrong) > 20
+    of_modules = (drawn(0, number, ("nn.RNN",)) for number in range(100))
+    wrong = [case for case in of_modules if judge(case, answers_of, partial(run_case, subject)).faults]
+    assert len(wrong) > 10
     # With one row, or one step, there is nothing to mix up.
     assert {case.form for case in wrong} == {"packed"}
     assert all(case.B > 1 and case.T > 1 for case in wrong if case.calls == "once")
@@ -97,7 +102,7 @@ def faulty() -> list[Any]:
 def test_a_fault_is_caught(kind: str, cls: Any) -> None:
     subject = layers(kind, cls)
     assert any(
-        judge(case, torch_answers, partial(run_case, subject)).faults for case in islice(cases(kind), MOST)
+        judge(case, answers_of, partial(run_case, subject)).faults for case in islice(cases(kind), MOST)
     )
 
 
@@ -113,7 +118,7 @@ def test_a_fault_is_caught(kind: str, cls: Any) -> None:
 def test_float64_out_of_float32_is_advice_given_once_and_all_else_is_judged(kind: str, cls: Any) -> None:
     report = Report(planned=60)
     for case in islice(cases(kind), 60):
-        report.add(judge(case, torch_answers, partial(run_case, layers(kind, cls))))
+        report.add(judge(case, answers_of, partial(run_case, layers(kind, cls))))
     assert report.ok, report.findings
     assert [(f.what, f.severity) for f in report.findings] == [("wider dtype", Severity.ADVISORY)]
     assert all(tally.cases == 60 for tally in report.tensors.values())
@@ -134,21 +139,29 @@ def test_the_contract_shows_what_values_do_not(name: str, check: str, severity: 
     assert {finding.severity for finding in findings} == {severity}
 
 
-@pytest.mark.parametrize(
-    ("kind", "cls"),
-    [
-        pytest.param(kind, cls, id=tag)
-        for kind, entries in (
-            ("TimeRNN", RIGHT_LAYERS),
-            ("nn.RNN", [*RIGHT_MODULES, *(row for row in MODULES if row[2].__name__ in AS_IN_TORCH)]),
-        )
-        for tag, _, cls in entries
-    ],
-)
-def test_a_right_layer_is_not_accused(kind: str, cls: Any) -> None:
+def products(case: Case) -> int:
+    """How many numbers a row multiplies."""
+    return case.T * (case.D + case.H) * case.H
+
+
+def right_layers() -> Iterator[Any]:
+    """Every right layer, with the size of the cases that it is judged in."""
+    modules = [*RIGHT_MODULES, *(row for row in MODULES if row[2].__name__ in AS_IN_TORCH)]
+    for kind, entries in (("TimeRNN", RIGHT_LAYERS), ("nn.RNN", modules)):
+        for tag, _, cls in entries:
+            if tag == BLOCKS:
+                yield pytest.param(kind, cls, MOST_PRODUCTS, id=tag)
+                yield pytest.param(kind, cls, inf, id=f"{tag}, large cases too", marks=pytest.mark.proof)
+            else:
+                yield pytest.param(kind, cls, inf, id=tag)
+
+
+@pytest.mark.parametrize(("kind", "cls", "most_products"), [*right_layers()])
+def test_a_right_layer_is_not_accused(kind: str, cls: Any, most_products: float) -> None:
     report = Report(planned=120)
-    for case in islice(cases(kind), 120):
-        report.add(judge(case, torch_answers, partial(run_case, layers(kind, cls))))
+    small = (case for case in cases(kind) if products(case) <= most_products)
+    for case in islice(small, 120):
+        report.add(judge(case, answers_of, partial(run_case, layers(kind, cls))))
     assert report.ok, report.findings
     for check in checks_for((kind,), ()):
         findings, reason = run_contract_check(layers(kind, cls), *check, ())

@@ -74,9 +74,9 @@ def test_strangers_are_different_unless_they_are_right() -> None:
         assert any(report.faults for report in judged) == bool(stranger.faults), stranger.name
 
 
-SOME_LAYERS = 4
+SOME_LAYERS = 8
 """Every how many-th layer is named in every run; all are in the longer proof."""
-QUICK = ("library layer", "line break", "last output", "two directions", "notebook, cell", "notebook, layer")
+QUICK = ("library layer", "last output", "two directions", "notebook, cell", "notebook, layer")
 """Strangers whose faults are named in every run."""
 
 

@@ -26,6 +26,7 @@ from parity_tests.report import Report
 from parity_tests.run.plan import LACKED_BY_INTERFACE
 from parity_tests.subjects.drivers import kinds_of, run_case
 
+pytestmark = pytest.mark.usefixtures("allowances_kept")
 OF_NN = ("dweight_ih", "dweight_hh", "dbias_ih", "dbias_hh")
 MANY_TO_ONE = ("dense-gradient", "initial-state")
 FOLDER = default_folder()

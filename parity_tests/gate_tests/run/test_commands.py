@@ -1,6 +1,7 @@
 """Subcommands, versions, and targets that have the name of a subcommand."""
 
 import platform
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 import rnn_np
 from parity_tests.gate_tests.run.test_run import run
 from parity_tests.run.cli import RESERVED
+
+Command = Callable[..., tuple[int, str]]
 
 
 @pytest.mark.parametrize("name", RESERVED)
@@ -19,19 +22,21 @@ def test_a_reserved_name_is_no_target_yet(name: str, tmp_path: Path) -> None:
     assert output == f"rnn-parity: {name} does not exist yet; a target of this name is written ./{name}.py\n"
 
 
-def test_a_target_with_the_name_of_a_subcommand_is_written_as_a_file(tmp_path: Path) -> None:
+def test_a_target_with_the_name_of_a_subcommand_is_written_as_a_file(
+    tmp_path: Path, run_here: Command
+) -> None:
     (tmp_path / "faults.py").write_text("from rnn_np import RNN\n", "utf-8")
-    status, output = run("./faults.py:RNN", "--reference", "recorded", folder=tmp_path)
+    status, output = run_here("./faults.py:RNN", "--reference", "recorded", folder=tmp_path)
     assert status == 0, output
     assert "judging ./faults.py:RNN, taken for a cell" in output
-    status, output = run("judge", "faults:RNN", "--reference", "recorded", folder=tmp_path)
+    status, output = run_here("judge", "faults:RNN", "--reference", "recorded", folder=tmp_path)
     assert status == 0, output
     assert "judging faults:RNN, taken for a cell" in output
 
 
-def test_judge_is_the_default_command() -> None:
+def test_judge_is_the_default_command(run_here: Command) -> None:
     for words in (["judge"], []):
-        status, output = run(*words, "--reference", "recorded")
+        status, output = run_here(*words, "--reference", "recorded")
         assert status == 0, output
         assert "202 of 202 cases compared" in output
 

@@ -66,7 +66,7 @@ def test_tests_of_ones_own(tmp_path: Path) -> None:
         "-m",
         "pytest",
         "-n",
-        "2",
+        "1",
         "-q",
         "-rA",
         "-p",

@@ -251,7 +251,7 @@ def test_progress_shows_cases_a_second_and_the_time_left(monkeypatch: pytest.Mon
             clock[0] += 0.1
             judged[0] += 5 if clock[0] > 4 else 0
             one.tick()
-        one.phase = "looking for the name of the fault"
+        one.phase = "looking for the name and the line of the fault"
         clock[0] += 10
         one.tick()
         one.clear()
@@ -259,7 +259,7 @@ def test_progress_shows_cases_a_second_and_the_time_left(monkeypatch: pytest.Mon
     assert shown[False].splitlines() == [
         "310 of 2000 cases judged, 51 cases a second, 33 s left",
         "810 of 2000 cases judged, 50 cases a second, 24 s left",
-        "looking for the name of the fault, 35 s",
+        "looking for the name and the line of the fault, 35 s",
     ]
     texts = shown[True].split("\r")
     assert "\n" not in shown[True]

@@ -1,12 +1,14 @@
-"""Targets judged from the outside: files, notebooks, adapters, and code that misbehaves."""
+"""Targets that are judged: files, notebooks, adapters, and code that misbehaves."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from parity_tests.gate_tests.run.test_run import run, run_json
+from parity_tests.gate_tests.run.test_run import run_json
+from parity_tests.wrong_line import JSON_KEYS
 
 pytest.importorskip("torch", reason="fresh cases need torch")
 
@@ -48,8 +50,6 @@ class MyRNN:
         self.dh = dh
         return dxs
 """.replace("{dz}", "(dhs[:, t] + dh) * (1 - self.hs[t + 1] ** 2)")
-HERE = ("--workers", "0")
-"""For few cases: a worker process takes longer to start."""
 WRONG = RIGHT.replace("(dhs[:, t] + dh) * (1 - self.hs[t + 1] ** 2)", "(1 - self.hs[t + 1] ** 2) + 0 * dh")
 ADAPTER = '''
 import numpy as np
@@ -65,6 +65,7 @@ def answer(case):
     return {"hs": np.stack(columns), "h_n": np.stack(columns)[:, -1]}
 '''
 GRADIENTS = "dx,dh_0,dWx,dWh,db"
+Command = Callable[..., tuple[int, str]]
 
 
 def written(folder: Path, code: str, name: str = "mine.py") -> str:
@@ -87,7 +88,9 @@ def faults(report: dict[str, Any]) -> set[str | None]:
 
 def test_a_right_layer_of_a_file_passes(tmp_path: Path) -> None:
     target = written(tmp_path, RIGHT) + ":MyRNN"
-    status, output, report = run_json(tmp_path, target, *HERE, "--cases", "60", "--without", "row-bias")
+    status, output, report = run_json(
+        tmp_path, target, "--workers", "0", "--cases", "60", "--without", "row-bias"
+    )
     assert status == 0, output
     assert (report["kind"], report["cases"], report["without"]) == ("layer", 60, ["row-bias"])
     assert report["checks"] > 10
@@ -96,9 +99,11 @@ def test_a_right_layer_of_a_file_passes(tmp_path: Path) -> None:
     assert "skipped (declared missing): a bias [1, H]" in said(output)
 
 
-def test_a_wrong_layer_stops_the_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["0", pytest.param("2", marks=pytest.mark.proof)])
+def test_a_wrong_layer_stops_the_run(workers: str, tmp_path: Path, run_here: Command) -> None:
     target = written(tmp_path, WRONG) + ":MyRNN"
-    status, output, report = run_json(tmp_path, target, "--without", "row-bias")
+    options = ("--workers", workers, "--without", "row-bias")
+    status, output, report = run_json(tmp_path, target, *options, run=run_here)
     assert status == 1, output
     assert report["cases"] < 500
     assert report["cases"] + report["stopped"] == report["planned"] >= 2000
@@ -108,13 +113,15 @@ def test_a_wrong_layer_stops_the_run(tmp_path: Path) -> None:
     assert output.index("UPSTREAM GRADIENT DROPPED") < output.index("advice (")
 
 
-def test_a_notebook_is_judged_like_a_file(tmp_path: Path) -> None:
+def test_a_notebook_is_judged_like_a_file(tmp_path: Path, run_here: Command) -> None:
     nbformat = pytest.importorskip("nbformat")
     v4 = nbformat.v4
     cells = [v4.new_code_cell("%matplotlib inline\n" + WRONG), v4.new_code_cell("1 / 0")]
     nbformat.write(v4.new_notebook(cells=cells), tmp_path / "rnn.ipynb")
     target = str(tmp_path / "rnn.ipynb") + ":MyRNN"
-    status, output, report = run_json(tmp_path, target, *HERE, "--cases", "20", "--without", "row-bias")
+    status, output, report = run_json(
+        tmp_path, target, "--cases", "10", "--without", "row-bias", run=run_here
+    )
     assert status == 1
     assert ("values", "dWh") in found(report)
     assert faults(report) == {"upstream gradient dropped"}
@@ -123,29 +130,29 @@ def test_a_notebook_is_judged_like_a_file(tmp_path: Path) -> None:
     assert "%matplotlib" in said(output)
 
 
-def test_an_adapter_answers_what_it_can(tmp_path: Path) -> None:
+def test_an_adapter_answers_what_it_can(tmp_path: Path, run_here: Command) -> None:
     target = written(tmp_path, ADAPTER) + ":answer"
-    status, output, report = run_json(tmp_path, target, *HERE, "--cases", "60", "--without", GRADIENTS)
+    status, output, report = run_json(tmp_path, target, "--cases", "30", "--without", GRADIENTS, run=run_here)
     assert status == 0, output
     assert set(report["tensors"]) == {"hs", "h_n"}
     assert report["kind"] == "adapter"
-    status, output, report = run_json(tmp_path, target, *HERE, "--cases", "20")
+    status, output, report = run_json(tmp_path, target, "--cases", "5", run=run_here)
     assert status == 1
     assert found(report) == {("type", tensor) for tensor in GRADIENTS.split(",")}
     assert "dx is not among the tensors answered" in said(output)
 
 
-def test_what_is_known_to_fail_is_excused_until_it_passes(tmp_path: Path) -> None:
+def test_what_is_known_to_fail_is_excused_until_it_passes(tmp_path: Path, run_here: Command) -> None:
     target = written(tmp_path, RIGHT.replace("self.dh = dh", "self.dh = 2 * dh")) + ":MyRNN"
     known = written(tmp_path, "# of old\nvalues of dh_0: doubled for our optimizer\n", "known.txt")
-    options = (target, *HERE, "--cases", "40", "--without", "row-bias")
-    assert run(*options)[0] == 1
-    status, output, report = run_json(tmp_path, *options, "--known", known)
+    options = (target, "--cases", "10", "--without", "row-bias")
+    assert run_here(*options)[0] == 1
+    status, output, report = run_json(tmp_path, *options, "--known", known, run=run_here)
     assert status == 0, output
     assert found(report) == set()
     assert [(f["tensor"], f["reason"]) for f in report["known"]] == [("dh_0", "doubled for our optimizer")]
     target = written(tmp_path, RIGHT) + ":MyRNN"
-    status, output, report = run_json(tmp_path, target, *options[1:], "--known", known)
+    status, output, report = run_json(tmp_path, target, *options[1:], "--known", known, run=run_here)
     assert status == 1
     assert found(report) == {("known failure of values of dh_0", "")}
     assert "'values of dh_0' passes now" in said(output)
@@ -162,23 +169,27 @@ def test_what_is_known_to_fail_is_excused_until_it_passes(tmp_path: Path) -> Non
         ("dhs[...] = 0", "inputs untouched", "dhs was changed by the layer"),
     ],
 )
-def test_misbehaviour_is_a_plain_finding(tmp_path: Path, line: str, check: str, message: str) -> None:
+def test_misbehaviour_is_a_plain_finding(
+    tmp_path: Path, run_here: Command, line: str, check: str, message: str
+) -> None:
     body = "    def backward(self, dhs):\n"
     target = written(tmp_path, RIGHT.replace(body, f"{body}        {line}\n")) + ":MyRNN"
-    options = ("--without", "row-bias", "--timeout", "0.5", "--cases", "20", "--workers", "0")
-    status, output, report = run_json(tmp_path, target, *options)
+    options = ("--without", "row-bias", "--timeout", "0.5", "--cases", "10")
+    status, output, report = run_json(tmp_path, target, *options, run=run_here)
     assert status == 1, output
     assert check in {check for check, _ in found(report)}
     assert message in said(output)
     assert "Traceback" not in output
 
 
-def test_printing_is_unusual_and_no_fault(tmp_path: Path) -> None:
+def test_printing_is_unusual_and_no_fault(tmp_path: Path, run_here: Command) -> None:
     target = (
         written(tmp_path, RIGHT.replace("        Wx, Wh, b =", "        print('here')\n        Wx, Wh, b ="))
         + ":MyRNN"
     )
-    status, output, report = run_json(tmp_path, target, *HERE, "--cases", "10", "--without", "row-bias")
+    status, output, report = run_json(
+        tmp_path, target, "--cases", "10", "--without", "row-bias", run=run_here
+    )
     assert status == 0, output
     assert ("prints", "") in found(report, "unusual")
 
@@ -197,17 +208,19 @@ def test_printing_is_unusual_and_no_fault(tmp_path: Path) -> None:
         (["{mine}:MyRNN", "--case", "nn-B1T1D1H1-f64-s0"], "needs a feature that"),
     ],
 )
-def test_what_cannot_be_judged_is_said(tmp_path: Path, options: list[str], message: str) -> None:
+def test_what_cannot_be_judged_is_said(
+    tmp_path: Path, run_here: Command, options: list[str], message: str
+) -> None:
     mine = written(tmp_path, RIGHT)
-    status, output = run(*(option.replace("{mine}", mine) for option in options), folder=tmp_path)
+    status, output = run_here(*(option.replace("{mine}", mine) for option in options), folder=tmp_path)
     assert status == 2, output
     assert message in said(output)
     assert "Traceback" not in output
 
 
-def test_the_json_report_is_complete(tmp_path: Path) -> None:
+def test_the_json_report_is_complete(tmp_path: Path, run_here: Command) -> None:
     target = written(tmp_path, WRONG) + ":MyRNN"
-    run(target, *HERE, "--cases", "10", "--json", str(tmp_path / "out.json"), "--without", "row-bias")
+    run_here(target, "--cases", "5", "--json", str(tmp_path / "out.json"), "--without", "row-bias")
     report = json.loads((tmp_path / "out.json").read_text("utf-8"))
     for finding in report["findings"]:
         assert finding.keys() == {
@@ -219,5 +232,6 @@ def test_the_json_report_is_complete(tmp_path: Path) -> None:
             "clue",
             "message",
             "telling",
+            *JSON_KEYS.values(),
         }
         assert finding["severity"] in ("fault", "unusual")

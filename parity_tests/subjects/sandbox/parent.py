@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from parity_tests.subjects.compiling import CompileSource
 from parity_tests.subjects.interfaces import TargetError
 from parity_tests.subjects.loading import Loaded, Target
 from parity_tests.subjects.sandbox.framing import NotPlain, read_plain
@@ -31,6 +32,7 @@ class Child:
         timeout: seconds that a request may take.
         load_timeout: seconds that loading may take, all cells of a notebook together.
         functions: what will be called; their modules are imported in the child before the target.
+        compile_source: compiles the user's files there instead of Python; None: Python does.
 
     Attributes:
         timeout: as given; a change takes effect when the process starts anew.
@@ -43,11 +45,12 @@ class Child:
         timeout: float,
         load_timeout: float = 60,
         functions: tuple[Callable[..., Any], ...] = (),
+        compile_source: CompileSource | None = None,
     ) -> None:
         self.target = target
         self.printed = ""
         self.timeout = timeout
-        self._config = WorkerConfig(target, functions, load_timeout, timeout)
+        self._config = WorkerConfig(target, functions, load_timeout, timeout, compile_source)
         self._folder = Path.cwd()
         self._process: Process | None = None
         self._loaded = Loaded("", None, [])

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pickle import HIGHEST_PROTOCOL, dumps, loads
 from typing import Any
 
+from parity_tests.subjects.compiling import CompileSource
 from parity_tests.subjects.interfaces import TargetError, subject_of
 from parity_tests.subjects.loading import Target, load
 from parity_tests.subjects.sandbox.framing import framed, receive
@@ -29,12 +30,14 @@ class WorkerConfig:
             modules: before the target, whose folder may hide modules that they need.
         load_seconds: after which loading is given up.
         seconds: after which a call is given up.
+        compile_source: compiles the user's files instead of Python; None: Python does.
     """
 
     target: Target
     functions: tuple[Callable[..., Any], ...]
     load_seconds: float
     seconds: float
+    compile_source: CompileSource | None = None
 
 
 def main(channel_fd: int, trace_fd: int) -> None:
@@ -67,7 +70,7 @@ class _Worker:
         sys.argv = [config.target.module_or_file]
         self.limit(config.load_seconds)
         try:
-            loaded = load(config.target)
+            loaded = load(config.target, config.compile_source)
         except BaseException as error:  # also of a class whose attributes raise when they are read
             why = f"{config.target.spec}: loading it failed: {format_error(error)}"
             self.send(_pickled("refused", str(error) if isinstance(error, TargetError) else why))

@@ -1,0 +1,147 @@
+"""Which of several equally good repairs is told: the one at which the mistake is."""
+
+from collections.abc import Sequence
+
+from parity_tests.cases.tensors import TENSORS, family
+from parity_tests.diagnosis.lines.recognition import same
+from parity_tests.diagnosis.lines.search import Attempt, Search
+from parity_tests.diagnosis.lines.trial import Tensor
+
+PARTIAL = ("x_t Wx + b", "h_{t-1} Wh + b", "h_t^2")
+"""Right values that are told only where no other one will do: they are a part of what is wanted."""
+
+
+def chosen(attempts: Sequence[Attempt], search: Search) -> Attempt:
+    """Return the repair to keep and to tell; ``attempts`` is not empty."""
+    most = max(len(attempt.cured) for attempt in attempts)
+    best = sorted((a for a in attempts if len(a.cured) == most), key=lambda a: a.time)
+    loops = [a for a in best if a.repair.kind in ("loop", "index", "precision")]
+    if loops:
+        return loops[0]
+    first = min(
+        {attempt.cured for attempt in best},
+        key=lambda cured: (not any(_level(a)[0] for a in best if a.cured == cured), _rank(cured)),
+    )
+    ties = [a for a in best if a.cured == first]
+    values = [a for a in ties if a.repair.kind in ("value", "operand")]
+    return _of_values(values, search) if values else ties[0]
+
+
+def _rank(cured: frozenset[Tensor]) -> tuple[int, int]:
+    names = list(TENSORS)
+    return min((names.index(family(name)), call) for call, name in cured)
+
+
+def _of_values(ties: Sequence[Attempt], search: Search) -> Attempt:
+    spoilt = [search.spoilt(attempt) for attempt in ties]
+    ties = [attempt for attempt, number in zip(ties, spoilt, strict=True) if number == min(spoilt)]
+    ties = [a for a in ties if not a.site.makes_a_buffer] or ties
+    inside = [a for a in ties if not _is_call_of(a, ties)] or ties
+    unknown = [a for a in inside if a.match is None]
+    misplaced = [a for a in inside if _is_misplaced(a)]
+    natural = [a for a in misplaced if a.repair.kind != "value" or a.repair.value.name not in PARTIAL]
+    misplaced = natural if natural or unknown else misplaced
+    if not unknown:
+        return _told(_first_of_its_function(misplaced or inside, search), ties, search)
+    first = unknown[0]
+    if all(a.repair.kind == "operand" for a in inside):
+        return inside[-1]  # what is done to finished gradients last
+    if any(a.repair.kind == "operand" and a.repair.key == first.repair.key for a in inside):
+        return first
+    if first.site.is_plain:
+        if first.site.is_argument and _level(first)[0] and not _is_at_hand(first, search):
+            handed = [
+                a for a in misplaced if a.repair.key[1] == first.repair.key[1][1:] and a.time < first.time
+            ]
+            if handed:
+                return handed[-1]
+        # What it reads was computed wrongly before.
+        computed = [
+            a
+            for a in misplaced
+            if a.time < first.time and not a.site.is_plain and a.site.function == first.site.function
+        ]
+        return _told(computed[-1] if computed else first, ties, search)
+    before = [a for a in misplaced if a.time < first.time and _level(a) == _level(first)]
+    return _told(_first_of_its_function(before, search) if before else first, ties, search)
+
+
+def _told(attempt: Attempt, ties: Sequence[Attempt], search: Search) -> Attempt:
+    """The same; or the call of its function, if the function is right elsewhere."""
+    number, context = attempt.repair.key
+    others = [key for key in search.known.matches if key[0] == number and key[1] != context]
+    if not context or not any(match.is_whole for key in others for match in search.known.matches[key]):
+        return attempt
+    calls = [a for a in ties if _is_call_of(a, [attempt])]
+    return calls[-1] if calls else attempt
+
+
+def _is_call_of(attempt: Attempt, others: Sequence[Attempt]) -> bool:
+    """Whether it is a call of a function in which others are."""
+    depth = len(attempt.repair.key[1])
+    return attempt.site.is_call and any(
+        len(other.repair.key[1]) > depth
+        and other.repair.key[1][len(other.repair.key[1]) - depth :] == attempt.repair.key[1]
+        and other.time < attempt.time
+        for other in others
+    )
+
+
+def can_be_told(attempt: Attempt, search: Search) -> bool:
+    """Whether the mistake is at the place of a repair, and not somewhere before it."""
+    if attempt.match is not None or attempt.should is None or attempt.repair.kind != "value":
+        return True
+    if not attempt.site.is_plain:
+        return search.inputs_are_right(attempt) or search.is_in_another_order(attempt)
+    if attempt.site.is_name:
+        statement = attempt.site.bound_by()
+        return statement is not None and not attempt.site.is_in_loop(statement)
+    at_a_step = _level(attempt)[0] and search.is_some_right_value(attempt)
+    return at_a_step or (bool(attempt.site.children) and search.inputs_are_right(attempt))
+
+
+def _is_misplaced(attempt: Attempt) -> bool:
+    """Whether it is a right value where another one belongs, and not the same one transposed."""
+    if attempt.match is None:
+        return False
+    return attempt.repair.kind != "value" or attempt.match.name != attempt.repair.value.name
+
+
+def _level(attempt: Attempt) -> tuple[bool, bool]:
+    """Whether it is about one step, and about one row."""
+    if attempt.repair.kind != "value":
+        return (True, False)
+    order = attempt.repair.value.order
+    return order.goes_through_time, bool(order.rows)
+
+
+def _first_of_its_function(attempts: Sequence[Attempt], search: Search) -> Attempt:
+    """The first in the function of the last; in the caller's, if it is an argument that is wrong."""
+    last = attempts[-1]
+    while last.site.is_attribute and (earlier := [a for a in attempts if a.time < last.time]):
+        last = earlier[-1]  # an object only hands it on
+        attempts = [*earlier]
+    returned = [
+        a for a in attempts[:-1] if a.site.is_returned and len(a.repair.key[1]) > len(last.repair.key[1])
+    ]
+    if last.site.is_name and returned:
+        last = returned[-1]
+    own = [
+        a for a in attempts if a.repair.key[1] == last.repair.key[1] and a.site.function == last.site.function
+    ]
+    first = own[0]
+    if not first.site.is_argument or not _level(first)[0] or _is_at_hand(first, search):
+        return first
+    outer = [a for a in attempts if a.repair.key[1] == last.repair.key[1][1:] and a.time < first.time]
+    return _first_of_its_function(outer, search) if outer else first
+
+
+def _is_at_hand(attempt: Attempt, search: Search) -> bool:
+    """Whether the function was given what should stand there, under another name."""
+    for (_, context), arguments in search.arguments.items():
+        if context != attempt.repair.key[1]:
+            continue
+        for value in arguments.values():
+            if value.shape == attempt.should.shape and same(value, attempt.should):
+                return True
+    return False

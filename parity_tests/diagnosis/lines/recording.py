@@ -1,0 +1,192 @@
+"""The values of a user's expressions while the code runs: seen, or replaced."""
+
+import builtins
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import CodeType
+from typing import Any
+
+from parity_tests.bound_numpy import np
+from parity_tests.cases.arrays import Array
+from parity_tests.diagnosis.lines.sites import LOOP, VALUE
+
+Context = tuple[tuple[int, int], ...]
+"""The calls of the user's functions under which an expression is evaluated."""
+Key = tuple[int, Context]
+"""An expression in one context; a helper may serve the forward and the backward."""
+Replace = Callable[[Any, int], Any]
+"""Returns what stands in the place of a value: ``replace(value, number of the evaluation)``."""
+ITERABLES: tuple[type, ...] = (
+    range,
+    list,
+    tuple,
+    zip,
+    enumerate,
+    reversed,
+    type(reversed([])),
+    type(reversed(range(0))),
+)
+"""What a loop goes over, and can be gone over in another order."""
+MOST_EVALUATIONS = 20_000
+"""Of one expression; more are not kept."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """What one expression was, each time that it was evaluated.
+
+    Attributes:
+        key: the expression and its context.
+        values: copies of the values; None where one is no number and no array of them.
+        times: when each was evaluated, counted over all expressions.
+        is_single: whether a value is in float32.
+    """
+
+    key: Key
+    values: list[Any] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    is_single: bool = False
+
+    @property
+    def number(self) -> int:
+        """How often it was evaluated."""
+        return len(self.values)
+
+    @property
+    def is_array(self) -> bool:
+        """Whether it was an array of numbers each time."""
+        return all(isinstance(value, np.ndarray) and value.size > 0 for value in self.values)
+
+
+class Recorder:
+    """Sees and replaces values of instrumented code.
+
+    Attributes:
+        files: the names of the files whose code is the user's.
+        recording: whether values are kept.
+        replacements: what stands in the place of the values of some expressions.
+        seen: the values of the last run that was recorded.
+        arguments: by function and context, the arguments of its first call that are arrays.
+    """
+
+    def __init__(self) -> None:
+        self.files: set[str] = set()
+        self.recording = False
+        self.replacements: Mapping[Key, Replace] = {}
+        self.seen: dict[Key, Seen] = {}
+        self.arguments: dict[tuple[int, Context], dict[str, Any]] = {}
+        self._time = 0
+        self._positions: dict[int, list[int]] = {}
+        self._codes: dict[int, CodeType] = {}
+        self._active: frozenset[int] = frozenset()
+        self._counts: dict[Key, int] = {}
+
+    def install(self) -> None:
+        """Make the functions known that instrumented code calls."""
+        setattr(builtins, VALUE, self.value)
+        setattr(builtins, LOOP, self.value)
+
+    def run(self, function: Callable[[], Any], replacements: Mapping[Key, Replace], record: bool) -> Any:
+        """Call a function while values are replaced and, if wanted, kept in ``seen``."""
+        self.replacements = replacements
+        self._active = frozenset(site for site, _ in replacements)
+        self._counts = {}
+        if record:
+            self.seen, self.arguments, self._time = {}, {}, 0
+        self.recording = record
+        try:
+            return function()
+        finally:
+            self.recording = False
+            self._active = frozenset()
+
+    def value(self, number: int, value: Any) -> Any:
+        """Called by instrumented code with every value that it reads."""
+        if not self.recording and number not in self._active:
+            return value
+        frame = sys._getframe(1)
+        key = number, self._context(frame)
+        if number in self._active and (replace := self.replacements.get(key)) is not None:
+            count = self._counts.get(key, 0)
+            self._counts[key] = count + 1
+            value = replace(value, count)
+        if self.recording:
+            self._record(key, frame, value)
+        return value
+
+    def _record(self, key: Key, frame: Any, value: Any) -> None:
+        self._time += 1
+        seen = self.seen.get(key)
+        if seen is None:
+            seen = self.seen[key] = Seen(key)
+            code = frame.f_code
+            place = id(code), key[1]
+            if place not in self.arguments:
+                names = code.co_varnames[: code.co_argcount]
+                found = {name: kept(frame.f_locals.get(name)) for name in names}
+                self.arguments[place] = {
+                    name: each for name, each in found.items() if isinstance(each, np.ndarray)
+                }
+        if seen.number < MOST_EVALUATIONS:
+            seen.values.append(kept(value))
+            seen.times.append(self._time)
+            seen.is_single |= str(getattr(value, "dtype", "")).endswith("float32")
+
+    def _context(self, frame: Any) -> Context:
+        chain: list[tuple[int, int]] = []
+        codes = {frame.f_code}
+        frame = frame.f_back
+        while frame is not None and frame.f_code.co_filename in self.files:
+            # A function that calls itself counts once.
+            if frame.f_code not in codes:
+                codes.add(frame.f_code)
+                chain.append((id(frame.f_code), self._position(frame.f_code, frame.f_lasti)))
+            frame = frame.f_back
+        return tuple(chain)
+
+    def _position(self, code: CodeType, at: int) -> int:
+        """A number for the expression that an instruction belongs to; more than one may carry out a call."""
+        numbers = self._positions.get(id(code))
+        if numbers is None:
+            every: dict[Any, int] = {}
+            numbers = [every.setdefault(position, len(every)) for position in code.co_positions()]
+            self._positions[id(code)] = numbers
+            self._codes[id(code)] = code
+        return numbers[at // 2]
+
+    def line_of(self, call: tuple[int, int]) -> int:
+        """The line of a call in a context."""
+        positions = list(self._codes[call[0]].co_positions())
+        at = self._positions[call[0]].index(call[1])
+        return positions[at][0] or 0
+
+
+def kept(value: Any) -> Any:
+    """A copy of a value that can be compared, or None."""
+    if isinstance(value, np.ndarray):
+        return value.astype(np.float64) if value.dtype.kind in "fbiu" else None
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, int | float | np.floating | np.integer):
+        return value
+    if isinstance(value, ITERABLES):
+        return "iterable"
+    if is_tensor(value):
+        return np.array(value.detach().cpu().numpy(), np.float64)
+    return None
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether it is a tensor of torch, which is not imported for this."""
+    return hasattr(value, "detach") and hasattr(value, "numpy") and type(value).__module__.startswith("torch")
+
+
+def in_place_of(value: Any, values: Array) -> Any:
+    """New values as an object like ``value``: of its type, dtype and shape."""
+    if is_tensor(value):
+        torch = sys.modules["torch"]
+        return torch.tensor(values).to(value.dtype).reshape(value.shape)
+    if isinstance(value, np.ndarray):
+        return np.array(values, value.dtype).reshape(value.shape)
+    return type(value)(values)

@@ -1,0 +1,277 @@
+"""The search: which values of the user's, replaced by right ones, make the results right."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from parity_tests.bound_numpy import np
+from parity_tests.diagnosis.lines.orders import Order
+from parity_tests.diagnosis.lines.recognition import Known, Match, Recogniser, same
+from parity_tests.diagnosis.lines.recording import Key, Replace, Seen, in_place_of
+from parity_tests.diagnosis.lines.repairs import Candidates, Repair
+from parity_tests.diagnosis.lines.sites import Site
+from parity_tests.diagnosis.lines.trial import Outcome, Tensor, Trial
+
+FORWARD = ("hs", "h_n")
+"""The tensors of the forward."""
+MOST_RUNS = 3000
+"""Of all searches of a subject together."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A repair that makes wrong tensors right and spoils none.
+
+    Attributes:
+        repair: the repair.
+        outcome: of the run with it.
+        cured: the tensors that it makes right.
+        place: the expression.
+        time: when a value that it replaces differs first from what it should be.
+        at: the number of that evaluation.
+        match: what the value is there; None if it is no right value.
+        should: what it should be there.
+        actual: what it is there.
+    """
+
+    repair: Repair
+    outcome: Outcome
+    cured: frozenset[Tensor]
+    site: Site
+    time: int
+    at: int = 0
+    match: Match | None = None
+    should: Any = None
+    actual: Any = None
+
+
+@dataclass(slots=True)
+class Search:
+    """Looks for the next repair in a case, on top of those that are kept.
+
+    Attributes:
+        trial: the subject in a case.
+        sites: all expressions of the user's code.
+        kept: the repairs in force.
+        precise: whether only what lowers the precision is looked for.
+        stopped: whether the number of runs did not suffice.
+        base: the outcome of the last run without a further repair.
+        seen: what the expressions were in it.
+        known: which of them are right values.
+        arguments: what the functions were given.
+        runs_left: how many more repairs may be tried.
+        not_blamed: the function of an adapter, which only calls what is judged.
+        recogniser: of the case.
+    """
+
+    trial: Trial
+    sites: Sequence[Site]
+    kept: Sequence[Repair] = ()
+    precise: bool = False
+    stopped: bool = False
+    base: Outcome = field(default_factory=lambda: Outcome({}, {}))
+    seen: Mapping[Key, Seen] = field(default_factory=dict)
+    known: Known = field(default_factory=Known)
+    arguments: Mapping[Any, Mapping[str, Any]] = field(default_factory=dict)
+    runs_left: int = MOST_RUNS
+    not_blamed: str = ""
+    recogniser: Recogniser = field(init=False)
+
+    def place(self, key: Key) -> Any:
+        """What shares the order of evaluation with an expression."""
+        return self.sites[key[0]].function, key[1], self.seen[key].number
+
+    def replacements(self, *extra: Repair) -> dict[Key, Replace] | None:
+        """The replacements of all repairs in the case; None if one has none there."""
+        made: dict[Key, Replace] = {}
+        for repair in (*self.kept, *extra):
+            found = repair.replacements(self.trial.values, self.sites)
+            if found is None:
+                return None
+            made |= found
+        return made
+
+    def run(self) -> list[Attempt]:
+        """Return the repairs that make most tensors right."""
+        now = self.replacements()
+        if now is None:
+            return []
+        self.base = self.trial.run(now, record=True)
+        recorder = self.trial.recorder
+        self.seen, self.arguments = recorder.seen, recorder.arguments
+        if not self.base.wrong or self.base.raised:
+            return []
+        recogniser = self.recogniser = Recogniser(self.trial.values)
+        self.known = Known.of(self.seen, self.place, recogniser)
+        candidates = Candidates(self.sites, self.seen, recogniser, self.known, self.place, self.precise)
+        influence = self._influences(now)
+        # Gradients follow from the states, which are made right first.
+        states = frozenset(tensor for tensor in self.base.wrong if tensor[1] in FORWARD)
+        for wrong in filter(None, (states, self.base.wrong)):
+            candidates.forward_only = wrong == states
+            keys = [key for key, changed in influence.items() if changed & wrong]
+            # A value on which a right tensor depends is probably right.
+            clean = [key for key in keys if not influence[key] - self.base.wrong]
+            for group in (clean, [key for key in keys if influence[key] - self.base.wrong]):
+                if attempts := [a for a in self._attempts(group, candidates) if a.cured & wrong]:
+                    return attempts
+        return []
+
+    def _attempts(self, keys: Sequence[Key], candidates: Candidates) -> Iterator[Attempt]:
+        for key in keys:
+            for repair in candidates.of(key):
+                self.runs_left -= 1
+                if self.runs_left < 0:
+                    self.stopped = True
+                    return
+                replacements = self.replacements(repair)
+                if replacements is None:
+                    continue
+                outcome = self.trial.run(replacements)
+                if outcome.raised or outcome.wrong - self.base.wrong:
+                    continue
+                if cured := self.base.wrong - outcome.wrong:
+                    yield self._attempt(repair, outcome, cured)
+
+    def _attempt(self, repair: Repair, outcome: Outcome, cured: frozenset[Tensor]) -> Attempt:
+        site, seen = self.sites[repair.key[0]], self.seen[repair.key]
+        attempt = Attempt(repair, outcome, cured, site, seen.times[0])
+        if repair.kind == "value":
+            shoulds = repair.value.arrays(self.trial.values)
+            shoulds = [each.reshape(value.shape) for each, value in zip(shoulds, seen.values, strict=True)]
+        elif repair.kind == "operand":
+            shoulds = self.seen[repair.value].values
+        else:
+            attempt.actual = seen.values[0]
+            return attempt
+        at = next((n for n, pair in enumerate(zip(shoulds, seen.values, strict=True)) if not same(*pair)), 0)
+        attempt.at, attempt.time = at, seen.times[at]
+        attempt.should, attempt.actual = shoulds[at], seen.values[at]
+        order = repair.value.order if repair.kind == "value" else None
+        attempt.match = next(
+            (match for match in self.known.matches[repair.key] if match.hits[at] and _is_of(match, order)),
+            None,
+        )
+        return attempt
+
+    def spoilt(self, attempt: Attempt) -> int:
+        """How many expressions that were right values are none with a repair."""
+        replacements = self.replacements(attempt.repair)
+        assert replacements is not None
+        self.trial.run(replacements, record=True)
+        recogniser, seen = self.recogniser, self.trial.recorder.seen
+        own = {attempt.repair.key[0], *self._around(attempt.site)}
+        return sum(
+            1
+            for key, matches in self.known.matches.items()
+            if key[0] not in own
+            and self.seen[key].times[0] > attempt.time
+            and not self.sites[key[0]].makes_an_array  # what ``empty`` holds is chance
+            and any(match.is_whole for match in matches)
+            and key in seen
+            and not any(match.is_whole for match in recogniser.matches(seen[key]))
+        )
+
+    def inputs_are_right(self, attempt: Attempt) -> bool:
+        """Whether all arrays that an expression reads are right values where it differs first."""
+        number, context = attempt.repair.key
+        arrays = 0
+        for part in self._leaves(self.sites[number]):
+            seen = self.seen.get((part, context))
+            if seen is None or not seen.is_array or seen.values[0].size < 2:
+                continue
+            arrays += 1
+            at = min(attempt.at, seen.number - 1)
+            order = attempt.repair.value.order
+            if not any(
+                match.hits[at] and _is_of(match, order) for match in self.known.matches[part, context]
+            ):
+                return False
+        return arrays > 0 or attempt.repair.value.order.goes_through_time
+
+    def is_in_another_order(self, attempt: Attempt) -> bool:
+        """Whether it is what it should be, but for the order along one axis."""
+        for axis in range(attempt.actual.ndim):
+            others = tuple(number for number in range(attempt.actual.ndim) if number != axis)
+            sums = [np.sort(np.sum(array * array, axis=others)) for array in (attempt.actual, attempt.should)]
+            if sums[0].size > 1 and same(*sums):
+                return True
+        return False
+
+    def is_some_right_value(self, attempt: Attempt) -> bool:
+        """Whether what an expression reads is a right value of any step."""
+        seen = self.seen[attempt.repair.key]
+        return any(
+            same(array.transpose(form).reshape(attempt.actual.shape), attempt.actual)
+            for parts, form in self.recogniser.fitting(seen)
+            for array in parts.arrays
+        )
+
+    def _leaves(self, site: Site) -> Iterator[int]:
+        for number in site.children:
+            part = self.sites[number]
+            if part.is_plain or not part.children:
+                yield number
+            else:
+                yield from self._leaves(part)
+
+    def _around(self, site: Site) -> Iterator[int]:
+        while site.parent is not None:
+            yield site.parent
+            site = self.sites[site.parent]
+
+    def _influences(self, now: Mapping[Key, Replace]) -> dict[Key, frozenset[Tensor]]:
+        """Which tensors change with the value of an expression."""
+        result: dict[Key, frozenset[Tensor]] = {}
+        in_force = {repair.key for repair in self.kept}
+        functions = {self.sites[number].function for number, _ in self.seen}
+        does_it_all = functions <= {self.not_blamed, "<module>"}
+        for key, seen in self.seen.items():
+            site = self.sites[key[0]]
+            if key in in_force:
+                continue
+            if self.precise:
+                if seen.is_single and not site.is_read:
+                    result[key] = self.base.wrong
+                continue
+            if site.function == self.not_blamed and not site.is_loop and not does_it_all:
+                continue
+            if not seen.is_array or site.is_loop:
+                result[key] = self.base.wrong
+                continue
+            outcome = self.trial.run({**now, key: _disturbed(site)})
+            result[key] = frozenset(
+                tensor
+                for tensor in self.base.right
+                if outcome.raised
+                or tensor not in outcome.got
+                or tensor not in self.base.got
+                or outcome.got[tensor].shape != self.base.got[tensor].shape
+                or not same(self.base.got[tensor], outcome.got[tensor])
+            )
+        return result
+
+
+def _is_of(match: Match, order: Order | None) -> bool:
+    """Whether a match goes through the steps as an order does, if both do."""
+    own = match.replacement.order
+    return order is None or not order.goes_through_time or not own.goes_through_time or own == order
+
+
+def _disturbed(site: Site) -> Replace:
+    def disturb(old: Any, count: int) -> Any:
+        array = np.asarray(old.detach() if hasattr(old, "detach") else old)
+        if array.dtype.kind == "b":
+            new = ~array
+        elif array.dtype.kind == "f":
+            uneven = (np.arange(array.size).reshape(array.shape) % 7 + count % 3 + 1) / 100
+            new = array * (1 + uneven) + uneven / 10
+        else:
+            return old
+        made = in_place_of(old, new)
+        if site.in_place:
+            old[...] = made
+            return old
+        return made
+
+    return disturb

@@ -1,0 +1,193 @@
+"""A site: an expression of the user's code, whose value is seen while the code runs."""
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+VALUE, LOOP = "_parity_value_", "_parity_loop_"
+"""The functions that instrumented code calls, found among Python's builtins. In a class Python would change
+a name that begins with two underscores."""
+_PLAIN = ast.Name | ast.Attribute | ast.Subscript
+
+
+@dataclass(slots=True, eq=False)
+class Site:
+    """An expression of the user's code, whose value is seen.
+
+    Attributes:
+        number: its own.
+        file: the file name that the code was compiled with.
+        function: the qualified name of the function that it is in.
+        node: as parsed.
+        source: its text.
+        parent: the number of the expression that it is part of, if that is one that is seen.
+        is_parameter: whether it is the name of an argument of the function.
+        is_loop: whether it is what a ``for`` goes over.
+        is_index: whether it says where an assignment writes.
+        in_place: whether it is a call that writes its result into an array, ``out=``.
+        statement: the statement that it is part of.
+        scope: the function that it is in.
+        lines: all lines of the file.
+        is_body: whether it is all of a ``lambda``.
+        children: the numbers of the expressions that are part of it and seen.
+    """
+
+    number: int
+    file: str
+    function: str
+    node: ast.expr
+    source: str
+    statement: ast.stmt
+    parent: int | None = None
+    is_parameter: bool = False
+    is_loop: bool = False
+    is_index: bool = False
+    in_place: bool = False
+    scope: ast.AST | None = None
+    lines: Sequence[str] = ()
+    is_body: bool = False
+    children: list[int] = field(default_factory=list)
+
+    @property
+    def line(self) -> int:
+        """The line that it begins in."""
+        return self.node.lineno
+
+    @property
+    def is_returned(self) -> bool:
+        """Whether it is what the function returns, as it is."""
+        return self.parent is None and (self.is_body or isinstance(self.statement, ast.Return))
+
+    @property
+    def is_argument(self) -> bool:
+        """Whether it is an argument of the function, and not what the function returns as it is."""
+        return self.is_parameter and not self.is_returned
+
+    @property
+    def makes_a_buffer(self) -> bool:
+        """Whether it makes an array that is filled later."""
+        if (
+            not isinstance(self.node, ast.Call)
+            or not isinstance(self.statement, ast.Assign)
+            or self.parent is not None
+        ):
+            return False
+        if not self.makes_an_array or self.scope is None:
+            return False
+        made = {target.id for target in self.statement.targets if isinstance(target, ast.Name)}
+        filled = {
+            name
+            for node in ast.walk(self.scope)
+            if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)
+            for name in _set_names(node)
+        }
+        return bool(made & filled)
+
+    @property
+    def makes_an_array(self) -> bool:
+        """Whether it makes an array of a shape, of zeros for example."""
+        name = getattr(getattr(self.node, "func", None), "attr", "")
+        return name.removesuffix("_like") in ("zeros", "ones", "empty", "full")
+
+    @property
+    def is_factor(self) -> bool:
+        """Whether it is what ``*=`` or ``/=`` multiplies by or divides by."""
+        is_scaled = isinstance(self.statement, ast.AugAssign) and isinstance(
+            self.statement.op, ast.Mult | ast.Div
+        )
+        return is_scaled and self.parent is None
+
+    @property
+    def is_call(self) -> bool:
+        """Whether it calls something."""
+        return isinstance(self.node, ast.Call)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it reads a variable, an attribute or an element."""
+        return isinstance(self.node, _PLAIN)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it reads a variable, an attribute or an element, and computes nothing."""
+        return isinstance(self.node, _PLAIN) or _is_view(self.node)
+
+    @property
+    def is_name(self) -> bool:
+        """Whether it reads a variable."""
+        return isinstance(self.node, ast.Name)
+
+    @property
+    def is_attribute(self) -> bool:
+        """Whether it reads an attribute, and not an array with its axes turned."""
+        return isinstance(self.node, ast.Attribute) and not self.is_turned
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether it changes the order of the axes of an array."""
+        name = getattr(self.node, "attr", getattr(getattr(self.node, "func", None), "attr", ""))
+        return name in ("T", "mT", "transpose", "swapaxes", "t")
+
+    def bound_by(self) -> ast.stmt | None:
+        """The last statement before that sets the variable that it reads, or a part of that."""
+        if not isinstance(self.node, ast.Name) or self.scope is None:
+            return None
+        found = None
+        for statement in ast.walk(self.scope):
+            if isinstance(statement, ast.Assign | ast.AugAssign | ast.AnnAssign):
+                targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+                is_set = any(self.node.id in _set_names(target) for target in targets)
+                if (
+                    is_set
+                    and statement.lineno < self.line
+                    and (found is None or statement.lineno > found.lineno)
+                ):
+                    found = statement
+        return found
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it is a number."""
+        return isinstance(self.node, ast.Constant)
+
+    def is_in_loop(self, statement: ast.stmt) -> bool:
+        """Whether a statement that sets its variable is in a loop, or sets all of it."""
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name | ast.Tuple):
+            return True
+        return any(node is statement for loop in self._loops() for node in ast.walk(loop))
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether its function evaluates it in a loop."""
+        loops = self._loops(ast.For, ast.While, ast.ListComp, ast.GeneratorExp)
+        return any(loop.lineno <= self.line <= (loop.end_lineno or 0) for loop in loops)
+
+    def _loops(self, *kinds: type[ast.AST]) -> list[Any]:
+        chosen = kinds or (ast.For, ast.While)
+        return [] if self.scope is None else [n for n in ast.walk(self.scope) if isinstance(n, chosen)]
+
+
+def _is_view(node: ast.expr) -> bool:
+    """Whether it is the same numbers in another shape or array: ``x.reshape(...)``, ``x.copy()``."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return False
+    return node.func.attr in (
+        "reshape",
+        "ravel",
+        "flatten",
+        "copy",
+        "transpose",
+        "swapaxes",
+        "astype",
+        "squeeze",
+    )
+
+
+def _set_names(target: ast.expr) -> set[str]:
+    """The variables that an assignment sets, or parts of which it sets."""
+    if isinstance(target, ast.Tuple | ast.List):
+        return {name for each in target.elts for name in _set_names(each)}
+    while isinstance(target, ast.Subscript | ast.Starred):
+        target = target.value
+    return {target.id} if isinstance(target, ast.Name) else set()
