@@ -118,9 +118,6 @@ def _level(attempt: Attempt) -> tuple[bool, bool]:
 def _first_of_its_function(attempts: Sequence[Attempt], search: Search) -> Attempt:
     """The first in the function of the last; in the caller's, if it is an argument that is wrong."""
     last = attempts[-1]
-    while last.site.is_attribute and (earlier := [a for a in attempts if a.time < last.time]):
-        last = earlier[-1]  # an object only hands it on
-        attempts = [*earlier]
     returned = [
         a for a in attempts[:-1] if a.site.is_returned and len(a.repair.key[1]) > len(last.repair.key[1])
     ]
@@ -130,6 +127,9 @@ def _first_of_its_function(attempts: Sequence[Attempt], search: Search) -> Attem
         a for a in attempts if a.repair.key[1] == last.repair.key[1] and a.site.function == last.site.function
     ]
     first = own[0]
+    earlier = [a for a in attempts if a.time < first.time]
+    if first.site.is_attribute and earlier:
+        return _first_of_its_function(earlier, search)  # an object only hands it on
     if not first.site.is_argument or not _level(first)[0] or _is_at_hand(first, search):
         return first
     outer = [a for a in attempts if a.repair.key[1] == last.repair.key[1][1:] and a.time < first.time]

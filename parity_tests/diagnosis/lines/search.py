@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from parity_tests.bound_numpy import np
+from parity_tests.cases.arrays import Array
 from parity_tests.diagnosis.lines.orders import Order
 from parity_tests.diagnosis.lines.recognition import Known, Match, Recogniser, same
 from parity_tests.diagnosis.lines.recording import Key, Replace, Seen, in_place_of
@@ -200,9 +201,11 @@ class Search:
 
     def is_some_right_value(self, attempt: Attempt) -> bool:
         """Whether what an expression reads is a right value of any step."""
-        seen = self.seen[attempt.repair.key]
+        return self._is_of_some_step(self.seen[attempt.repair.key], attempt.actual)
+
+    def _is_of_some_step(self, seen: Seen, value: Array) -> bool:
         return any(
-            same(array.transpose(form).reshape(attempt.actual.shape), attempt.actual)
+            same(array.transpose(form).reshape(value.shape), value)
             for parts, form in self.recogniser.fitting(seen)
             for array in parts.arrays
         )

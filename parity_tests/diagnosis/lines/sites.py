@@ -152,8 +152,19 @@ class Site:
         return isinstance(self.node, ast.Constant)
 
     def is_in_loop(self, statement: ast.stmt) -> bool:
-        """Whether a statement that sets its variable is in a loop, or sets all of it."""
+        """Whether a statement that sets its variable is in a loop, sets all of it, or is not the only one."""
         if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name | ast.Tuple):
+            return True
+        assert self.scope is not None
+        written = [
+            keyword.value
+            for node in ast.walk(self.scope)
+            if isinstance(node, ast.Call)
+            for keyword in node.keywords
+            if keyword.arg == "out"
+        ]
+        names = {node.id for value in written for node in ast.walk(value) if isinstance(node, ast.Name)}
+        if isinstance(self.node, ast.Name) and self.node.id in names:
             return True
         return any(node is statement for loop in self._loops() for node in ast.walk(loop))
 
