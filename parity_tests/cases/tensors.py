@@ -5,7 +5,7 @@ The form that a layer uses depends on the options of the case: ``native`` and ``
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from parity_tests.cases.arrays import Array, Call, CellWeights
@@ -92,6 +92,12 @@ answers; the last four have a suffix ``_l0``, ``_l0_reverse``, ... for ``nn.RNN`
 def family(tensor: str) -> str:
     """The entry of ``TENSORS`` that a tensor belongs to."""
     return re.sub("_l[0-9]+(_reverse)?$", "", tensor)
+
+
+def families_of(tensors: Iterable[str]) -> tuple[str, ...]:
+    """The entries of ``TENSORS`` that tensors belong to, in its order."""
+    found = {family(tensor) for tensor in tensors}
+    return tuple(name for name in TENSORS if name in found)
 
 
 def role(name: str) -> str:

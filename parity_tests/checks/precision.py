@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call
 from parity_tests.cases.case import Case
-from parity_tests.cases.tensors import TENSORS, Answer, family
+from parity_tests.cases.tensors import Answer, families_of
 from parity_tests.check_facts import FLOAT32_INSIDE, FLOAT32_RESULTS, WIDER_DTYPE
 from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import LowerPrecisionNoise, unit_roundoff
@@ -76,7 +76,5 @@ def holds_float32(values: Array) -> bool:
 
 
 def _listed(names: Iterable[str]) -> str:
-    families = {family(name) for name in names}
-    return (
-        f"{', '.join(name for name in TENSORS if name in families)} {'is' if len(families) == 1 else 'are'}"
-    )
+    found = families_of(names)
+    return f"{', '.join(found)} {'is' if len(found) == 1 else 'are'}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from parity_tests.cases.case import Case
 from parity_tests.cases.features import restricted
-from parity_tests.cases.tensors import TENSORS, family
+from parity_tests.cases.tensors import families_of, family
 from parity_tests.check_facts import FLOAT32_INSIDE, FLOAT32_RESULTS, NON_FINITE_VALUES, VALUES, WIDER_DTYPE
 from parity_tests.checks.values import RunCase
 from parity_tests.diagnosis.confirm import Restrict, confirmed
@@ -231,5 +231,5 @@ def _are(families: frozenset[str]) -> str:
     return "is" if len(families) == 1 else "are"
 
 
-def _words(families: frozenset[str]) -> str:
-    return ", ".join(name for name in TENSORS if name in families)
+def _words(names: frozenset[str]) -> str:
+    return ", ".join(families_of(names))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from parity_tests.cases.case import Case
-from parity_tests.cases.tensors import TENSORS, family
+from parity_tests.cases.tensors import families_of
 from parity_tests.check_facts import FLOAT32_INSIDE
 from parity_tests.checks.values import RunCase
 from parity_tests.diagnosis.diagnose import OF_NUMBERS, diagnose
@@ -55,7 +55,7 @@ def _with_one_of_float32(findings: Sequence[Finding]) -> list[Finding]:
         return list(findings)
     report = Report(planned=0)
     report.find(f for f in findings if f not in single)
-    names = {family(finding.tensor) for finding in single}
-    message = f"(Off: {', '.join(name for name in TENSORS if name in names)}.) {single[0].message}"
+    names = families_of(finding.tensor for finding in single)
+    message = f"(Off: {', '.join(names)}.) {single[0].message}"
     report.find([replace(single[0], check=FLOAT32_INSIDE.name, tensor="", message=message)])
     return report.findings

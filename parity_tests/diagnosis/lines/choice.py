@@ -94,8 +94,7 @@ def can_be_told(attempt: Attempt, search: Search) -> bool:
     if not attempt.site.is_plain:
         return search.inputs_are_right(attempt) or search.is_in_another_order(attempt)
     if attempt.site.is_name:
-        statement = attempt.site.bound_by()
-        return statement is not None and not attempt.site.is_in_loop(statement)
+        return attempt.site.filled_by() is not None
     at_a_step = _level(attempt)[0] and search.is_some_right_value(attempt)
     return at_a_step or (bool(attempt.site.children) and search.inputs_are_right(attempt))
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from parity_tests.cases.case import Case
-from parity_tests.cases.tensors import TENSORS, family
+from parity_tests.cases.tensors import families_of
 from parity_tests.diagnosis.lines.choice import can_be_told, chosen
 from parity_tests.diagnosis.lines.recording import Recorder
 from parity_tests.diagnosis.lines.repairs import Repair
@@ -68,8 +68,7 @@ class Finder:
     @property
     def left(self) -> tuple[str, ...]:
         """The tensors that no line makes right."""
-        names = list(TENSORS)
-        return tuple(sorted({family(name) for name in self._left}, key=names.index))
+        return families_of(self._left)
 
     def _trial(self, case: Case, tolerance: float) -> Trial:
         if case not in self._trials:

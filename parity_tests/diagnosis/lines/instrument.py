@@ -23,6 +23,8 @@ _WRAPPED = (
     ast.NamedExpr,
     ast.ListComp,
 )
+_LEFT = (ast.Attribute, ast.JoinedStr, ast.Assert, ast.Raise, ast.Delete)
+"""What is left as it is; an attribute only where it is written to."""
 
 
 class Instrumenter(ast.NodeTransformer):
@@ -57,7 +59,7 @@ class Instrumenter(ast.NodeTransformer):
 
     def visit(self, node: ast.AST) -> ast.AST:
         """Visit a node, and remember the statement that it is part of."""
-        if isinstance(node, ast.stmt):
+        if isinstance(node, ast.stmt) and not isinstance(node, _LEFT):
             self._statements.append(node)
             parents, self._parents = self._parents, []
             try:
@@ -70,7 +72,7 @@ class Instrumenter(ast.NodeTransformer):
         if isinstance(node, ast.Constant):
             is_number = isinstance(node.value, int | float) and not isinstance(node.value, bool)
             return self._wrapped(node) if is_number and self._scope else node
-        return super().visit(node)
+        return node if isinstance(node, _LEFT) else super().visit(node)
 
     def _wrapped(self, node: ast.expr, function: str = VALUE) -> ast.expr:
         if isinstance(node, ast.Name) and (node.id in self._imported or node.id == "self"):
@@ -158,24 +160,6 @@ class Instrumenter(ast.NodeTransformer):
             site = self._site(node, is_index=True)
             call = ast.Call(ast.Name(VALUE, ast.Load()), [ast.Constant(site.number), node], [])
             return ast.copy_location(call, node)
-        return node
-
-    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
-        return node
-
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
-        return node
-
-    def visit_Assert(self, node: ast.Assert) -> ast.AST:
-        return node
-
-    def visit_Raise(self, node: ast.Raise) -> ast.AST:
-        return node
-
-    def visit_Global(self, node: ast.Global) -> ast.AST:
-        return node
-
-    def visit_Delete(self, node: ast.Delete) -> ast.AST:
         return node
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:

@@ -3,18 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from parity_tests.cases.tensors import TENSORS, family
-from parity_tests.check_facts import NON_FINITE_VALUES, VALUES
-from parity_tests.diagnosis.diagnose import OF_DTYPES
+from parity_tests.cases.tensors import families_of, family
+from parity_tests.diagnosis.diagnose import OF_DTYPES, OF_NUMBERS
 from parity_tests.diagnosis.faults.catalogue import CATALOGUE
 from parity_tests.diagnosis.faults.faulty_loop import Stage
 from parity_tests.diagnosis.lines.point import WrongLines
+from parity_tests.diagnosis.lines.search import FORWARD
 from parity_tests.report import Finding, Severity
 from parity_tests.wrong_line import WrongLine
 
-OF_VALUES = (VALUES.name, NON_FINITE_VALUES.name)
-"""The checks whose findings a line can explain."""
-STATES = ("hs", "h_n")
 SINGLE = "float32"
 """What a line is that lowers the precision."""
 _STAGES = {fault.name: {variant.stage for variant in fault.loops} for fault in CATALOGUE}
@@ -22,7 +19,7 @@ _STAGES = {fault.name: {variant.stage for variant in fault.loops} for fault in C
 
 def of_values(finding: Finding, kind: str) -> bool:
     """Whether a finding is about wrong values of a kind of layer."""
-    return finding.check in OF_VALUES and finding.severity == Severity.FAULT and finding.case.layer == kind
+    return finding.check in OF_NUMBERS and finding.severity == Severity.FAULT and finding.case.layer == kind
 
 
 def with_lines(
@@ -63,11 +60,7 @@ def with_lines(
             ):
                 finding = replace(finding, fault=None, message=plain)
             elif finding.fault is not None and not agrees(finding.fault, line):
-                about = (
-                    "the states"
-                    if STATES[0] in line.cures or STATES[1] in line.cures
-                    else _listed(line.cures)
-                )
+                about = "the states" if _is_about_states(line) else ", ".join(line.cures)
                 text = f"(The line is about {about}, and the name is not: they are two explanations.)"
                 finding = replace(finding, message=f"{text} {finding.message}")
             result[at] = replace(finding, wrong_line=line)
@@ -83,7 +76,7 @@ def _of_single_precision(findings: list[Finding], kind: str, lines: Sequence[Wro
     first, *others = single
     if others:
         also = "The same is true of line " + ", ".join(str(line.line) for line in others) + "."
-        cures = tuple(name for name in TENSORS if any(name in line.cures for line in single))
+        cures = families_of(name for line in single for name in line.cures)
         first = replace(first, message=f"{first.message} {also}", cures=cures)
     for at, finding in enumerate(findings):
         if finding.fault in OF_DTYPES and finding.case.layer == kind:
@@ -95,8 +88,8 @@ def agrees(fault: str, line: WrongLine) -> bool:
     stages = {stage for name in fault.split(", and ") for stage in _STAGES.get(name.split(", ")[0], set())}
     if not stages:
         return True
-    return (Stage.STATES in stages) == bool({*STATES} & {*line.cures})
+    return (Stage.STATES in stages) == _is_about_states(line)
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(name for name in TENSORS if name in names)
+def _is_about_states(line: WrongLine) -> bool:
+    return any(name in FORWARD for name in line.cures)

@@ -16,7 +16,7 @@ class Order:
     """The steps, rows and cells that the evaluations of an expression belong to, one after another.
 
     Attributes:
-        cells: which cells, in their order; negative from the last.
+        cells: which cells, in their order.
         time: ``"up"``, ``"down"``, ``"first"`` or ``"last"`` for that step alone, or ``""`` if an evaluation
             is about all steps.
         rows: ``"inner"`` or ``"outer"`` of the steps, or ``""`` if an evaluation is about all rows.

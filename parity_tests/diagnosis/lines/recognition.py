@@ -45,7 +45,6 @@ class Match:
     """
 
     replacement: Replacement
-    arrays: list[Array]
     hits: list[bool]
 
     @property
@@ -109,7 +108,7 @@ class Recogniser:
                 for close, array, value in zip(near, arrays, seen.values, strict=True)
             ]
             if any(hits):
-                found.append(Match(Replacement(parts.value.name, parts.order, form), arrays, hits))
+                found.append(Match(Replacement(parts.value.name, parts.order, form), hits))
         return found
 
 

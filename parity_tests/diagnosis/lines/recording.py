@@ -37,13 +37,11 @@ class Seen:
     """What one expression was, each time that it was evaluated.
 
     Attributes:
-        key: the expression and its context.
         values: copies of the values; None where one is no number and no array of them.
         times: when each was evaluated, counted over all expressions.
         is_single: whether a value is in float32.
     """
 
-    key: Key
     values: list[Any] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
     is_single: bool = False
@@ -119,7 +117,7 @@ class Recorder:
         self._time += 1
         seen = self.seen.get(key)
         if seen is None:
-            seen = self.seen[key] = Seen(key)
+            seen = self.seen[key] = Seen()
             code = frame.f_code
             place = id(code), key[1]
             if place not in self.arguments:
@@ -182,8 +180,17 @@ def is_tensor(value: Any) -> bool:
     return hasattr(value, "detach") and hasattr(value, "numpy") and type(value).__module__.startswith("torch")
 
 
-def in_place_of(value: Any, values: Array) -> Any:
-    """New values as an object like ``value``: of its type, dtype and shape."""
+def instead_of(value: Any, values: Array, in_place: bool) -> Any:
+    """New values as an object like ``value``, or in the array itself where the code goes on with that."""
+    made = _like(value, values)
+    if in_place:
+        value[...] = made
+        return value
+    return made
+
+
+def _like(value: Any, values: Array) -> Any:
+    """New values in an object of the same type, dtype and shape."""
     if is_tensor(value):
         torch = sys.modules["torch"]
         return torch.tensor(values).to(value.dtype).reshape(value.shape)

@@ -1,14 +1,14 @@
 """Repairs: what may stand in the place of a user's value."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from parity_tests.bound_numpy import np
 from parity_tests.diagnosis.lines.orders import Order, Replacement
 from parity_tests.diagnosis.lines.recognition import Known, Recogniser, same
-from parity_tests.diagnosis.lines.recording import Key, Replace, Seen, in_place_of, kept
+from parity_tests.diagnosis.lines.recording import Key, Replace, Seen, instead_of, kept
 from parity_tests.diagnosis.lines.right_values import RightValues
 from parity_tests.diagnosis.lines.sites import Site
 
@@ -35,65 +35,50 @@ class Repair:
 
     def replacements(self, values: RightValues, sites: Sequence[Site]) -> dict[Key, Replace] | None:
         """The functions that put it there in a case; None if the case has no such value."""
-        number = self.key[0]
+        in_place = sites[self.key[0]].in_place
         if self.kind == "value":
             arrays = self.value.arrays(values)
-            return None if arrays is None else {self.key: _put(arrays, sites[number].in_place)}
+            return None if arrays is None else {self.key: _put(arrays, in_place)}
         if self.kind == "operand":
-            return _operand(self.key, self.value, sites[number].in_place)
+            return _part_alone(self.key, self.value, kept, lambda old, part: instead_of(old, part, in_place))
+        if self.kind == "precision" and self.value is not None:
+            return _part_alone(self.key, self.value, lambda part: part, lambda old, part: part.copy())
+        return {self.key: self._function(values)}
+
+    def _function(self, values: RightValues) -> Replace:
         T = values.case.T
         if self.kind == "loop":
             order, per_call = self.value
             steps = [call.xs.shape[1] for call in values.calls for _ in range(per_call)]
-            return {self.key: lambda old, count: _ordered(old, order, steps[count])}
-        function: dict[str, Replace] = {
-            "number": lambda old, count: type(old)(self.value) if isinstance(old, float) else self.value,
-            "index": lambda old, count: T - 1 - old if self.value == "mirrored" else old + self.value,
-            "precision": lambda old, count: _double(old),
-        }
-        if self.kind == "precision" and self.value is not None:
-            return _uncast(self.key, self.value)
-        return {self.key: function[self.kind]}
+            return lambda old, count: _ordered(old, order, steps[count])
+        if self.kind == "number":
+            return lambda old, count: type(old)(self.value) if isinstance(old, float) else self.value
+        if self.kind == "index":
+            return lambda old, count: T - 1 - old if self.value == "mirrored" else old + self.value
+        assert self.kind == "precision"
+        return lambda old, count: _double(old)
 
 
 def _put(arrays: Sequence[Any], in_place: bool) -> Replace:
     def put(old: Any, count: int) -> Any:
         if count >= len(arrays) or not hasattr(old, "shape"):
             raise IndexError(count)  # it is evaluated more often than it should be
-        return _instead(old, arrays[count], in_place)
+        return instead_of(old, arrays[count], in_place)
 
     return put
 
 
-def _instead(old: Any, new: Any, in_place: bool) -> Any:
-    made = in_place_of(old, new)
-    if in_place:
-        old[...] = made
-        return old
-    return made
-
-
-def _operand(key: Key, part: Key, in_place: bool) -> dict[Key, Replace]:
+def _part_alone(
+    key: Key, part: Key, keep: Callable[[Any], Any], put: Callable[[Any, Any], Any]
+) -> dict[Key, Replace]:
+    """Put ``put(value, kept part)`` in the place of an expression, with a part of it kept by ``keep``."""
     last: list[Any] = [None]
 
-    def keep(old: Any, count: int) -> Any:
-        last[0] = kept(old)
+    def seen(old: Any, count: int) -> Any:
+        last[0] = keep(old)
         return old
 
-    def put(old: Any, count: int) -> Any:
-        return _instead(old, last[0], in_place)
-
-    return {part: keep, key: put}
-
-
-def _uncast(key: Key, part: Key) -> dict[Key, Replace]:
-    last: list[Any] = [None]
-
-    def keep(old: Any, count: int) -> Any:
-        last[0] = old
-        return old
-
-    return {part: keep, key: lambda old, count: last[0].copy()}
+    return {part: seen, key: lambda old, count: put(old, last[0])}
 
 
 def _ordered(old: Any, order: str, T: int) -> Any:

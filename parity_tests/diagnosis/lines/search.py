@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from parity_tests.bound_numpy import np
-from parity_tests.cases.arrays import Array
 from parity_tests.diagnosis.lines.orders import Order
 from parity_tests.diagnosis.lines.recognition import Known, Match, Recogniser, same
-from parity_tests.diagnosis.lines.recording import Key, Replace, Seen, in_place_of
+from parity_tests.diagnosis.lines.recording import Key, Replace, Seen, instead_of
 from parity_tests.diagnosis.lines.repairs import Candidates, Repair
 from parity_tests.diagnosis.lines.sites import Site
 from parity_tests.diagnosis.lines.trial import Outcome, Tensor, Trial
@@ -25,9 +24,8 @@ class Attempt:
 
     Attributes:
         repair: the repair.
-        outcome: of the run with it.
         cured: the tensors that it makes right.
-        place: the expression.
+        site: the expression.
         time: when a value that it replaces differs first from what it should be.
         at: the number of that evaluation.
         match: what the value is there; None if it is no right value.
@@ -36,7 +34,6 @@ class Attempt:
     """
 
     repair: Repair
-    outcome: Outcome
     cured: frozenset[Tensor]
     site: Site
     time: int
@@ -93,7 +90,7 @@ class Search:
         return made
 
     def run(self) -> list[Attempt]:
-        """Return the repairs that make most tensors right."""
+        """Return the repairs that make a wrong tensor right and spoil none; of the states, if these are wrong."""
         now = self.replacements()
         if now is None:
             return []
@@ -108,7 +105,7 @@ class Search:
         influence = self._influences(now)
         # Gradients follow from the states, which are made right first.
         states = frozenset(tensor for tensor in self.base.wrong if tensor[1] in FORWARD)
-        for wrong in filter(None, (states, self.base.wrong)):
+        for wrong in dict.fromkeys(filter(None, (states, self.base.wrong))):
             candidates.forward_only = wrong == states
             keys = [key for key, changed in influence.items() if changed & wrong]
             # A value on which a right tensor depends is probably right.
@@ -132,11 +129,11 @@ class Search:
                 if outcome.raised or outcome.wrong - self.base.wrong:
                     continue
                 if cured := self.base.wrong - outcome.wrong:
-                    yield self._attempt(repair, outcome, cured)
+                    yield self._attempt(repair, cured)
 
-    def _attempt(self, repair: Repair, outcome: Outcome, cured: frozenset[Tensor]) -> Attempt:
+    def _attempt(self, repair: Repair, cured: frozenset[Tensor]) -> Attempt:
         site, seen = self.sites[repair.key[0]], self.seen[repair.key]
-        attempt = Attempt(repair, outcome, cured, site, seen.times[0])
+        attempt = Attempt(repair, cured, site, seen.times[0])
         if repair.kind == "value":
             shoulds = repair.value.arrays(self.trial.values)
             shoulds = [each.reshape(value.shape) for each, value in zip(shoulds, seen.values, strict=True)]
@@ -201,12 +198,9 @@ class Search:
 
     def is_some_right_value(self, attempt: Attempt) -> bool:
         """Whether what an expression reads is a right value of any step."""
-        return self._is_of_some_step(self.seen[attempt.repair.key], attempt.actual)
-
-    def _is_of_some_step(self, seen: Seen, value: Array) -> bool:
         return any(
-            same(array.transpose(form).reshape(value.shape), value)
-            for parts, form in self.recogniser.fitting(seen)
+            same(array.transpose(form).reshape(attempt.actual.shape), attempt.actual)
+            for parts, form in self.recogniser.fitting(self.seen[attempt.repair.key])
             for array in parts.arrays
         )
 
@@ -271,10 +265,6 @@ def _disturbed(site: Site) -> Replace:
             new = array * (1 + uneven) + uneven / 10
         else:
             return old
-        made = in_place_of(old, new)
-        if site.in_place:
-            old[...] = made
-            return old
-        return made
+        return instead_of(old, new, site.in_place)
 
     return disturb

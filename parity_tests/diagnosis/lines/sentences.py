@@ -5,7 +5,7 @@ from typing import Any
 
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array
-from parity_tests.cases.tensors import TENSORS, family
+from parity_tests.cases.tensors import families_of
 from parity_tests.diagnosis.lines.recognition import same
 from parity_tests.diagnosis.lines.search import Attempt, Search
 from parity_tests.wrong_line import WrongLine
@@ -41,7 +41,7 @@ def described(attempt: Attempt, search: Search) -> WrongLine:
     """Return a repair as the line to be told."""
     site = attempt.site
     statement = (
-        site.bound_by() if attempt.match is None and site.is_name and attempt.should is not None else None
+        site.filled_by() if attempt.match is None and site.is_name and attempt.should is not None else None
     )
     actual, should, text = _said(attempt, search)
     if statement is not None:
@@ -53,8 +53,6 @@ def described(attempt: Attempt, search: Search) -> WrongLine:
         start, end = len(whole) - len(whole.lstrip()), len(whole.rstrip())
     else:  # Python counts bytes
         start, end = (len(whole.encode()[:at].decode()) for at in (start, end))
-    names = list(TENSORS)
-    cures = sorted({family(name) for _, name in attempt.cured}, key=names.index)
     return WrongLine(
         site.file,
         line,
@@ -65,7 +63,7 @@ def described(attempt: Attempt, search: Search) -> WrongLine:
         actual,
         should,
         text,
-        tuple(cures),
+        families_of(name for _, name in attempt.cured),
         _caller(attempt, search),
     )
 

@@ -111,7 +111,7 @@ class Site:
     @property
     def is_plain(self) -> bool:
         """Whether it reads a variable, an attribute or an element, and computes nothing."""
-        return isinstance(self.node, _PLAIN) or _is_view(self.node)
+        return self.is_read or _is_view(self.node)
 
     @property
     def is_name(self) -> bool:
@@ -129,44 +129,42 @@ class Site:
         name = getattr(self.node, "attr", getattr(getattr(self.node, "func", None), "attr", ""))
         return name in ("T", "mT", "transpose", "swapaxes", "t")
 
-    def bound_by(self) -> ast.stmt | None:
-        """The last statement before that sets the variable that it reads, or a part of that."""
+    def filled_by(self) -> ast.stmt | None:
+        """The last statement before that sets a part of the variable that it reads.
+
+        None if that is in a loop, if the last one sets all of it, or if calls write into it, too.
+        """
         if not isinstance(self.node, ast.Name) or self.scope is None:
             return None
-        found = None
+        name, last = self.node.id, None
         for statement in ast.walk(self.scope):
             if isinstance(statement, ast.Assign | ast.AugAssign | ast.AnnAssign):
                 targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-                is_set = any(self.node.id in _set_names(target) for target in targets)
-                if (
-                    is_set
-                    and statement.lineno < self.line
-                    and (found is None or statement.lineno > found.lineno)
-                ):
-                    found = statement
-        return found
+                is_before = statement.lineno < self.line and (last is None or statement.lineno > last.lineno)
+                if is_before and any(name in _set_names(target) for target in targets):
+                    last = statement
+        if last is None or name in self._written_by_calls():
+            return None
+        if isinstance(last, ast.Assign) and isinstance(last.targets[0], ast.Name | ast.Tuple):
+            return None
+        loops = self._loops(ast.For, ast.While)
+        return None if any(node is last for loop in loops for node in ast.walk(loop)) else last
+
+    def _written_by_calls(self) -> set[str]:
+        """The variables that calls of its function write into, ``out=``."""
+        assert self.scope is not None
+        return {
+            name.id
+            for node in ast.walk(self.scope)
+            if isinstance(node, ast.keyword) and node.arg == "out"
+            for name in ast.walk(node.value)
+            if isinstance(name, ast.Name)
+        }
 
     @property
     def is_constant(self) -> bool:
         """Whether it is a number."""
         return isinstance(self.node, ast.Constant)
-
-    def is_in_loop(self, statement: ast.stmt) -> bool:
-        """Whether a statement that sets its variable is in a loop, sets all of it, or is not the only one."""
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name | ast.Tuple):
-            return True
-        assert self.scope is not None
-        written = [
-            keyword.value
-            for node in ast.walk(self.scope)
-            if isinstance(node, ast.Call)
-            for keyword in node.keywords
-            if keyword.arg == "out"
-        ]
-        names = {node.id for value in written for node in ast.walk(value) if isinstance(node, ast.Name)}
-        if isinstance(self.node, ast.Name) and self.node.id in names:
-            return True
-        return any(node is statement for loop in self._loops() for node in ast.walk(loop))
 
     @property
     def is_repeated(self) -> bool:
@@ -175,8 +173,7 @@ class Site:
         return any(loop.lineno <= self.line <= (loop.end_lineno or 0) for loop in loops)
 
     def _loops(self, *kinds: type[ast.AST]) -> list[Any]:
-        chosen = kinds or (ast.For, ast.While)
-        return [] if self.scope is None else [n for n in ast.walk(self.scope) if isinstance(n, chosen)]
+        return [] if self.scope is None else [n for n in ast.walk(self.scope) if isinstance(n, kinds)]
 
 
 def _is_view(node: ast.expr) -> bool:

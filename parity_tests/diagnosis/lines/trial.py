@@ -25,23 +25,18 @@ class Outcome:
 
     Attributes:
         got: the tensors.
-        right: the part of each tensor that is right, 1 if all of it is.
+        right: by tensor, whether it is right.
         raised: whether it raised.
     """
 
     got: dict[Tensor, Array]
-    right: dict[Tensor, float]
+    right: dict[Tensor, bool]
     raised: bool = False
 
     @property
     def wrong(self) -> frozenset[Tensor]:
         """The tensors that are not right."""
-        return frozenset(tensor for tensor, part in self.right.items() if part < 1)
-
-    @property
-    def score(self) -> float:
-        """The sum of the parts that are right."""
-        return sum(self.right.values())
+        return frozenset(tensor for tensor, is_right in self.right.items() if not is_right)
 
 
 class Trial:
@@ -91,13 +86,13 @@ class Trial:
         right = {tensor: self._right(tensor, got) for tensor in self._truth}
         if self.tolerance == PRECISE:  # a result in float32 is not right then
             for number, result in enumerate(driver.results.calls):
-                right |= {(number, name): 0.0 for name in result.mismatches if (number, name) in right}
-                right |= {(number, name): 0.0 for name in result.dtypes if (number, name) in right}
+                right |= {(number, name): False for name in result.mismatches if (number, name) in right}
+                right |= {(number, name): False for name in result.dtypes if (number, name) in right}
         return Outcome(got, right, raised)
 
-    def _right(self, tensor: Tensor, got: Mapping[Tensor, Array]) -> float:
+    def _right(self, tensor: Tensor, got: Mapping[Tensor, Array]) -> bool:
         want, value = self._truth[tensor], got.get(tensor)
         if value is None or value.shape != want.shape:
-            return 0.0
+            return False
         same = np.abs(value - want) <= self.tolerance * float(np.abs(want).max(initial=0)) + 1e-200
-        return float(same.mean()) if same.size else 1.0
+        return bool(same.all())
