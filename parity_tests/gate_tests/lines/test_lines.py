@@ -1,6 +1,7 @@
 """The line that is told is the wrong one, of right code none is, and the report says what should stand there."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,24 +77,43 @@ def test_most_first_lines_are_right_and_few_are_wrong(names: tuple[str, ...], te
     assert first.count("right") >= RIGHT_LEAST * shown
 
 
+def finder_with(subject: Any, truth: Callable[[Case, str, Any], Any]) -> Finder:
+    """A search in which the truth is ``truth(case, tensor, right value)``."""
+    finder = Finder(subject, (), RECORDER, INSTRUMENTER.sites)
+    own, changed = finder._trial, set[Case]()
+
+    def trial_of(case: Case, tolerance: float) -> Any:
+        trial = own(case, tolerance)
+        if case not in changed:
+            changed.add(case)
+            trial._truth = {key: truth(case, key[1], value) for key, value in trial._truth.items()}
+        return trial
+
+    finder._trial = trial_of  # type: ignore[method-assign]
+    return finder
+
+
 def with_a_broken_comparison(subject: Any, case: Case, tensor: str) -> tuple[list[Any], tuple[str, ...]]:
     """Look for wrong lines where the truth about one tensor is wrong; called in the child.
 
     Returns:
         The lines, and the tensors that no line makes right.
     """
-    finder = Finder(subject, (), RECORDER, INSTRUMENTER.sites)
-    own = finder._trial
 
-    def broken(case: Case, tolerance: float) -> Any:
-        trial = own(case, tolerance)
-        for key, value in trial._truth.items():
-            if key[1] == tensor:
-                trial._truth[key] = value + np.cos(np.arange(value.size)).reshape(value.shape)
-        return trial
+    def broken(case: Case, name: str, value: Any) -> Any:
+        return value + np.cos(np.arange(value.size)).reshape(value.shape) if name == tensor else value
 
-    finder._trial = broken  # type: ignore[method-assign]
+    finder = finder_with(subject, broken)
     return list(finder.find([case])), finder.left
+
+
+def with_dx_doubled(subject: Any, searched: Case, everywhere: bool) -> list[Any]:
+    """Look for wrong lines where dx should be doubled, in the case searched alone or in all; in the child."""
+
+    def doubled(case: Case, name: str, value: Any) -> Any:
+        return 2 * value if name == "dx" and (everywhere or case == searched) else value
+
+    return list(finder_with(subject, doubled).find([searched]))
 
 
 @pytest.mark.parametrize(
@@ -111,6 +131,21 @@ def test_of_right_code_no_line_is_told(cls: Any, tensor: str) -> None:
         lines, left = child.call(with_a_broken_comparison, Case.parse("B3T4D2H7-f64-h0-s1"), tensor)
     assert lines == []
     assert left == (tensor,)
+
+
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_a_repair_must_help_in_other_cases_too(tmp_path: Path, everywhere: bool) -> None:
+    right = MY_RNN.replace("dt = 1 - h_next**2", "dt = dh_next * (1 - h_next**2)")
+    file = tmp_path / "right_cell.py"
+    file.write_text(right.replace("return dt @ self.params[0].T", "return 1 * (dt @ self.params[0].T)"))
+    with Child(Target(f"{file}:RNN"), 60, functions=(with_dx_doubled,), compile_source=instrumented) as child:
+        lines = child.call(with_dx_doubled, Case.parse("cell-B3D2H7-f64-s1"), everywhere)
+    assert [(line.cures, line.source.strip()[:8]) for line in lines] == [(("dx",), "return 1")] * everywhere
+
+
+def test_a_value_that_was_wrong_before_is_not_blamed() -> None:
+    told = told_of_further("PoppedCaches")
+    assert told.lines == (), told.lines
 
 
 def test_the_report_has_the_line_and_what_should_stand_there(tmp_path: Path, monkeypatch: Any) -> None:
