@@ -15,7 +15,7 @@ from parity_tests.api import assert_parity, check, parametrize
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import TENSORS
 from parity_tests.report import Finding, Report
-from parity_tests.subjects.drivers import Problem as Problem
+from parity_tests.subjects.problem import Problem as Problem
 
 __version__ = "0.1.0"
 __all__ = [

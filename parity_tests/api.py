@@ -277,8 +277,11 @@ def _open(
 
 
 def missing_extra(*needed: str) -> str:
-    """Return which of these modules is missing and which extra to install, in a line, or ``""``."""
-    for module in needed:
-        if importlib.util.find_spec(module) is None:
-            return f"{module} is not installed; install rnn-np[parity], or rnn-np[recorded] to judge without torch"
-    return ""
+    """Return which of these modules is missing and how to install what is missing, in a line, or ``""``."""
+    missing = [module for module in needed if importlib.util.find_spec(module) is None]
+    if not missing:
+        return ""
+    names = " ".join({"xdist": "pytest-xdist"}.get(module, module) for module in missing)
+    further = [module for module in ("torch", "hypothesis") if importlib.util.find_spec(module) is None]
+    more = f"; for random cases also {' '.join(further)}" if further else ""
+    return f"{missing[0]} is not installed: pip install {names}{more}"

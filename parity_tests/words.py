@@ -30,6 +30,17 @@ def an(noun: str) -> str:
     return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
 
 
+def in_words(names: Sequence[str]) -> str:
+    """Names in a row, as a sentence has them; ``""`` for none.
+
+    Example:
+        >>> in_words(["dx"]), in_words(["dx", "dWx", "db"])
+        ('dx', 'dx, dWx and db')
+    """
+    *first, last = names or ("",)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def apart(got: float, want: float) -> tuple[str, str]:
     """Two values with six digits, or with as many as it takes to tell them apart.
 

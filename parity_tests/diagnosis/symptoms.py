@@ -179,5 +179,5 @@ def _raised(raised: Sequence[Sample], fine: Sequence[Sample]) -> ObservedSymptom
     elif all(s.case.bias != "nobias" for s in raised) and fine and all(s.case.bias == "nobias" for s in fine):
         symptom = NO_BIAS
     where = "in every case" if not fine else f"in {len(raised)} of {len(raised) + len(fine)} cases"
-    text = symptom.sentence if symptom else f"It raises {where}: {raised[0].raised}"
+    text = symptom.sentence if symptom else f"It raises {where}."
     return ObservedSymptom(symptom, text, RAISES.name, frozenset(("",)))

@@ -9,10 +9,10 @@ pytest.importorskip("torch", reason="the examples judge against torch")
 
 from parity_tests import api, report, words
 from parity_tests.cases import case
-from parity_tests.subjects import drivers
+from parity_tests.subjects import problem
 
 
-@pytest.mark.parametrize("module", [api, report, case, drivers, words], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [api, report, case, problem, words], ids=lambda module: module.__name__)
 def test_the_examples_run(module: ModuleType) -> None:
     result = doctest.testmod(module, verbose=False)
     assert result.attempted > 0

@@ -7,16 +7,19 @@ from dataclasses import dataclass, field, replace
 
 from parity_tests.cases.case import Case
 from parity_tests.cases.features import described, parse, restricted
-from parity_tests.cases.fields import option_values
+from parity_tests.cases.fields import FIELD, option_values
 from parity_tests.cases.layers import LAYERS
 from parity_tests.checks.known_failures import read_known
 from parity_tests.checks.registry import CONTRACT_CHECKS, checks_for
 from parity_tests.references.recorded import default_recorded
 from parity_tests.run.options import DEFAULT_CASES, DEFAULT_SEED, DEFAULT_TIMEOUT, OptionError, Options
-from parity_tests.subjects.interfaces import TAKEN_FOR, taken_for
+from parity_tests.subjects.interfaces import taken_for
 from parity_tests.subjects.loading import Target
 from parity_tests.subjects.session import DEFAULT_TARGET, Session
+from parity_tests.words import an, in_words
 
+ORDINARY = Case(B=3, T=4, D=2, H=5)
+"""The first call of a target."""
 BATCH = 50
 """Cases judged by one test: the unit that workers share out."""
 CASES_BEFORE_STOP = 200
@@ -67,6 +70,11 @@ class Plan:
     def judges(self, case: Case) -> bool:
         """Whether the target supports a case."""
         return case.layer in self.kinds and self.restricted(case) == case
+
+    def ordinary_case(self, kind: str) -> Case:
+        """A small case of a kind of layer, with nothing special, that the target supports."""
+        sizes = {name: FIELD[name].fitted(getattr(ORDINARY, name), kind) for name in ("T", "h0")}
+        return self.restricted(replace(ORDINARY, layer=kind, **sizes))
 
     @property
     def draws(self) -> bool:
@@ -177,11 +185,12 @@ def _is_installed(module: str) -> bool:
 def _check_installed(draws: bool) -> None:
     """Refuse torch as the reference where something that it needs is missing."""
     if not _is_installed("torch"):
-        raise OptionError("reference: torch is not installed; install rnn-np[parity]")
+        missing = "torch" if not draws or _is_installed("hypothesis") else "torch hypothesis"
+        raise OptionError(f"reference: torch is not installed: pip install {missing}")
     if draws and not _is_installed("hypothesis"):
         raise OptionError(
             "reference: hypothesis is not installed, and it draws the cases that torch answers; "
-            "install rnn-np[parity], or use --reference recorded"
+            "pip install hypothesis, or use --reference recorded"
         )
 
 
@@ -190,16 +199,15 @@ def _with_cases(plan: Plan, options: Options) -> Plan:
     if case is not None:
         _refuse(options, "the one case given is judged")
         if not plan.judges(case):
-            words = taken_for(plan.interface, plan.kinds, is_forced=plan.target.interface is not None)
-            raise OptionError(
-                f"case: {case} needs a feature that {plan.target.spec} lacks or that --without excludes; "
-                f"{TAKEN_FOR} {words}"
-            )
+            raise OptionError(f"case: {_unfit(plan, case)}")
         if plan.reference == "recorded" and case not in default_recorded().cases:
-            raise OptionError(f"case: {case} is not recorded; it needs torch, rnn-np[parity]")
+            raise OptionError(f"case: {case} is not recorded; it needs {_torch_as_reference('torch')}")
         return replace(plan, case=case)
     if plan.reference == "recorded":
-        _refuse(options, "fresh cases need torch, rnn-np[parity]; the recorded cases are fixed")
+        _refuse(
+            options,
+            f"fresh cases need {_torch_as_reference('torch hypothesis')}; the recorded cases are fixed",
+        )
         return replace(plan, number=len(plan.recorded_cases()))
     seed = secrets.randbits(32) if options.seed == "fresh" else options.seed
     return replace(
@@ -208,6 +216,32 @@ def _with_cases(plan: Plan, options: Options) -> Plan:
         number=DEFAULT_CASES if options.cases is None else options.cases,
         stops=options.target != Target(DEFAULT_TARGET) and options.cases is None,
     )
+
+
+def _torch_as_reference(needed: str) -> str:
+    """What to type for it."""
+    return "--reference torch" if _is_installed("torch") else f"torch: pip install {needed}"
+
+
+def _unfit(plan: Plan, case: Case) -> str:
+    """Why the target cannot be judged in a case."""
+    spec = plan.target.spec
+    if case.layer not in plan.kinds:
+        words = taken_for(plan.interface, plan.kinds, is_forced=True)
+        tokens = [str(plan.ordinary_case(kind)) for kind in plan.kinds]
+        begin = [f"{LAYERS[kind].token}-" if LAYERS[kind].token else "B" for kind in plan.kinds]
+        return (
+            f"{case} is not for {spec}: it is judged as {words}; its tokens begin with {' or '.join(begin)}, "
+            f"such as {tokens[0]}"
+        )
+    needs = [name for name in plan.without if restricted(case, (name,)) != case]
+    declared = [name for name in needs if name in plan.declared]
+    why = (
+        f"--without {','.join(declared)} says that {spec} lacks"
+        if declared
+        else f"{an(plan.interface)} has no place for"
+    )
+    return f"{case} needs {in_words([described(name) for name in declared or needs])}, which {why}"
 
 
 def _refuse(options: Options, why: str) -> None:

@@ -25,7 +25,7 @@ from parity_tests.run.threads import blas_name
 from parity_tests.run.versions import versions_of
 from parity_tests.subjects.interfaces import taken_for
 from parity_tests.subjects.session import DEFAULT_TARGET
-from parity_tests.words import counted
+from parity_tests.words import counted, in_words
 from parity_tests.wrong_line import WrongLine
 
 NO_TIME = (
@@ -58,7 +58,7 @@ def verdict(report: Report, plan: Plan, layout: Layout = IN_A_LOG) -> str:
     parts = [["\n".join([_coloured(first[0], report.verdict, layout), *first[1:]])]]
     # The verdict NOT JUDGED has the first of them.
     if len(report.not_judged) > (report.verdict == Verdict.NOT_JUDGED):
-        reasons = [f"not judged: {reason}" for reason in report.not_judged]
+        reasons = [f"not judged: {reason}" for reason in _merged(report.not_judged)]
         parts.append(_limited(reasons, "reason", layout))
     groups = grouped(finding for finding in report.findings if finding.severity != Severity.KNOWN)
     faults = [group for group in groups if group[0].severity == Severity.FAULT]
@@ -130,6 +130,15 @@ def _differences(report: Report, plan: Plan) -> str:
 
 def _coloured(line: str, name: Verdict, layout: Layout) -> str:
     return layout.paint(name.value, **COLOURS[name]) + line.removeprefix(name)
+
+
+def _merged(reasons: Sequence[str]) -> list[str]:
+    """The reasons, each once, with the names of all checks that it is about."""
+    of: dict[str, list[str]] = {}
+    for reason in reasons:
+        name, colon, why = reason.partition(": ")
+        of.setdefault(why if colon else reason, []).append(name if colon else "")
+    return [f"{', '.join(names)}: {why}" if names[0] else why for why, names in of.items()]
 
 
 def _limited(texts: list[str], noun: str, layout: Layout) -> list[str]:
@@ -226,13 +235,8 @@ def _line(wrong: WrongLine, layout: Layout) -> list[str]:
     indent = len(wrong.source) - len(wrong.source.lstrip())
     under = " " * (wrong.column - 1 - indent) + "^" * (wrong.end_column - wrong.column)
     lines = [*layout.text(f"{where}:", INDENT), f"{INDENT}  {wrong.source.lstrip()}", f"{INDENT}  {under}"]
-    cures = f"With that, {_listed(wrong.cures)} {'is' if len(wrong.cures) == 1 else 'are'} right."
+    cures = f"With that, {in_words(wrong.cures)} {'is' if len(wrong.cures) == 1 else 'are'} right."
     return lines + layout.text(f"{wrong.message} {cures}", INDENT)
-
-
-def _listed(names: Sequence[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _with_numbers_apart(message: str) -> str:

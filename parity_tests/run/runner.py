@@ -15,9 +15,9 @@ from typing import Any, Self
 
 from parity_tests.cases.case import Case
 from parity_tests.cases.features import FEATURES, restricted
-from parity_tests.cases.fields import FIELD
 from parity_tests.cases.layers import LAYERS
-from parity_tests.check_facts import INTERFACE, RAISES, known_failure
+from parity_tests.cases.tensors import TENSORS, families_of
+from parity_tests.check_facts import INTERFACE, RAISES, TYPE, known_failure
 from parity_tests.checks.registry import run_contract_check
 from parity_tests.checks.values import Reference, ReferencesDisagree, judge
 from parity_tests.diagnosis.explain import explained
@@ -30,12 +30,16 @@ from parity_tests.run.plan import CASES_BEFORE_STOP, Plan, make_plan
 from parity_tests.run.shrinking import shrunk
 from parity_tests.run.threads import one_thread
 from parity_tests.run.versions import notices_of
-from parity_tests.subjects.interfaces import TAKEN_FOR, TargetError, taken_for
+from parity_tests.subjects.interfaces import OTHERWISE, TargetError
 from parity_tests.subjects.loading import Target
+from parity_tests.subjects.readings import adapt_command, gates_of, refusal_of_gates
 from parity_tests.subjects.session import DEFAULT_TARGET, CallFailed, Session, TargetGivenUp, open_session
+from parity_tests.words import in_words
 
-ORDINARY = Case(B=3, T=4, D=2, H=5)
-"""The first call of a target."""
+ANSWERS = "it answers with --without"
+"""How a message names the one feature that makes a target raise."""
+CALLED = (run_contract_check, gates_of)
+"""What is called with a target besides its cases."""
 SHRINK_SECONDS = 10.0
 """For all findings of a run together."""
 SHRINK_SECONDS_IF_STOPPED = 2.0
@@ -60,7 +64,7 @@ class Run:
 
     def __init__(self, plan: Plan, session: Session | None = None) -> None:
         self.plan = plan
-        self.session = session or open_session(plan.target, plan.timeout, (run_contract_check,))
+        self.session = session or open_session(plan.target, plan.timeout, CALLED)
         self.session.without = plan.without
         self.report = Report(planned=0)
         self.interrupted = False
@@ -82,7 +86,7 @@ class Run:
             TargetError: the target cannot be loaded.
             RecordedError: the recorded answers cannot be read.
         """
-        session = open_session(options.target, options.timeout, (run_contract_check,))
+        session = open_session(options.target, options.timeout, CALLED)
         try:
             plan = make_plan(options, session)
             session.notices += notices_of(plan)
@@ -95,22 +99,62 @@ class Run:
     def first_error(self) -> str:
         """Why nothing can be judged: the first ordinary call raises, of every layer that there is; or ``""``.
 
-        What one feature alone makes raise is in the message. A layer that answers without its bias has a
+        An adapter that does not return every tensor that it is to return is not judged either. What one feature alone makes raise is in the message. A layer that answers without its bias has a
         fault that the diagnosis names.
         """
         plan, first = self.plan, ""
         for kind in plan.kinds:
-            sizes = {name: FIELD[name].fitted(getattr(ORDINARY, name), kind) for name in ("T", "h0")}
-            case = plan.restricted(replace(ORDINARY, layer=kind, **sizes))
+            case = plan.ordinary_case(kind)
             raised = self._raised(case)
+            if not raised and plan.interface == "adapter":
+                return self._incomplete(case)
             if not raised or (
                 LAYERS[kind].has_torch_interface and not self._raised(replace(case, bias="nobias"))
             ):
                 return ""
             first = first or f"the first ordinary call {raised}{self._answers_without(case)}"
-        is_said = plan.target.interface is not None or TAKEN_FOR in first
-        words = taken_for(plan.interface, plan.kinds, is_forced=False)
-        return f"{plan.target.spec}: {first}{'' if is_said else f'; {TAKEN_FOR} {words}'}"
+        return self._with_other_reading(first)
+
+    def _with_other_reading(self, failure: str) -> str:
+        """Why the first call fails, with what else the target may be."""
+        plan, spec = self.plan, self.plan.target.spec
+        if plan.interface in ("adapter", "package") or ANSWERS in failure:
+            return f"{spec}: {failure}"
+        with suppress(TargetError, TargetGivenUp, CallFailed):
+            unit, evidence = self.session.call(gates_of)
+            if unit:
+                return f"{refusal_of_gates(spec, unit, evidence)}. Here {failure}"
+        other = OTHERWISE.get(plan.kinds[0], "") if plan.target.interface is None else ""
+        command = adapt_command(spec, plan.target.obj)
+        return (
+            f"{spec}: {failure}. If it is no such {plan.interface}: {other and f'{other}, or '}`{command}` "
+            "looks for an adapter"
+        )
+
+    def _incomplete(self, case: Case) -> str:
+        """What an adapter does not return of what it is to return, or ``""``."""
+        try:
+            results = self.session.run_case(case)
+        except (TargetError, TargetGivenUp):
+            return ""
+        spec = self.plan.target.spec
+        if not results.calls:
+            return next((f"{spec}: {f.message}" for f in results.findings if f.check == TYPE.name), "")
+        result = results.calls[0]
+        missing = families_of(name for name, row in result.mismatches.items() if row.got == "NoneType")
+        if not missing:
+            return ""
+        there = [name for name in families_of((*result.tensors, *result.mismatches)) if name not in missing]
+        unknown = f"; {in_words(result.unknown)} is no tensor's name" if result.unknown else ""
+        if not there:
+            return f"{spec}: it returns none of {', '.join(missing)}{unknown}: return a dict with these names"
+        declared = self.plan.declared
+        features = [name for name in declared if name not in TENSORS]
+        without = ",".join((*families_of((*missing, *(set(declared) - {*features}))), *features))
+        return (
+            f"{spec}: it returns {in_words(there)}, but not {in_words(missing)}{unknown}. Return "
+            f"{'it' if len(missing) == 1 else 'them'} too, or add --without {without}"
+        )
 
     def _raised(self, case: Case) -> str:
         try:
@@ -124,7 +168,7 @@ class Run:
         for name in FEATURES:
             simpler = restricted(case, (name,))
             if simpler != case and not self._raised(simpler):
-                return f"; it answers with --without {name}"
+                return f"; {ANSWERS} {name}"
         return ""
 
     def __enter__(self) -> Self:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -15,7 +15,8 @@ from parity_tests.check_facts import INPUTS_UNTOUCHED, INTERFACE, RAISES, TYPE
 from parity_tests.report import Finding, Severity
 from parity_tests.subjects.driver import Driver, Given, class_of
 from parity_tests.subjects.interfaces import IN_WORDS, TAKEN_FOR
-from parity_tests.subjects.parts import PartMissing, attribute, called, method
+from parity_tests.subjects.parts import PartMissing, attribute, call_made, called, method
+from parity_tests.subjects.problem import Problem
 from parity_tests.subjects.results import CaseResults, described
 from parity_tests.subjects.side_effects import overwritten_inputs
 from parity_tests.subjects.torch_drivers import TorchCellDriver, TorchRNNDriver
@@ -23,43 +24,6 @@ from parity_tests.subjects.user_frames import format_error
 
 OWN = "rnn_np"
 """The project's own layers, of which advice is a fault."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What an adapter is given: one forward and backward of h_t = tanh(x_t Wx + h_{t-1} Wh + b).
-
-    Attributes:
-        Wx: [D, H], the input weights.
-        Wh: [H, H], the recurrent weights.
-        b: [H], the bias.
-        xs: [B, T, D], the input.
-        h_0: [B, H], the initial state.
-        dhs: [B, T, H], the upstream gradient of every state.
-        token: the token of the case.
-
-    Example:
-        An adapter that has the forward only, judged without its gradients:
-
-        >>> import numpy as np, parity_tests
-        >>> def answer(problem):
-        ...     h, states = problem.h_0, []
-        ...     for t in range(problem.xs.shape[1]):
-        ...         h = np.tanh(problem.xs[:, t] @ problem.Wx + h @ problem.Wh + problem.b)
-        ...         states.append(h)
-        ...     return {"hs": np.stack(states, axis=1), "h_n": h}
-        >>> gradients = ["dx", "dh_0", "dWx", "dWh", "db"]
-        >>> parity_tests.check(answer, without=gradients, case="B2T3D4H5-f64-s0").ok
-        True
-    """
-
-    Wx: Array
-    Wh: Array
-    b: Array
-    xs: Array
-    h_0: Array
-    dhs: Array
-    token: str
 
 
 class _AdapterDriver(Driver):
@@ -206,16 +170,22 @@ def run_case(subject: Any, case: Case, without: Collection[str] = ()) -> CaseRes
             warnings.simplefilter("ignore")
             driver.run(calls)
     except PartMissing as missing:
-        words = f"{TAKEN_FOR} {IN_WORDS[case.layer]}" if driver.cls is not None else ""
         label = call_label(calls, len(driver.results.calls))
-        driver.find(INTERFACE, "", f"{missing}{label}{words and f'; {words}'}")
+        driver.find(INTERFACE, "", f"{missing}{label}{_reading(driver)}")
     except (Exception, SystemExit) as error:
         label = call_label(calls, len(driver.results.calls))
-        driver.find(RAISES, "", f"{format_error(error)}{label}")
+        made = call_made(error)
+        made = f"; the call was {made}" if made else ""
+        driver.find(RAISES, "", f"{format_error(error)}{label}{made}{_reading(driver)}")
     for found in driver.changed_results():
         driver.find(*found)
     driver.results.findings = strictly(driver.results.findings, subject, case.layer)
     return driver.results
+
+
+def _reading(driver: Driver) -> str:
+    """What the target is judged as, for the end of a message; of an adapter nothing was assumed."""
+    return f"; {TAKEN_FOR} {IN_WORDS[driver.case.layer]}" if driver.cls is not None else ""
 
 
 def call_label(calls: Sequence[Call], number: int) -> str:

@@ -1,11 +1,26 @@
 """The interface of a target, recognised by what it is made from and how it is called."""
 
-import functools
 import inspect
-import re
 from collections.abc import Sequence
 from types import ModuleType, SimpleNamespace
 from typing import Any
+
+from parity_tests.subjects.readings import (
+    gates_in_signature,
+    is_of_torch,
+    refusal,
+    refusal_of_gates,
+    refusal_of_torch,
+)
+from parity_tests.subjects.signatures import (
+    BIAS,
+    WEIGHT,
+    has,
+    made_by,
+    origin,
+    parameters_of_method,
+    required,
+)
 
 INTERFACES = ("layer", "cell", "module", "adapter", "package")
 TAKEN_FOR = "it was taken for"
@@ -24,11 +39,8 @@ OTHERWISE = {
 """By kind of layer, what else a target may be that looks like it."""
 PARTS = ("RNN", "TimeRNN", "nn")
 """What is judged of a package; one of them is enough."""
-
-FORCE = "--as layer|cell|module|adapter"
-
-_WEIGHT = re.compile(r"w\w{0,2}|[uv]|[wuv]_\w+|weight\w*|kernel\w*|recurrent\w*", re.IGNORECASE)
-_BIAS = re.compile(r"b\w?|b_\w+|bias\w*", re.IGNORECASE)
+MAX_NAMES_LISTED = 8
+"""Names shown of what a module holds."""
 
 
 class TargetError(Exception):
@@ -46,17 +58,54 @@ def recognise(obj: Any, spec: str) -> str:
         TargetError: it is nothing that can be judged, or its interface is not recognised.
     """
     if isinstance(obj, ModuleType):
-        if not any(hasattr(obj, part) for part in PARTS):
+        if not own_parts(obj):
             raise TargetError(
-                f"{spec}: a module without {', '.join(PARTS[:-1])} or {PARTS[-1]}: "
-                f"name what to judge in it, {spec}:Name"
+                f"{spec}: a module without {', '.join(PARTS[:-1])} or {PARTS[-1]} of its own: "
+                f"name what to judge in it, {spec}:{_names_in(obj)}"
             )
         return "package"
     check_callable(obj, spec)
-    interface = _of_class(obj) if isinstance(_origin(obj), type) else _of_function(obj)
+    is_class = isinstance(origin(obj), type)
+    interface = _of_class(obj) if is_class else _of_function(obj)
+    if is_class:
+        unit, evidence = gates_in_signature(obj)
+        if unit:
+            raise TargetError(refusal_of_gates(spec, unit, evidence))
+        check_not_of_torch(obj, spec)
     if interface is None:
-        raise TargetError(f"{spec}: cannot tell what it is, {_described(obj)}; say so with {FORCE}")
+        raise TargetError(refusal(obj, spec))
     return interface
+
+
+def own_parts(module: Any) -> dict[str, Any]:
+    """The ``PARTS`` that a package has, by name, without those that it has imported from torch."""
+    found = {part: getattr(module, part) for part in PARTS if hasattr(module, part)}
+    return {part: value for part, value in found.items() if not is_of_torch(value)}
+
+
+def _names_in(module: ModuleType) -> str:
+    """The first class that a module defines, or else its first function; ``Name`` if it has neither."""
+    own = {
+        name: value
+        for name, value in vars(module).items()
+        if getattr(value, "__module__", None) == module.__name__ and not name.startswith("_")
+    }
+    found = [name for name, value in own.items() if isinstance(value, type)]
+    found += [name for name, value in own.items() if inspect.isfunction(value)]
+    if not found:
+        return "Name"
+    more = f" (or {', '.join(found[1:MAX_NAMES_LISTED])})" if found[1:] else ""
+    return f"{found[0]}{more}"
+
+
+def check_not_of_torch(obj: Any, spec: str) -> None:
+    """Refuse a class of torch's, which no interface fits.
+
+    Raises:
+        TargetError: it is one.
+    """
+    if reason := refusal_of_torch(obj, spec):
+        raise TargetError(reason)
 
 
 def check_callable(obj: Any, spec: str) -> None:
@@ -69,17 +118,8 @@ def check_callable(obj: Any, spec: str) -> None:
         raise TargetError(f"{spec}: expected a class or a function, got a value of type {type(obj).__name__}")
 
 
-def _origin(obj: Any) -> Any:
-    """What decorators and ``functools.partial`` have been put around."""
-    while True:
-        inner = obj.func if isinstance(obj, functools.partial) else inspect.unwrap(obj)
-        if inner is obj:
-            return obj
-        obj = inner
-
-
 def _of_function(obj: Any) -> str | None:
-    if not inspect.isroutine(_origin(obj)):
+    if not inspect.isroutine(origin(obj)):
         return None
     try:
         inspect.signature(obj).bind("a case")
@@ -89,90 +129,46 @@ def _of_function(obj: Any) -> str | None:
 
 
 def _of_class(obj: Any) -> str | None:
-    cls = _origin(obj)
-    made_by = _made_by(obj)
-    names = [parameter.name for parameter in made_by]
-    if _is_made_by_sizes(obj) and (_has(cls, "forward") or _is_called(cls)):
+    cls = origin(obj)
+    constructor = made_by(obj)
+    names = [parameter.name for parameter in constructor]
+    if _is_made_by_sizes(obj) and (has(cls, "forward") or _is_called(cls)):
+        if {*required(constructor)} - {"input_size", "hidden_size"}:
+            return None
         return "module" if _is_sequence(cls, names) else "cell"
-    if not _has(cls, "forward") or not _has(cls, "backward"):
+    if not has(cls, "forward") or not has(cls, "backward"):
         return None
-    weights = len(names) >= 3 and all(map(_WEIGHT.fullmatch, names[:2])) and _BIAS.fullmatch(names[2])
-    if _has(cls, "set_state") or (weights and "stateful" in names):
+    weights = len(names) >= 3 and all(map(WEIGHT.fullmatch, names[:2])) and BIAS.fullmatch(names[2])
+    if has(cls, "set_state") or (weights and "stateful" in names):
         return "layer"
-    if not weights or _required(made_by) > 3:
+    if not weights or len(required(constructor)) > 3:
         return None
-    given = _parameters(inspect.getattr_static(cls, "forward"))[1:]
-    required = _required(given)
-    if required == 2 or (len(given) > 1 and "prev" in given[1].name):
+    given = parameters_of_method(cls, "forward")
+    needed = len(required(given))
+    if needed == 2 or (len(given) > 1 and "prev" in given[1].name):
         return "cell"
-    return "layer" if required == len(given) == 1 else None
+    return "layer" if needed == len(given) == 1 else None
 
 
 def _is_made_by_sizes(obj: Any) -> bool:
     """Whether the constructor is torch's, and not given the weights."""
-    if not isinstance(_origin(obj), type):
+    if not isinstance(origin(obj), type):
         return False
-    return {"input_size", "hidden_size"} <= {parameter.name for parameter in _made_by(obj)}
+    return {"input_size", "hidden_size"} <= {parameter.name for parameter in made_by(obj)}
 
 
 def _is_sequence(cls: type, made_by: list[str]) -> bool:
     """Whether a class made by sizes is like ``nn.RNN`` and not like ``nn.RNNCell``, as far as can be seen."""
     if {"num_layers", "bidirectional", "batch_first", "dropout"} & {*made_by}:
         return True
-    if "cell" in cls.__name__.lower() or not _has(cls, "backward"):
+    if "cell" in cls.__name__.lower() or not has(cls, "backward"):
         return False
     # A sequence has gradients of two results: of all outputs and of the final state.
-    return len(_parameters(inspect.getattr_static(cls, "backward"))) > 2
+    return len(parameters_of_method(cls, "backward")) > 1
 
 
 def _is_called(cls: type) -> bool:
     return any("__call__" in vars(base) for base in cls.__mro__)
-
-
-def _has(cls: type, name: str) -> bool:
-    return callable(getattr(cls, name, None))
-
-
-def _required(parameters: list[inspect.Parameter]) -> int:
-    return sum(parameter.default is parameter.empty for parameter in parameters)
-
-
-def _parameters(function: Any) -> list[inspect.Parameter]:
-    """The parameters of a function, stars among them; none where they cannot be known."""
-    try:
-        return list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        return []
-
-
-def _made_by(obj: Any) -> list[inspect.Parameter]:
-    """The constructor's parameters, those included that stars pass on to a base class."""
-    cls = _origin(obj)
-    inherited = [_parameters(vars(base)["__init__"])[1:] for base in cls.__mro__ if "__init__" in vars(base)]
-    named: dict[str, inspect.Parameter] = {}
-    for parameters in [_parameters(obj), *inherited]:
-        stars = [p for p in parameters if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-        named |= {p.name: p for p in parameters if p not in stars and p.name not in named}
-        if not stars:
-            break
-    return list(named.values())
-
-
-def _described(obj: Any) -> str:
-    cls = _origin(obj)
-    if not isinstance(cls, type):
-        return f"a {type(cls).__name__} that takes ({_listed(_parameters(obj))})"
-    methods = [
-        f"{name}({_listed(_parameters(inspect.getattr_static(cls, name))[1:])})"
-        if _has(cls, name)
-        else f"no {name}"
-        for name in ("forward", "backward")
-    ]
-    return f"a class made by ({_listed(_made_by(obj))}) with {' and '.join(methods)}"
-
-
-def _listed(parameters: list[inspect.Parameter]) -> str:
-    return ", ".join(str(p.replace(annotation=p.empty)) for p in parameters)
 
 
 def subject_of(obj: Any, interface: str) -> Any:
@@ -186,8 +182,18 @@ def subject_of(obj: Any, interface: str) -> Any:
         return SimpleNamespace(answer=obj)
     if interface == "package":
         # torch's own names: a module of layers that is not inside of a package.
-        return SimpleNamespace(nn=obj) if _is_made_by_sizes(getattr(obj, "RNN", None)) else obj
+        return (
+            SimpleNamespace(nn=obj) if _is_made_by_sizes(getattr(obj, "RNN", None)) else _without_torch(obj)
+        )
     return SimpleNamespace(nn=SimpleNamespace(RNN=obj))
+
+
+def _without_torch(package: Any) -> Any:
+    """The package, without the ``nn`` that it may have imported from torch."""
+    parts = own_parts(package)
+    return (
+        package if len(parts) == sum(hasattr(package, part) for part in PARTS) else SimpleNamespace(**parts)
+    )
 
 
 def taken_for(interface: str, kinds: Sequence[str], *, is_forced: bool) -> str:

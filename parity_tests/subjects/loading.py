@@ -13,15 +13,22 @@ from typing import Any, Self
 
 from parity_tests.subjects import notebooks
 from parity_tests.subjects.compiling import CompileSource, import_through, loader_of
-from parity_tests.subjects.interfaces import INTERFACES, PARTS, TargetError, check_callable, recognise
+from parity_tests.subjects.interfaces import (
+    INTERFACES,
+    MAX_NAMES_LISTED,
+    PARTS,
+    TargetError,
+    check_callable,
+    check_not_of_torch,
+    own_parts,
+    recognise,
+)
 from parity_tests.subjects.user_frames import format_error, user_frame
 from parity_tests.words import an, did_you_mean
 
 FORMS = "package.module:Name, path/to/file.py:Name or path/to/notebook.ipynb:Name"
 SUFFIXES = (".py", ".ipynb")
 """Of files that can be a target."""
-MAX_NAMES_LISTED = 8
-"""Names shown of what a module holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +144,12 @@ def load(target: Target, compile_source: CompileSource | None = None) -> Loaded:
 
 def _check_forced(obj: Any, target: Target) -> None:
     if target.interface == "package":
-        if not any(hasattr(obj, part) for part in PARTS):
+        if not own_parts(obj):
             raise TargetError(f"{target.spec}: a package needs one of {', '.join(PARTS)}, and it has none")
     elif target.interface is not None:
         check_callable(obj, target.spec)
+        if target.interface != "adapter":
+            check_not_of_torch(obj, target.spec)
 
 
 def _from_module(name: str) -> ModuleType:

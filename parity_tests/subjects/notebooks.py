@@ -48,7 +48,7 @@ def _code_cells(file: Path) -> list[str]:
         import nbformat
     except ImportError as error:
         raise TargetError(
-            f"{file}: a notebook needs nbformat, which is not installed: pip install 'rnn-np[notebook]'"
+            f"{file}: a notebook needs nbformat, which is not installed: pip install nbformat"
         ) from error
     with warnings.catch_warnings():
         # Of what a validator would like better; the cells are there all the same.

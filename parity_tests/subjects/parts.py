@@ -2,10 +2,12 @@
 
 import inspect
 import re
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from parity_tests.subjects.results import described
+from parity_tests.subjects.problem import Problem
+from parity_tests.subjects.results import described, is_array
 from parity_tests.subjects.user_frames import error_line
 
 LACKED = {
@@ -87,6 +89,30 @@ def called_with(function: Callable[..., Any], first: Any, given: Mapping[str, An
             return called(function, first, *given.values(), **options)
         except PartMissing:
             raise missing from None
+
+
+def call_made(error: BaseException) -> str:
+    """Return the call of the user's code that an error came out of, such as ``forward(x [3, 2])``; or ``""``."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__) if frame.f_code is called.__code__]
+    if not frames:
+        return ""
+    given = frames[-1].f_locals
+    function, arguments, options = given["function"], given["arguments"], given["options"]
+    try:
+        named = inspect.signature(function).bind(*arguments, **options).arguments
+    except (TypeError, ValueError):
+        named = options
+    shown = ", ".join(f"{name} {_shown(value)}" for name, value in named.items())
+    return f"{getattr(function, '__name__', 'the layer itself')}({shown})"
+
+
+def _shown(value: object) -> str:
+    """A value by its shape or its type."""
+    if is_array(value):
+        return str(list(value.shape))
+    if value is None or isinstance(value, bool | int | float):
+        return str(value)
+    return f"of case {value.token}" if isinstance(value, Problem) else described(value)
 
 
 def _fits(function: Callable[..., Any], arguments: tuple[Any, ...], options: Mapping[str, Any]) -> bool:

@@ -44,12 +44,14 @@ class CallResult:
         mismatches: why a tensor cannot be; a tensor of a wrong dtype is in both.
         dtypes: the dtype of the tensors that are floats of another width than the parameters.
         absent: the tensors that are None, and may be.
+        unknown: the names in the answer that no tensor has.
     """
 
     tensors: Answer
     mismatches: dict[str, Mismatch]
     dtypes: dict[str, str] = field(default_factory=dict)
     absent: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -95,8 +97,9 @@ def call_result(
         without: tensors that are declared missing; they are left out.
         places: where a tensor stands in the user's code, for messages.
     """
-    result = CallResult({}, {})
-    for name in tensor_names(case):
+    names = tensor_names(case)
+    result = CallResult({}, {}, unknown=tuple(sorted({*answer} - {*names})))
+    for name in names:
         if not is_wanted(name, without):
             continue
         value = answer.get(name)

@@ -61,9 +61,12 @@ def test_without_torch_the_recorded_cases_are_used_unless_a_number_is_given(hide
     assert [name for name in own if name.startswith("batch")] == ["batch 0"]
     own["batch 0"]()
     for door in (parity_tests.check, parity_tests.parametrize):
-        with pytest.raises(ValueError, match="cases: cannot be set to 5 here: fresh cases need torch"):
+        with pytest.raises(
+            ValueError,
+            match=r"cannot be set to 5 here: fresh cases need torch: pip install torch hypothesis; the recorded",
+        ):
             door(rnn_np.RNN, cases=5)
-        with pytest.raises(ValueError, match=r"reference: torch is not installed; install rnn-np\[parity]"):
+        with pytest.raises(ValueError, match="reference: torch is not installed: pip install torch"):
             door(rnn_np.RNN, reference="torch")
 
 
@@ -77,7 +80,7 @@ def test_torch_without_hypothesis_names_what_is_missing(hide: Hide) -> None:
     pytest.importorskip("torch")
     message = (
         "reference: hypothesis is not installed, and it draws the cases that torch answers; "
-        "install rnn-np[parity], or use --reference recorded"
+        "pip install hypothesis, or use --reference recorded"
     )
     status, output = run("--workers", "0", code=NO_TORCH.format(hidden={"hypothesis"}))
     assert (status, output.strip()) == (2, f"rnn-parity: NOT JUDGED: {message}")
@@ -91,11 +94,9 @@ def test_torch_without_hypothesis_names_what_is_missing(hide: Hide) -> None:
 
 
 @pytest.mark.parametrize("module", ["threadpoolctl", "pytest"])
-def test_python_s_doors_name_the_missing_extra(module: str, hide: Hide) -> None:
+def test_python_s_doors_name_what_to_install(module: str, hide: Hide) -> None:
     hide(module)
-    message = (
-        rf"^{module} is not installed; install rnn-np\[parity], or rnn-np\[recorded] to judge without torch$"
-    )
+    message = f"^{module} is not installed: pip install {module}$"
     with pytest.raises(ModuleNotFoundError, match=message):
         parity_tests.parametrize(rnn_np.TimeRNN)
     if module == "pytest":  # which only tests need
@@ -105,18 +106,25 @@ def test_python_s_doors_name_the_missing_extra(module: str, hide: Hide) -> None:
             parity_tests.check(rnn_np.TimeRNN)
 
 
-@pytest.mark.parametrize("module", ["xdist", "threadpoolctl"])
-def test_the_command_names_the_missing_extra(
-    module: str, hide: Hide, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("modules", "line"),
+    [
+        (["xdist"], "xdist is not installed: pip install pytest-xdist"),
+        (["threadpoolctl"], "threadpoolctl is not installed: pip install threadpoolctl"),
+        (
+            ["pytest", "xdist", "torch", "hypothesis"],
+            "pytest is not installed: pip install pytest pytest-xdist; for random cases also torch hypothesis",
+        ),
+    ],
+)
+def test_the_command_names_what_to_install(
+    modules: list[str], line: str, hide: Hide, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from parity_tests.__main__ import main
 
-    hide(module)
+    hide(*modules)
     assert main() == 2
-    assert capsys.readouterr().err == (
-        f"rnn-parity: {module} is not installed; install rnn-np[parity], "
-        "or rnn-np[recorded] to judge without torch\n"
-    )
+    assert capsys.readouterr().err == f"rnn-parity: {line}\n"
 
 
 def test_another_torch_than_the_recorded_one_gets_a_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,7 +151,7 @@ def test_one_case_alone(tmp_path: Path, run_here: Command) -> None:
     # Every step of this one is lost in chaos: nothing was proved of dx, which is no pass.
     status, output, report = run_json(tmp_path, "--case", "B1T300D2H12-f32-g4-s0", run=run_here)
     assert status == 2
-    assert "not judged: dx: every slice compared was inconclusive" in output
+    assert re.search(r"not judged: [^:]*\bdx\b[^:]*:\s+every slice compared was inconclusive", output)
     assert report["ok"] is False
 
 
@@ -173,9 +173,12 @@ def test_one_case_alone(tmp_path: Path, run_here: Command) -> None:
         ),
         (
             ["--reference", "recorded", "--cases", "5"],
-            "cases: cannot be set to 5 here: fresh cases need torch",
+            "cases: cannot be set to 5 here: fresh cases need ",
         ),
-        (["--reference", "recorded", "--seed", "5"], "seed: cannot be set to 5 here: fresh cases need torch"),
+        (
+            ["--reference", "recorded", "--seed", "5"],
+            "seed: cannot be set to 5 here: fresh cases need ",
+        ),
         (["--reference", "recorded", "--case", "B9T9D9H9-f64-s9"], "case: B9T9D9H9-f64-s9 is not recorded"),
         (["--json", "/no/such/folder/report.json"], "json: cannot write /no/such/folder/report.json"),
         (["--no-such-option"], "unrecognized arguments: --no-such-option"),
@@ -210,16 +213,13 @@ def test_recorded_answers_judge_without_torch(tmp_path: Path, run_here: Command)
     assert " --reference recorded\n" in output
     status, output = run("--reference", "torch", code=NO_TORCH.format(hidden={"torch"}))
     assert status == 2, output
-    assert "reference: torch is not installed; install rnn-np[parity]" in output
+    assert "reference: torch is not installed: pip install torch" in output
 
 
-def test_a_missing_extra_is_named() -> None:
+def test_a_missing_package_is_named_with_the_command_that_installs_it() -> None:
     status, output = run(code=NO_TORCH.format(hidden={"pytest"}))
     assert status == 2
-    assert output == (
-        "rnn-parity: pytest is not installed; install rnn-np[parity], "
-        "or rnn-np[recorded] to judge without torch\n"
-    )
+    assert output == "rnn-parity: pytest is not installed: pip install pytest\n"
 
 
 def test_a_fresh_seed_is_fresh_and_the_workers_have_the_one_that_is_shown(
@@ -256,7 +256,7 @@ def test_the_pytest_door(
     options = ["-n", "0", "--parity-reference", "recorded", "--parity-seed", "1"]
     done = subprocess.run([*door, *options], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "parity: seed: cannot be set to 1 here: fresh cases need torch" in done.stderr
+    assert "parity: seed: cannot be set to 1 here: fresh cases need " in done.stderr
 
 
 def test_a_worker_that_dies_is_no_pass(tmp_path: Path) -> None:

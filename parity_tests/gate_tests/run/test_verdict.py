@@ -1,5 +1,6 @@
 """The verdict: it counts comparisons that were made, whatever was planned, known or selected."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from parity_tests.references import recorded
 from parity_tests.report import Finding, Report, Severity, Tally, Verdict
 from parity_tests.run import runner
 from parity_tests.run.options import checked_options
-from parity_tests.run.render import verdict_line
+from parity_tests.run.render import verdict, verdict_line
 from parity_tests.run.runner import Run, run
 from parity_tests.subjects.drivers import run_case
 from parity_tests.subjects.results import CaseResults
@@ -99,7 +100,9 @@ def test_a_class_that_raises_at_once_is_refused_by_the_command_and_by_pytest(tmp
     assert status == 2
     assert output.strip() == (
         "rnn-parity: NOT JUDGED: mine.py:Mine: the first ordinary call raises IndexError: list index out of range "
-        "(mine.py:4 in backward); it was taken for a layer: a sequence, made of its weights, like rnn_np.TimeRNN"
+        "(mine.py:4 in backward); the call was backward(dhs [3, 4, 5]); it was taken for a layer: a sequence, "
+        "made of its weights, like rnn_np.TimeRNN. If it is no such layer: `rnn-parity adapt mine.py:Mine "
+        "-o adapter.py` looks for an adapter"
     )
 
     class OneSequence(rnn_np.TimeRNN):
@@ -112,6 +115,102 @@ def test_a_class_that_raises_at_once_is_refused_by_the_command_and_by_pytest(tmp
     with pytest.raises(AssertionError, match=r"one sequence only .*; it answers with --without batch$"):
         check()
     assert parity_tests.check(OneSequence, without=["batch"], cases=10).cases == 10
+
+
+@pytest.mark.parametrize(
+    ("lost", "without", "told"),
+    [
+        (
+            "dh_0 db",
+            [],
+            "it returns hs, h_n, dx, dWx and dWh, but not dh_0 and db. Return them too, or add --without dh_0,db",
+        ),
+        ("dh_0 dx", ["dx", "float32"], "but not dh_0. Return it too, or add --without dx,dh_0,float32"),
+        (
+            "h_n hs dx dh_0 dWx dWh db",
+            [],
+            "it returns none of hs, h_n, dx, dh_0, dWx, dWh, db: return a dict with",
+        ),
+    ],
+)
+@pytest.mark.parametrize("is_none", [False, True])
+def test_an_adapter_that_returns_only_some_tensors_is_told_which(
+    lost: str, without: list[str], told: str, is_none: bool
+) -> None:
+    def answer(problem: parity_tests.Problem) -> dict[str, Any]:
+        found = {name: value for name, value in right_answer(problem).items() if name not in lost.split()}
+        return found | (dict.fromkeys(lost.split()) if is_none else {})
+
+    report = parity_tests.check(answer, without=without)
+    assert (report.verdict, report.cases, report.findings) == (Verdict.NOT_JUDGED, 0, [])
+    assert told in report.not_judged[0]
+
+
+def test_an_adapter_is_told_of_a_name_that_no_tensor_has_and_of_no_dict() -> None:
+    def misnamed(problem: parity_tests.Problem) -> dict[str, Any]:
+        found = right_answer(problem)
+        return {"states" if name == "hs" else name: value for name, value in found.items()}
+
+    why = parity_tests.check(misnamed).not_judged[0]
+    assert "but not hs; states is no tensor's name. Return it too, or add --without hs" in why
+    why = parity_tests.check(lambda problem: (1, 2)).not_judged[0]
+    assert "the answer is a tuple of 2, expected tensors by name, a dict" in why
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "told"),
+    [
+        (
+            rnn_np.RNN,
+            {"case": "B2T3D4H5-f64-s0"},
+            "B2T3D4H5-f64-s0 is not for rnn_np._layers.RNN: it is judged as a cell: one time step, made of its "
+            "weights, like rnn_np.RNN; its tokens begin with cell-, such as cell-B3D2H5-f64-s0",
+        ),
+        (rnn_np.nn.RNNCell, {"case": "B2T3D4H5-f64-s0"}, "begin with nncell-, such as nncell-B3D2H5-f64-s0"),
+        (
+            right_answer,
+            {"case": "cell-B2D4H5-f64-s0"},
+            "judged as an adapter; its tokens begin with B, such as B3T4D",
+        ),
+        (rnn_np, {"case": "B2T3D4H5-f64-s0", "without": ["float64"]}, "needs float64"),
+        (
+            rnn_np.TimeRNN,
+            {"case": "B2T3D4H5-f64-row-s0", "without": ["row-bias"]},
+            "B2T3D4H5-f64-row-s0 needs a bias [1, H], which --without row-bias says that rnn_np._layers.TimeRNN lacks",
+        ),
+        (
+            right_answer,
+            {"case": "B2T3D4H5-f64-row-s0"},
+            "needs a bias [1, H], which an adapter has no place for",
+        ),
+    ],
+)
+def test_a_case_that_does_not_fit_is_told_why(target: Any, options: Any, told: str) -> None:
+    with pytest.raises(ValueError, match=r"^case: ") as refused:
+        parity_tests.check(target, **options)
+    assert told in str(refused.value)
+
+
+def test_that_it_raises_in_every_case_is_said_once_with_the_place_and_the_call() -> None:
+    class OddBatch(rnn_np.TimeRNN):
+        def backward(self, dhs: Any) -> Any:
+            if dhs.shape != (3, 4, 5):  # which the first call has
+                raise ZeroDivisionError("of mine")
+            return super().backward(dhs)
+
+    (fault,) = parity_tests.check(OddBatch, cases=3, without=["row-bias"]).faults[:1]
+    assert fault.message.startswith("It raises in every case. ZeroDivisionError: of mine (")
+    assert fault.message.count("ZeroDivisionError") == 1
+    assert re.search(
+        r"\(\S*test_verdict.py:\d+ in backward\).*; the call was backward\(dhs \[[\d, ]+]\); it was taken for a layer: ",
+        fault.message,
+    )
+
+
+def test_a_reason_that_many_checks_have_is_printed_once() -> None:
+    report = Report(planned=1, errors=["one: it has none", "two: it has none", "three: other"])
+    text = verdict(report, Run.open(checked_options({"cases": 1})).plan)
+    assert "not judged: one, two: it has none\nnot judged: three: other\n" in text
 
 
 def test_a_call_that_was_not_answered_is_not_counted() -> None:

@@ -217,7 +217,7 @@ def test_decorators_stars_and_other_names_are_seen_through(obj: Any, kind: str) 
     ],
 )
 def test_an_interface_that_is_not_recognised_is_reported_with_what_was_found(obj: Any, found: str) -> None:
-    with pytest.raises(TargetError, match=f"^it: cannot tell what it is, {found}.*; say so with --as layer"):
+    with pytest.raises(TargetError, match=f"^it: cannot tell what it is, {found}.*, say so with --as layer"):
         recognise(obj, "it")
 
 
@@ -251,7 +251,8 @@ def test_a_forced_kind_still_needs_something_to_run() -> None:
 
 def test_a_module_that_holds_no_layer_is_refused() -> None:
     assert (
-        _refusal("json") == "json: a module without RNN, TimeRNN or nn: name what to judge in it, json:Name"
+        _refusal("this")
+        == "this: a module without RNN, TimeRNN or nn of its own: name what to judge in it, this:Name"
     )
 
 
@@ -437,8 +438,6 @@ def test_a_file_that_is_no_notebook_is_refused(text: str) -> None:
     )
 
 
-def test_without_nbformat_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_nbformat_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "nbformat", None)
-    assert "nbformat, which is not installed: pip install 'rnn-np[notebook]'" in _refusal(
-        _notebook("") + ":RNN"
-    )
+    assert "nbformat, which is not installed: pip install nbformat" in _refusal(_notebook("") + ":RNN")
