@@ -19,6 +19,7 @@ class WrongLine:
         message: both in sentences.
         cures: the tensors that become right, of those that are wrong.
         called_from: the line that calls the function, if it is a helper; else 0.
+        called_in: the file of that line, if it is another one.
     """
 
     file: str
@@ -32,6 +33,7 @@ class WrongLine:
     message: str
     cures: tuple[str, ...] = ()
     called_from: int = 0
+    called_in: str = ""
 
 
 JSON_KEYS = {name: name for name in WrongLine.__slots__} | {"actual": "is", "message": "at_line"}

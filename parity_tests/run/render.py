@@ -231,7 +231,10 @@ def _line(wrong: WrongLine, layout: Layout) -> list[str]:
     """The wrong line, with the expression underlined, and what it should be."""
     where = f"{wrong.file}:{wrong.line}"
     where += "" if wrong.function == "<module>" else f", in {wrong.function.rpartition('.')[2]}"
-    where += f", called in line {wrong.called_from}" if wrong.called_from else ""
+    if wrong.called_from:
+        where += f", called in line {wrong.called_from}" + (
+            f" of {wrong.called_in}" if wrong.called_in else ""
+        )
     indent = len(wrong.source) - len(wrong.source.lstrip())
     under = " " * (wrong.column - 1 - indent) + "^" * (wrong.end_column - wrong.column)
     lines = [*layout.text(f"{where}:", INDENT), f"{INDENT}  {wrong.source.lstrip()}", f"{INDENT}  {under}"]

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+from parity_tests.bound_numpy import np
 from parity_tests.cases.tensors import TENSORS, family
+from parity_tests.diagnosis.lines.nonlinearities import RELU
 from parity_tests.diagnosis.lines.recognition import same
 from parity_tests.diagnosis.lines.search import Attempt, Search
 from parity_tests.diagnosis.lines.trial import Tensor
@@ -10,14 +12,29 @@ from parity_tests.diagnosis.lines.trial import Tensor
 PARTIAL = ("x_t Wx + b", "h_{t-1} Wh + b", "h_t^2")
 """Right values that are told only where no other one will do: they are a part of what is wanted."""
 
+CHANGES = ("pop", "loop", "window", "condition", "copy", "index", "precision", "add", "set", "leave")
+"""Kinds of repairs that change what the code does, and put no right value in; the most telling first."""
+
+PARTS_OF_SUMS = {
+    "dWx": ("x_t^T dz_t",),
+    "dWh": ("h_{t-1}^T dz_t",),
+    "db": ("dz_t", "dz_t summed over the batch"),
+}
+"""What is summed over the steps, by its sum."""
+
 
 def chosen(attempts: Sequence[Attempt], search: Search) -> Attempt:
     """Return the repair to keep and to tell; ``attempts`` is not empty."""
     most = max(len(attempt.cured) for attempt in attempts)
     best = sorted((a for a in attempts if len(a.cured) == most), key=lambda a: a.time)
-    loops = [a for a in best if a.repair.kind in ("loop", "index", "precision")]
-    if loops:
-        return loops[0]
+    if any(a.repair.kind in CHANGES for a in best):
+        best = _least_spoilt(best, search)
+    changes = [a for a in best if a.repair.kind in CHANGES]
+    if changes:
+        change = min(changes, key=lambda a: (CHANGES.index(a.repair.kind), not a.site.is_loop))
+        handed = change.repair.kind == "condition" and change.site.is_parameter
+        calls = [a for a in best if handed and _is_call_of(a, [change])]
+        return max(calls, key=lambda a: len(a.repair.key[1])) if calls else change
     first = min(
         {attempt.cured for attempt in best},
         key=lambda cured: (not any(_level(a)[0] for a in best if a.cured == cured), _rank(cured)),
@@ -27,16 +44,21 @@ def chosen(attempts: Sequence[Attempt], search: Search) -> Attempt:
     return _of_values(values, search) if values else ties[0]
 
 
+def _least_spoilt(attempts: Sequence[Attempt], search: Search) -> list[Attempt]:
+    spoilt = [search.spoilt(attempt) for attempt in attempts]
+    return [attempt for attempt, number in zip(attempts, spoilt, strict=True) if number == min(spoilt)]
+
+
 def _rank(cured: frozenset[Tensor]) -> tuple[int, int]:
     names = list(TENSORS)
     return min((names.index(family(name)), call) for call, name in cured)
 
 
 def _of_values(ties: Sequence[Attempt], search: Search) -> Attempt:
-    spoilt = [search.spoilt(attempt) for attempt in ties]
-    ties = [attempt for attempt, number in zip(ties, spoilt, strict=True) if number == min(spoilt)]
+    ties = _least_spoilt(ties, search)
     ties = [a for a in ties if not a.site.makes_a_buffer] or ties
     inside = [a for a in ties if not _is_call_of(a, ties)] or ties
+    inside = [a for a in inside if not _is_to_be_masked(a, inside, search)] or inside
     unknown = [a for a in inside if a.match is None]
     misplaced = [a for a in inside if _is_misplaced(a)]
     natural = [a for a in misplaced if a.repair.kind != "value" or a.repair.value.name not in PARTIAL]
@@ -59,21 +81,39 @@ def _of_values(ties: Sequence[Attempt], search: Search) -> Attempt:
         computed = [
             a
             for a in misplaced
-            if a.time < first.time and not a.site.is_plain and a.site.function == first.site.function
+            if a.time < first.time
+            and (not a.site.is_plain or a.site.is_element)
+            and a.site.function == first.site.function
         ]
         return _told(computed[-1] if computed else first, ties, search)
     before = [a for a in misplaced if a.time < first.time and _level(a) == _level(first)]
-    return _told(_first_of_its_function(before, search) if before else first, ties, search)
+    return _told(_first_of_its_function(before, search, misplaced) if before else first, ties, search)
 
 
 def _told(attempt: Attempt, ties: Sequence[Attempt], search: Search) -> Attempt:
-    """The same; or the call of its function, if the function is right elsewhere."""
+    """The same; or the call of its function, if the function gives a right value, here or elsewhere."""
     number, context = attempt.repair.key
-    others = [key for key in search.known.matches if key[0] == number and key[1] != context]
-    if not context or not any(match.is_whole for key in others for match in search.known.matches[key]):
+    calls = [a for a in ties if _is_call_of(a, [attempt])] if context else []
+    if not calls:
         return attempt
-    calls = [a for a in ties if _is_call_of(a, [attempt])]
-    return calls[-1] if calls else attempt
+    others = [
+        key
+        for key in search.known.matches
+        if key[0] == number and key[1] != context and np.any(search.seen[key].values)
+    ]
+    if any(match.is_whole for key in others for match in search.known.matches[key]):
+        return calls[-1]
+    match = attempt.match
+    is_right = match is not None and match.is_whole and match.name not in PARTIAL
+    is_right &= not attempt.site.has_unused_argument
+    if is_right and not attempt.site.is_plain and _is_returned(attempt, search):
+        return max(calls, key=lambda a: len(a.repair.key[1]))
+    return attempt
+
+
+def _is_returned(attempt: Attempt, search: Search) -> bool:
+    around = [search.sites[number] for number in search.around(attempt.site)]
+    return (around[-1] if around else attempt.site).is_returned
 
 
 def _is_call_of(attempt: Attempt, others: Sequence[Attempt]) -> bool:
@@ -89,21 +129,68 @@ def _is_call_of(attempt: Attempt, others: Sequence[Attempt]) -> bool:
 
 def can_be_told(attempt: Attempt, search: Search) -> bool:
     """Whether the mistake is at the place of a repair, and not somewhere before it."""
-    if attempt.match is not None or attempt.should is None or attempt.repair.kind != "value":
+    if _is_left_by_a_call_before(attempt, search):
+        return False
+    if attempt.should is None or attempt.repair.kind != "value":
+        return True
+    if attempt.match is not None:
+        # A sum over the rows cannot stand where the rows are added up one after another.
+        return not (attempt.site.is_added and attempt.repair.value.order.rows)
+    if attempt.site.makes_an_array:
         return True
     if not attempt.site.is_plain:
         return search.inputs_are_right(attempt) or search.is_in_another_order(attempt)
-    if attempt.site.is_name:
-        return attempt.site.filled_by() is not None
     at_a_step = _level(attempt)[0] and search.is_some_right_value(attempt)
+    if attempt.site.is_name:
+        return attempt.site.filled_by() is not None or (at_a_step and attempt.site.is_free)
     return at_a_step or (bool(attempt.site.children) and search.inputs_are_right(attempt))
+
+
+def _is_left_by_a_call_before(attempt: Attempt, search: Search) -> bool:
+    """Whether it is right in the first call of the layer, or is a zero that nobody has set."""
+    if attempt.repair.kind != "value":
+        return False
+    first = search.trial.values.calls[0].xs.shape
+    if attempt.at >= len(attempt.repair.value.order.places(*first[:2])):
+        return True
+    return attempt.site.is_plain and not np.any(attempt.actual)
+
+
+def sum_is_wrong(attempt: Attempt) -> bool:
+    """Whether a variable is a part of a sum over the steps, where all of the sum is due."""
+    if attempt.match is None or attempt.repair.kind != "value" or not attempt.site.is_name:
+        return False
+    parts = PARTS_OF_SUMS.get(attempt.repair.value.name, ())
+    return attempt.match.name in parts or attempt.match.name.startswith(f"{attempt.repair.value.name} summed")
 
 
 def _is_misplaced(attempt: Attempt) -> bool:
     """Whether it is a right value where another one belongs, and not the same one transposed."""
     if attempt.match is None:
         return False
-    return attempt.repair.kind != "value" or attempt.match.name != attempt.repair.value.name
+    if attempt.repair.kind != "value":
+        return True
+    value, match = attempt.repair.value, attempt.match.replacement
+    return (match.name, match.order) != (value.name, value.order)
+
+
+def _is_to_be_masked(attempt: Attempt, others: Sequence[Attempt], search: Search) -> bool:
+    """Whether it is dh_t, of which an expression should make dz_t by the mask of relu.
+
+    A mask does no harm to what is masked already, so that dz_t in its place cures, too.
+    """
+    if attempt.match is None or attempt.match.name != "dh_t" or not attempt.site.is_plain:
+        return False
+    has_mask = any(value.name == RELU.slope_name for value in search.trial.values.values)
+    return (
+        has_mask
+        and any(_gives(each, "dz_t") and not each.site.is_plain for each in others)
+        and _gives(attempt, "dz_t")
+    )
+
+
+def _gives(attempt: Attempt, name: str) -> bool:
+    return attempt.repair.kind == "value" and attempt.repair.value.name == name
 
 
 def _level(attempt: Attempt) -> tuple[bool, bool]:
@@ -114,7 +201,9 @@ def _level(attempt: Attempt) -> tuple[bool, bool]:
     return order.goes_through_time, bool(order.rows)
 
 
-def _first_of_its_function(attempts: Sequence[Attempt], search: Search) -> Attempt:
+def _first_of_its_function(
+    attempts: Sequence[Attempt], search: Search, outside: Sequence[Attempt] = ()
+) -> Attempt:
     """The first in the function of the last; in the caller's, if it is an argument that is wrong."""
     last = attempts[-1]
     returned = [
@@ -131,7 +220,11 @@ def _first_of_its_function(attempts: Sequence[Attempt], search: Search) -> Attem
         return _first_of_its_function(earlier, search)  # an object only hands it on
     if not first.site.is_argument or not _level(first)[0] or _is_at_hand(first, search):
         return first
-    outer = [a for a in attempts if a.repair.key[1] == last.repair.key[1][1:] and a.time < first.time]
+    around = [search.sites[number] for number in search.around(first.site)]
+    if around and all(site.is_plain for site in around) and around[-1].is_returned:
+        return first  # a function that gives its argument back
+    calls = [last.repair.key[1][number:] for number in range(1, len(last.repair.key[1]) + 1)]
+    outer = [a for context in calls for a in attempts if a.repair.key[1] == context and a.time < first.time]
     return _first_of_its_function(outer, search) if outer else first
 
 

@@ -4,12 +4,18 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from parity_tests.cases.arrays import Array
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import families_of
 from parity_tests.diagnosis.lines.choice import can_be_told, chosen
+from parity_tests.diagnosis.lines.limits import limits
+from parity_tests.diagnosis.lines.nonlinearities import NONLINEARITIES, Nonlinearity
+from parity_tests.diagnosis.lines.orders import orders
+from parity_tests.diagnosis.lines.recognition import same
 from parity_tests.diagnosis.lines.recording import Recorder
 from parity_tests.diagnosis.lines.repairs import Repair
-from parity_tests.diagnosis.lines.search import MOST_RUNS, Attempt, Search
+from parity_tests.diagnosis.lines.right_values import RightValues
+from parity_tests.diagnosis.lines.search import FORWARD, MOST_RUNS, Attempt, Search
 from parity_tests.diagnosis.lines.sentences import described
 from parity_tests.diagnosis.lines.sites import Site
 from parity_tests.diagnosis.lines.trial import PRECISE, ROUGH, Trial
@@ -35,20 +41,28 @@ class Finder:
         without: what it is declared to lack.
         recorder: sees its values.
         sites: the expressions of its code.
+        nonlinearity: what it computes in place of the nonlinearity of a case; None: it does as asked.
 
     Attributes:
-        kept: the repairs in force.
+        kept: the repairs in force, in the case that is searched.
         runs: how many runs were made.
         stopped: whether the number of runs did not suffice.
     """
 
     def __init__(
-        self, subject: Any, without: Collection[str], recorder: Recorder, sites: Sequence[Site]
+        self,
+        subject: Any,
+        without: Collection[str],
+        recorder: Recorder,
+        sites: Sequence[Site],
+        nonlinearity: Nonlinearity | None = None,
     ) -> None:
         self.subject, self.without, self.recorder, self.sites = subject, without, recorder, sites
+        self.nonlinearity = nonlinearity
         adapter = getattr(subject, "answer", None)
         self.adapter = getattr(adapter, "__qualname__", "") if adapter is not None else ""
         self.kept: list[Repair] = []
+        self._found: list[tuple[Repair, Case]] = []
         self.runs = 0
         self.stopped = False
         self._wrong_there = False
@@ -57,13 +71,78 @@ class Finder:
 
     def find(self, cases: Sequence[Case]) -> Iterator[WrongLine]:
         """Search the cases in which the subject is wrong, in their order, for one line after another."""
+        other = self._other_nonlinearity(cases)
+        as_meant = Finder(self.subject, self.without, self.recorder, self.sites, other)
+        others = [] if other is None else list(as_meant._lines(cases))
+        if not others:
+            yield from self._lines(cases)
+            return
+        # The nonlinearity may be the fault, or be meant; the shorter explanation is told.
+        self.runs = min(as_meant.runs, MOST_RUNS // 2)
+        lines = list(self._lines(cases))
+        if (bool(as_meant.left), len(others)) < (bool(self.left), len(lines)):
+            lines, self._left, self.stopped = others, as_meant._left, as_meant.stopped
+        yield from lines
+
+    def _other_nonlinearity(self, cases: Sequence[Case]) -> Nonlinearity | None:
+        """The nonlinearity that the states have, if it is another one than that of the first case."""
+        for case in cases[:1]:
+            trial = self._trial(case, ROUGH)
+            outcome = trial.run({})
+            if outcome.raised or not any(name in FORWARD for _, name in outcome.wrong):
+                return None
+            for other in NONLINEARITIES:
+                if all(
+                    name not in answer or _equal(answer[name], outcome.got.get((number, name)))
+                    for number, answer in enumerate(RightValues.of(case, other).answers)
+                    for name in FORWARD
+                    if (number, name) in outcome.right
+                ):
+                    return other
+        return None
+
+    def _lines(self, cases: Sequence[Case]) -> Iterator[WrongLine]:
         searched = 0
         for case in cases:
-            if searched >= MOST_CASES_SEARCHED or len(self.kept) >= MOST_FAULTS:
+            if searched >= MOST_CASES_SEARCHED or len(self._found) >= MOST_FAULTS:
                 return
             self._wrong_there = False
-            yield from self._search(case)
-            searched += self._wrong_there
+            if self._use_kept(case):
+                yield from self._search(case)
+                searched += self._wrong_there
+
+    def _use_kept(self, case: Case) -> bool:
+        """Put the repairs that are kept in force in a case; False if one cannot be used there.
+
+        In a stack of another depth the cells are met in another order, which is looked for.
+        """
+        self.kept = []
+        trial = self._trial(case, ROUGH if case.dtype == "f64" else SINGLE)
+        for repair, found_in in self._found:
+            alike = (found_in.layers, found_in.directions) == (case.layers, case.directions)
+            mine = repair if alike or repair.kind != "value" else self._in_stack(repair, trial)
+            if mine is None:
+                return False
+            self.kept.append(mine)
+        return True
+
+    def _in_stack(self, repair: Repair, trial: Trial) -> Repair | None:
+        search = Search(trial, self.sites, tuple(self.kept))
+        now = search.replacements()
+        base = trial.run(now or {}, record=True)
+        seen = trial.recorder.seen.get(repair.key)
+        if now is None or base.raised or seen is None or not base.wrong:
+            return None
+        value = repair.value
+        best: tuple[int, Repair | None] = (len(base.wrong), None)
+        for order in orders(trial.values, seen.number):
+            if replace(order, cells=value.order.cells) == value.order:
+                other = replace(repair, value=replace(value, order=order))
+                made = search.replacements(other)
+                outcome = None if made is None else trial.run(made)
+                if outcome and not outcome.raised and not outcome.wrong - base.wrong:
+                    best = min(best, (len(outcome.wrong), other), key=lambda pair: pair[0])
+        return best[1]
 
     @property
     def left(self) -> tuple[str, ...]:
@@ -72,7 +151,7 @@ class Finder:
 
     def _trial(self, case: Case, tolerance: float) -> Trial:
         if case not in self._trials:
-            self._trials[case] = Trial(self.subject, case, self.without, self.recorder)
+            self._trials[case] = Trial(self.subject, case, self.without, self.recorder, self.nonlinearity)
         trial = self._trials[case]
         trial.tolerance = tolerance
         return trial
@@ -83,10 +162,15 @@ class Finder:
             trial = self._trial(case, tolerance)
             while True:
                 attempt, search = self._next(trial, case, tolerance)
-                if attempt is None or len(self.kept) >= MOST_FAULTS:
+                found = [(attempt, search)] if attempt is not None else []
+                if not found and tolerance == ROUGH:
+                    found = self._behind_a_limit(search, case, tolerance)
+                if not found or len(self._found) >= MOST_FAULTS:
                     break
-                self.kept.append(attempt.repair)
-                yield described(attempt, search)
+                for each, its_search in found:
+                    self.kept.append(each.repair)
+                    self._found.append((each.repair, case))
+                    yield described(each, its_search)
             if search.base.wrong and not search.base.raised:
                 self._left |= {name for _, name in search.base.wrong}
                 return
@@ -96,15 +180,34 @@ class Finder:
         for precise in (True, False) if tolerance == PRECISE else (False,):
             search = Search(trial, self.sites, tuple(self.kept), precise, not_blamed=self.adapter)
             search.runs_left = MOST_RUNS - self.runs
-            before = trial.runs
-            attempts = search.run()
+            before, attempt = trial.runs, None
+            for attempts in search.run():
+                attempt = self._verified(attempts, search, case, tolerance)
+                if attempt is not None:
+                    break
             self.runs += trial.runs - before
             self.stopped |= search.stopped
             self._wrong_there |= bool(search.base.wrong) and not search.base.raised
-            attempt = self._verified(attempts, search, case, tolerance)
             if attempt is not None or not search.base.wrong:
                 return attempt, search
         return None, search
+
+    def _behind_a_limit(self, search: Search, case: Case, tolerance: float) -> list[tuple[Attempt, Search]]:
+        """A repair that helps only where a limit is undone, and the one that undoes it."""
+        if not search.base.wrong or search.base.raised:
+            return []
+        kept = self.kept
+        for limit in limits(search):
+            self.kept = [*kept, limit]
+            attempt, behind = self._next(search.trial, case, tolerance)
+            self.kept = kept
+            if attempt is not None:
+                without = search.replacements(attempt.repair)
+                outcome = search.trial.run(without or {})
+                cured = outcome.wrong & attempt.cured
+                undone = [(search.attempt(limit, cured), search)] if cured else []
+                return [(attempt, behind), *undone]
+        return []
 
     def _verified(
         self, attempts: Sequence[Attempt], search: Search, case: Case, tolerance: float
@@ -116,8 +219,8 @@ class Finder:
                 return None
             attempt = chosen(left, search)
             if not can_be_told(attempt, search):
-                # The mistake is before it, and before all that do the same.
-                left = [each for each in left if each.cured != attempt.cured]
+                # The mistake is before it, and before all that do the same to what is wrong already.
+                left = [e for e in left if e.cured != attempt.cured or can_be_told(e, search)]
             elif self._helps_elsewhere(attempt.repair, case, tolerance):
                 return attempt
             else:
@@ -142,6 +245,10 @@ class Finder:
             if helped == TIMES_VERIFIED:
                 return True
         return False
+
+
+def _equal(one: Array, other: Array | None) -> bool:
+    return other is not None and one.shape == other.shape and same(one, other)
 
 
 def variants(case: Case) -> Iterator[Case]:

@@ -44,6 +44,7 @@ class Instrumenter(ast.NodeTransformer):
         self._parents: list[int] = []
         self._statements: list[ast.stmt] = []
         self._imported: set[str] = set()
+        self._stored: list[ast.expr] = []
 
     def transform(self, tree: ast.Module, source: str, file: str) -> ast.Module:
         """Return the code of a file, instrumented."""
@@ -103,6 +104,7 @@ class Instrumenter(ast.NodeTransformer):
             self._lines,
         )
         self.sites.append(site)
+        site.is_stored = node in self._stored
         if parent is not None:
             self.sites[parent].children.append(number)
         return site
@@ -118,6 +120,10 @@ class Instrumenter(ast.NodeTransformer):
         """The expression with its parts wrapped."""
         if isinstance(node, ast.Call):
             return self._call(node)
+        if isinstance(node, ast.IfExp):
+            node.test = self._condition(node.test)
+            node.body, node.orelse = self._visited(node.body), self._visited(node.orelse)
+            return node
         if isinstance(node, ast.Subscript):
             node.value = self._visited(node.value)
             return node  # an index is seen in what it selects
@@ -134,9 +140,14 @@ class Instrumenter(ast.NodeTransformer):
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         if isinstance(node.func, ast.Attribute):
             # The function itself is not seen, and what it belongs to is.
+            before = len(self.sites)
             node.func.value = self._visited(node.func.value)
+            if name == "pop" and len(self.sites) > before:
+                self.sites[before].is_popped = True
         elif not isinstance(node.func, ast.Name):
             node.func = self._visited(node.func)
+        if name == "append":
+            self._stored += [*node.args, *(each for arg in node.args for each in getattr(arg, "elts", ()))]
         if name in _SIZES:
             node.args = [arg if _is_size(arg) else self._visited(arg) for arg in node.args]
         else:
@@ -147,6 +158,19 @@ class Instrumenter(ast.NodeTransformer):
         return node
 
     # What is left as it is, and what needs care.
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        if any(isinstance(target, ast.Attribute) for target in node.targets):
+            self._stored += [node.value, *getattr(node.value, "elts", ())]
+        target = _as_read(node.targets[0])
+        node.targets = [self.visit(target) for target in node.targets]  # type: ignore[misc]
+        before = len(self.sites)
+        node.value = self._visited(node.value)
+        is_one = len(node.targets) == 1 and not isinstance(node.targets[0], ast.Tuple | ast.List)
+        if is_one and self._functions and len(self.sites) > before:
+            self.sites[before].is_set = True
+            self._with_target(node.value, target)
+        return node
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         # It is written to: only the index is seen.
@@ -162,6 +186,22 @@ class Instrumenter(ast.NodeTransformer):
             return ast.copy_location(call, node)
         return node
 
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
+        target = _as_read(node.target)
+        node.target = self.visit(node.target)  # type: ignore[assignment]
+        number = len(self.sites)
+        node.value = self._visited(node.value)
+        if isinstance(node.op, ast.Add) and len(self.sites) > number:
+            self.sites[number].is_added = True
+            self._with_target(node.value, target)
+        return node
+
+    def _with_target(self, call: ast.expr, target: ast.expr) -> None:
+        """Let what sees a value see, too, what is there before it is set or added to."""
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == VALUE:
+            nothing = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
+            call.args.append(ast.copy_location(ast.Lambda(nothing, target), call))
+
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         node.target = self.visit(node.target)  # type: ignore[assignment]
         if node.value is not None and self._scope:
@@ -176,7 +216,7 @@ class Instrumenter(ast.NodeTransformer):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         self._scope.append(node.name)
-        self._parameters.append(_names(node.args))
+        self._parameters.append(_names(node.args) | _unpacked(node))
         self._functions.append(node)
         node.body = self._all(node.body)
         self._functions.pop()
@@ -194,6 +234,18 @@ class Instrumenter(ast.NodeTransformer):
         self._parents = parents
         self._parameters.pop()
         return node
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        node.test = self._condition(node.test)
+        node.body, node.orelse = self._all(node.body), self._all(node.orelse)
+        return node
+
+    def _condition(self, node: ast.expr) -> ast.expr:
+        number = len(self.sites)
+        wrapped = self._wrapped(node) if self._scope else node
+        if len(self.sites) > number:
+            self.sites[number].is_condition = True
+        return wrapped
 
     def visit_For(self, node: ast.For) -> ast.AST:
         node.iter = self._wrapped(node.iter, LOOP)
@@ -218,6 +270,27 @@ class Instrumenter(ast.NodeTransformer):
 def _names(arguments: ast.arguments) -> frozenset[str]:
     every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
     return frozenset(argument.arg for argument in every)
+
+
+def _unpacked(node: ast.FunctionDef) -> frozenset[str]:
+    """The variables that an argument is taken apart into."""
+    arguments = _names(node.args)
+    return frozenset(
+        each.id
+        for statement in node.body
+        if isinstance(statement, ast.Assign)
+        and isinstance(statement.value, ast.Name)
+        and statement.value.id in arguments
+        for target in statement.targets
+        if isinstance(target, ast.Tuple)
+        for each in target.elts
+        if isinstance(each, ast.Name)
+    )
+
+
+def _as_read(target: ast.expr) -> ast.expr:
+    """The same expression where it is read and not written to."""
+    return ast.parse(ast.unparse(target), mode="eval").body
 
 
 def _is_size(node: ast.expr) -> bool:

@@ -84,6 +84,9 @@ def _groups_of_cells(layers: int, directions: int) -> list[tuple[int, ...]]:
     if directions == 2:
         backward = tuple(layer * 2 + direction for layer in reversed(range(layers)) for direction in range(2))
         groups += [backward, every[::2], every[1::2], every[::2][::-1], every[1::2][::-1]]
+        # What there is once a layer is met twice, once a direction.
+        by_layer = [layer for layer in range(layers) for _ in range(2)]
+        groups += [tuple(by_layer), tuple(by_layer[::-1])]
     groups += [every[directions:], every[:-directions], every[directions:][::-1], every[:-directions][::-1]]
     groups += [(cell,) for cell in every]
     return [group for group in dict.fromkeys(groups) if group]
@@ -151,6 +154,8 @@ class Replacement:
 
 def parts_of(value: RightValue, order: Order, values: RightValues) -> list[Array] | None:
     """The parts of a right value in the order in which they are met; None if it has no such parts."""
+    if len(set(order.cells)) < len(order.cells) and not value.is_of_layers:
+        return None
     result = []
     time, row = value.axes.find("T"), value.axes.find("B")
     for call, arrays in zip(values.calls, value.arrays, strict=True):

@@ -69,7 +69,7 @@ def wrong_lines(
                     found.note = "No line is told: the target is not written in Python that can be read."
                     return found
                 while (line := child.call(next_line)) is not None:
-                    lines.append(_shown(line, loadable))
+                    lines.append(_shown(line))
                     if time.monotonic() > deadline:
                         found.note = (
                             f"The search for wrong lines ended after {SECONDS:g} s; there may be more."
@@ -113,9 +113,11 @@ def _with_source(target: Target) -> Target:
     return Target(f"{file}:{name}", target.interface)
 
 
-def _shown(line: WrongLine, target: Target) -> WrongLine:
-    """The line with its file as a person names it: relative to the current folder if it is there."""
-    file, here = Path(line.file), Path.cwd()
-    if file.is_absolute() and file.is_relative_to(here):
-        return replace(line, file=str(file.relative_to(here)))
-    return line
+def _shown(line: WrongLine) -> WrongLine:
+    """The line with its files as a person names them: relative to the current folder if they are there."""
+    return replace(line, file=_relative(line.file), called_in=_relative(line.called_in))
+
+
+def _relative(name: str) -> str:
+    file, here = Path(name), Path.cwd()
+    return str(file.relative_to(here)) if file.is_absolute() and file.is_relative_to(here) else name

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from parity_tests.bound_numpy import np
+from parity_tests.cases.arrays import Array
 from parity_tests.diagnosis.lines.orders import Order, Replacement
 from parity_tests.diagnosis.lines.recognition import Known, Recogniser, same
 from parity_tests.diagnosis.lines.recording import Key, Replace, Seen, instead_of, kept
@@ -24,7 +25,10 @@ class Repair:
 
     Attributes:
         key: where.
-        kind: ``"value"``, ``"operand"``, ``"number"``, ``"loop"``, ``"index"`` or ``"precision"``.
+        kind: ``"value"``, ``"operand"``, ``"number"``, ``"loop"``, ``"pop"``, ``"index"``,
+            ``"copy"``, ``"set"`` (``=`` in place of ``+=``), ``"add"`` (the reverse), ``"leave"`` (the
+            statement is left out), ``"condition"``, ``"window"`` (a range from or to the first step) or
+            ``"precision"``.
         value: what stands there: a ``Replacement``, the key of a part of the expression, a number, the order
             of a loop and how often a call gets to it, or what is added to an index.
     """
@@ -43,25 +47,36 @@ class Repair:
             return _part_alone(self.key, self.value, kept, lambda old, part: instead_of(old, part, in_place))
         if self.kind == "precision" and self.value is not None:
             return _part_alone(self.key, self.value, lambda part: part, lambda old, part: part.copy())
-        return {self.key: self._function(values)}
+        return {self.key: self._function(values, sites[self.key[0]].is_set_in_part)}
 
-    def _function(self, values: RightValues) -> Replace:
+    def _function(self, values: RightValues, in_part: bool) -> Replace:
         T = values.case.T
+        if self.kind == "pop":
+            return _from_the_other_end(np.cumsum([0, *(call.xs.shape[1] for call in values.calls)]))
         if self.kind == "loop":
             order, per_call = self.value
             steps = [call.xs.shape[1] for call in values.calls for _ in range(per_call)]
-            return lambda old, count: _ordered(old, order, steps[count])
+            return lambda old, count, _: _ordered(old, order, steps[count])
         if self.kind == "number":
-            return lambda old, count: type(old)(self.value) if isinstance(old, float) else self.value
+            return lambda old, count, _: type(old)(self.value) if isinstance(old, float) else self.value
         if self.kind == "index":
-            return lambda old, count: T - 1 - old if self.value == "mirrored" else old + self.value
-        assert self.kind == "precision"
-        return lambda old, count: _double(old)
+            return lambda old, count, _: T - 1 - old if self.value == "mirrored" else old + self.value
+        if self.kind == "leave":
+            return lambda old, count, before: np.array(before(), copy=True) if in_part else old * 0
+        simple: dict[str, Replace] = {
+            "condition": lambda old, count, _: self.value,
+            "window": lambda old, count, _: _whole(old, self.value),
+            "copy": lambda old, count, _: old.copy() if isinstance(old, np.ndarray) else old.clone(),
+            "set": lambda old, count, before: old - before(),
+            "add": _added,
+            "precision": lambda old, count, _: _double(old),
+        }
+        return simple[self.kind]
 
 
 def _put(arrays: Sequence[Any], in_place: bool) -> Replace:
-    def put(old: Any, count: int) -> Any:
-        if count >= len(arrays) or not hasattr(old, "shape"):
+    def put(old: Any, count: int, before: Any) -> Any:
+        if count >= len(arrays) or not (hasattr(old, "shape") or isinstance(old, list | tuple)):
             raise IndexError(count)  # it is evaluated more often than it should be
         return instead_of(old, arrays[count], in_place)
 
@@ -74,11 +89,11 @@ def _part_alone(
     """Put ``put(value, kept part)`` in the place of an expression, with a part of it kept by ``keep``."""
     last: list[Any] = [None]
 
-    def seen(old: Any, count: int) -> Any:
+    def seen(old: Any, count: int, before: Any) -> Any:
         last[0] = keep(old)
         return old
 
-    return {part: seen, key: lambda old, count: put(old, last[0])}
+    return {part: seen, key: lambda old, count, _: put(old, last[0])}
 
 
 def _ordered(old: Any, order: str, T: int) -> Any:
@@ -86,7 +101,33 @@ def _ordered(old: Any, order: str, T: int) -> Any:
         return range(T)
     if order == "down":
         return range(T - 1, -1, -1)
-    return list(old)[::-1]
+    return type(old)(list(old)[::-1]) if isinstance(old, list | tuple) else list(old)[::-1]
+
+
+def _whole(old: Any, end: str) -> Any:
+    """A range that begins with the first step, or ends with it."""
+    if not isinstance(old, range) or abs(old.step) != 1:
+        raise TypeError(old)
+    if (old.step == 1) != (end == "start"):
+        raise ValueError(old)
+    return range(0, old.stop) if end == "start" else range(old.start, -1, -1)
+
+
+def _added(old: Any, count: int, before: Any) -> Any:
+    try:
+        there = before()
+    except (NameError, AttributeError, LookupError):
+        return old  # it is set for the first time
+    return old if there is None else there + old
+
+
+def _from_the_other_end(starts: Array) -> Replace:
+    def turned(old: Any, count: int, before: Any) -> Any:
+        if count in starts:
+            old.reverse()  # in place: the code goes on with the same list
+        return old
+
+    return turned
 
 
 def _double(old: Any) -> Any:
@@ -131,25 +172,50 @@ class Candidates:
             yield Repair(key, "precision")
             for repair in self._operands(key, seen):
                 yield Repair(key, "precision", repair.value)
-            return
-        if site.is_loop:
+        elif site.is_loop:
             yield from self._loops(key, seen)
+        elif site.is_condition:
+            if not site.asks_for_an_option:
+                yield from (Repair(key, "condition", answer) for answer in (False, True))
         elif site.is_index:
             if all(isinstance(value, int) for value in seen.values):
                 yield from (Repair(key, "index", change) for change in (1, -1, "mirrored"))
-        elif site.is_constant:
+        else:
+            yield from self._changes(key, site, seen)
+            yield from self._values(key, site, seen)
+
+    def _values(self, key: Key, site: Site, seen: Seen) -> Iterator[Repair]:
+        if site.is_constant:
             now = seen.values[0]
             yield from (Repair(key, "number", number) for number in (*NUMBERS, -now) if number != now)
-        elif seen.is_array:
+        elif seen.is_array and not site.is_popped:
             yield from self._right_values(key, seen)
             yield from self._operands(key, seen)
         elif site.is_factor and all(isinstance(value, int | float) for value in seen.values):
             yield Repair(key, "number", 1.0)
 
+    def _changes(self, key: Key, site: Site, seen: Seen) -> Iterator[Repair]:
+        """What changes what a statement does with a value, and not the value."""
+        if seen.is_list:
+            number = sum(call.xs.shape[1] for call in self.recogniser.values.calls)
+            if not site.is_popped:
+                yield Repair(key, "loop", ("reversed", 1))
+            elif seen.number == number:
+                yield Repair(key, "pop")
+        elif seen.is_array and site.is_stored and site.is_read:
+            yield Repair(key, "copy")
+        if site.is_added:
+            yield Repair(key, "set")
+        if site.is_set and site.is_repeated and seen.is_array:
+            yield Repair(key, "add")
+        if site.is_set_in_part or (site.is_added and seen.is_array):
+            yield Repair(key, "leave")
+
     def _loops(self, key: Key, seen: Seen) -> Iterator[Repair]:
         per_call, rest = divmod(seen.number, len(self.recogniser.values.calls))
         if not rest and all(isinstance(value, str) for value in seen.values):
             yield from (Repair(key, "loop", (order, per_call)) for order in ("down", "up", "reversed"))
+        yield from (Repair(key, "window", end) for end in ("start", "end"))
 
     def _right_values(self, key: Key, seen: Seen) -> Iterator[Repair]:
         orders = self.orders_of(key)
@@ -168,6 +234,8 @@ class Candidates:
             if is_right and parts.value.name in is_right:
                 continue
             if parts.value.is_sum and not may_add_up:
+                continue
+            if parts.value.is_turned and parts.order.goes_through_time:
                 continue
             if site.makes_an_array and parts.value.name not in STARTS:
                 continue

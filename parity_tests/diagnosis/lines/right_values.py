@@ -7,6 +7,7 @@ from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call, calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import Answer
+from parity_tests.diagnosis.lines.nonlinearities import IDENTITY, RELU, TANH, Nonlinearity
 from parity_tests.references.float64_cell import CellTrace, Gradients
 from parity_tests.references.float64_loop import Loop, Spread
 from parity_tests.references.rounding import NoNoise
@@ -21,17 +22,24 @@ class RightValue:
         axes: of each array, a letter an axis: ``"TBH"``. T counts the steps of the cell's own direction.
         arrays: by call and cell.
         is_forward: whether the forward has it.
+        is_of_layers: whether it is one of a layer, and not of a cell.
     """
 
     name: str
     axes: str
     arrays: tuple[tuple[Array, ...], ...]
     is_forward: bool
+    is_of_layers: bool = False
 
     @property
     def is_sum(self) -> bool:
         """Whether it is a sum over some of the steps."""
         return any(words in self.name for words in ("summed from", "summed up", "summed after"))
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether it has the steps of a reverse direction in the order of the sequence."""
+        return self.name.endswith("in the order of the sequence")
 
 
 class _Tracing(Loop):
@@ -39,9 +47,16 @@ class _Tracing(Loop):
 
     keep_preactivations = True
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, nonlinearity: Nonlinearity) -> None:
         super().__init__(case, NoNoise(case))
+        self.nonlinearity = nonlinearity
         self.kept: list[tuple[Call, list[CellTrace], list[Gradients]]] = []
+
+    def activate(self, trace: CellTrace, t: int) -> None:
+        trace.h[t + 1] = self.nonlinearity.function(trace.z[t])
+
+    def slope(self, trace: CellTrace) -> Array:
+        return self.nonlinearity.slope(trace.h[1:], trace.z)
 
     def spread(
         self,
@@ -73,34 +88,39 @@ class RightValues:
     values: list[RightValue]
 
     @classmethod
-    def of(cls, case: Case) -> "RightValues":
-        """Compute a case as it should be."""
-        loop, calls = _Tracing(case), calls_of(case)
+    def of(cls, case: Case, nonlinearity: Nonlinearity | None = None) -> "RightValues":
+        """Compute a case as it should be; with another nonlinearity than the case's, if one is given."""
+        nonlinearity = nonlinearity or (RELU if case.relu else TANH)
+        loop, calls = _Tracing(case, nonlinearity), calls_of(case)
         answers = loop.answers(calls)
         by_cell = [
             [
-                _of_cell(case, call, trace, gradients, dh_n)
+                _of_cell(loop, call, trace, gradients, dh_n)
                 for trace, gradients, dh_n in zip(
                     traces, found, [None] * len(traces) if call.dh_n is None else call.dh_n, strict=True
                 )
             ]
             for call, traces, found in loop.kept
         ]
-        values = []
-        for position, (name, axes, _, is_forward) in enumerate(by_cell[0][0]):
-            arrays = tuple(tuple(cell[position][2] for cell in cells) for cells in by_cell)
-            values.append(RightValue(name, axes, arrays, is_forward))
+        named = [[{row[0]: row[2] for row in cell} for cell in cells] for cells in by_cell]
+        values = [
+            RightValue(name, axes, tuple(tuple(cell[name] for cell in cells) for cells in named), is_forward)
+            for name, axes, _, is_forward in by_cell[0][0]
+            if all(name in cell for cells in named for cell in cells)
+        ]
         return cls(case, calls, answers, values + _of_stack(case, loop))
 
 
 _Row = tuple[str, str, Array, bool]
 
 
-def _of_cell(case: Case, call: Call, trace: CellTrace, found: Gradients, dh_n: Array | None) -> list[_Row]:
-    return [*_forward_of(case, trace), *_backward_of(case, call, trace, found, dh_n)]
+def _of_cell(
+    loop: _Tracing, call: Call, trace: CellTrace, found: Gradients, dh_n: Array | None
+) -> list[_Row]:
+    return [*_forward_of(loop.nonlinearity, trace), *_backward_of(loop.case, call, trace, found, dh_n)]
 
 
-def _forward_of(case: Case, trace: CellTrace) -> Iterator[_Row]:
+def _forward_of(nonlinearity: Nonlinearity, trace: CellTrace) -> Iterator[_Row]:
     x, h = trace.x[:, 0], trace.h[1:, 0]
     before, z = trace.h[:-1, 0], trace.z[:, 0]
     Wx, Wh = (np.asarray(w, np.float64) for w in (trace.weights.Wx, trace.weights.Wh))
@@ -135,10 +155,10 @@ def _forward_of(case: Case, trace: CellTrace) -> Iterator[_Row]:
             ("b_ih", "H", biases[0]),
             ("b_hh", "H", biases[1]),
         ]
-    if case.relu:
-        rows.append(("the mask of relu", "TBH", (z > 0).astype(np.float64)))
-    else:
-        rows += [("1 - h_t^2", "TBH", 1 - h * h), ("h_t^2", "TBH", h * h)]
+    if nonlinearity is not IDENTITY:
+        rows.append((nonlinearity.slope_name, "TBH", nonlinearity.slope(h, z)))
+    if nonlinearity is TANH:
+        rows.append(("h_t^2", "TBH", h * h))
     return ((name, axes, array, True) for name, axes, array in rows)
 
 
@@ -148,13 +168,15 @@ def _backward_of(
     x, before = trace.x[:, 0], trace.h[:-1, 0]
     Wh = np.asarray(trace.weights.Wh, np.float64)
     d, dz = trace.d[:, 0], trace.dz[:, 0]
-    later = np.zeros_like(d)
-    passed = dz @ Wh.T
-    later[:-1] = passed[1:]
+    product = dz @ Wh.T
+    passed, later = product.copy(), np.zeros_like(d)
     if dh_n is not None:
         later[-1] = dh_n
-    if trace.running is not None:
-        later = d - (d - later) * trace.running[..., None]
+    for t in range(len(d) - 1, -1, -1):
+        if trace.running is not None:  # behind the end of a sequence the gradient waits
+            passed[t] = np.where(trace.running[t, :, None], product[t], later[t])
+        if t:
+            later[t - 1] = passed[t]
     upstream = d - later
     dWx, dWh = np.einsum("tbi,tbh->tbih", x, dz), np.einsum("tbi,tbh->tbih", before, dz)
     both = np.concatenate([dWx, dWh], axis=2)
@@ -163,7 +185,7 @@ def _backward_of(
         ("dh_t", "TBH", d),
         ("dhs_t", "TBH", upstream),
         ("the carry dz_{t+1} Wh^T", "TBH", later),
-        ("dz_t Wh^T", "TBH", passed),
+        ("dz_t Wh^T", "TBH", product),
         ("dx_t", "TBI", found.dx[:, 0]),
         ("[dx_t, dh_{t-1}]", "TBJ", np.concatenate([found.dx[:, 0], passed], axis=-1)),
         ("[dh_{t-1}, dx_t]", "TBJ", np.concatenate([passed, found.dx[:, 0]], axis=-1)),
@@ -191,6 +213,9 @@ def _backward_of(
         ("dWh of one row", "BHH", dWh.sum(axis=0)),
         ("dWx of one row", "BIH", dWx.sum(axis=0)),
     ]
+    if trace.running is not None:
+        rows.append(("the carry to step t-1", "TBH", passed))
+        rows.append(("dhs_t where a sequence goes on", "TBH", upstream * trace.running[..., None]))
     if dh_n is not None:
         rows.append(("the gradient of h_n", "BH", np.asarray(dh_n, np.float64)))
     if call.dhs is not None and not case.is_cell and case.num_cells == 1:
@@ -213,7 +238,7 @@ def _of_stack(case: Case, loop: _Tracing) -> list[RightValue]:
         cells: dict[str, list[Array]] = {name: [] for name in _TURNED}
         for number, (trace, gradient) in enumerate(zip(traces, found, strict=True)):
             dh_n = None if call.dh_n is None else call.dh_n[number]
-            mine = {name: array for name, _, array, _ in _of_cell(case, call, trace, gradient, dh_n)}
+            mine = {name: array for name, _, array, _ in _of_cell(loop, call, trace, gradient, dh_n)}
             for name in _TURNED:
                 value = mine[name]
                 if number % 2:
@@ -230,9 +255,9 @@ def _of_stack(case: Case, loop: _Tracing) -> list[RightValue]:
             RightValue(f"{name} in the order of the sequence", axes, tuple(turned[name]), is_forward)
             for name, (axes, is_forward) in _TURNED.items()
         ),
-        RightValue("the outputs of both directions", "TBO", tuple(outputs), True),
-        RightValue("the sum of both directions' dx", "TBI", tuple(gradients), False),
-        RightValue("the gradient of both directions' outputs", "TBO", tuple(upstream), False),
+        RightValue("the outputs of both directions", "TBO", tuple(outputs), True, True),
+        RightValue("the sum of both directions' dx", "TBI", tuple(gradients), False, True),
+        RightValue("the gradient of both directions' outputs", "TBO", tuple(upstream), False, True),
     ]
 
 

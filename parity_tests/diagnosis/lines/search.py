@@ -7,7 +7,7 @@ from typing import Any
 from parity_tests.bound_numpy import np
 from parity_tests.diagnosis.lines.orders import Order
 from parity_tests.diagnosis.lines.recognition import Known, Match, Recogniser, same
-from parity_tests.diagnosis.lines.recording import Key, Replace, Seen, instead_of
+from parity_tests.diagnosis.lines.recording import Context, Key, Replace, Seen, instead_of
 from parity_tests.diagnosis.lines.repairs import Candidates, Repair
 from parity_tests.diagnosis.lines.sites import Site
 from parity_tests.diagnosis.lines.trial import Outcome, Tensor, Trial
@@ -89,31 +89,36 @@ class Search:
             made |= found
         return made
 
-    def run(self) -> list[Attempt]:
-        """Return the repairs that make a wrong tensor right and spoil none; of the states, if these are wrong."""
+    def run(self) -> Iterator[list[Attempt]]:
+        """Look for repairs that make a wrong tensor right and spoil none; groups of them, the likelier first."""
         now = self.replacements()
         if now is None:
-            return []
+            return
         self.base = self.trial.run(now, record=True)
         recorder = self.trial.recorder
         self.seen, self.arguments = recorder.seen, recorder.arguments
         if not self.base.wrong or self.base.raised:
-            return []
+            return
         recogniser = self.recogniser = Recogniser(self.trial.values)
         self.known = Known.of(self.seen, self.place, recogniser)
         candidates = Candidates(self.sites, self.seen, recogniser, self.known, self.place, self.precise)
         influence = self._influences(now)
-        # Gradients follow from the states, which are made right first.
+        # Gradients follow from the states: while these are wrong, no line of the backward is told.
         states = frozenset(tensor for tensor in self.base.wrong if tensor[1] in FORWARD)
-        for wrong in dict.fromkeys(filter(None, (states, self.base.wrong))):
-            candidates.forward_only = wrong == states
-            keys = [key for key, changed in influence.items() if changed & wrong]
-            # A value on which a right tensor depends is probably right.
-            clean = [key for key in keys if not influence[key] - self.base.wrong]
-            for group in (clean, [key for key in keys if influence[key] - self.base.wrong]):
-                if attempts := [a for a in self._attempts(group, candidates) if a.cured & wrong]:
-                    return attempts
-        return []
+        wrong = states or self.base.wrong
+        candidates.forward_only = bool(states)
+        # A value on which a right tensor depends is probably right, above all if that is a state.
+        groups: tuple[list[Key], ...] = [], [], []
+        for key, changed in influence.items():
+            if changed & wrong:
+                right = {name for _, name in changed - self.base.wrong}
+                groups[bool(right) + bool(right & {*FORWARD})].append(key)
+        found: list[Attempt] = []
+        for group in groups:
+            found += [a for a in self._attempts(group, candidates) if a.cured & wrong]
+            if any(wrong <= a.cured for a in found) or (group is not groups[0] and found):
+                yield found
+                found = []
 
     def _attempts(self, keys: Sequence[Key], candidates: Candidates) -> Iterator[Attempt]:
         for key in keys:
@@ -129,9 +134,10 @@ class Search:
                 if outcome.raised or outcome.wrong - self.base.wrong:
                     continue
                 if cured := self.base.wrong - outcome.wrong:
-                    yield self._attempt(repair, cured)
+                    yield self.attempt(repair, cured)
 
-    def _attempt(self, repair: Repair, cured: frozenset[Tensor]) -> Attempt:
+    def attempt(self, repair: Repair, cured: frozenset[Tensor]) -> Attempt:
+        """A repair with what its value is and should be."""
         site, seen = self.sites[repair.key[0]], self.seen[repair.key]
         attempt = Attempt(repair, cured, site, seen.times[0])
         if repair.kind == "value":
@@ -146,6 +152,8 @@ class Search:
         attempt.at, attempt.time = at, seen.times[at]
         attempt.should, attempt.actual = shoulds[at], seen.values[at]
         order = repair.value.order if repair.kind == "value" else None
+        if not np.any(attempt.actual):
+            return attempt  # many right values are zero somewhere
         attempt.match = next(
             (match for match in self.known.matches[repair.key] if match.hits[at] and _is_of(match, order)),
             None,
@@ -158,7 +166,7 @@ class Search:
         assert replacements is not None
         self.trial.run(replacements, record=True)
         recogniser, seen = self.recogniser, self.trial.recorder.seen
-        own = {attempt.repair.key[0], *self._around(attempt.site)}
+        own = {attempt.repair.key[0], *self.around(attempt.site)}
         return sum(
             1
             for key, matches in self.known.matches.items()
@@ -171,7 +179,7 @@ class Search:
         )
 
     def inputs_are_right(self, attempt: Attempt) -> bool:
-        """Whether all arrays that an expression reads are right values where it differs first."""
+        """Whether all arrays that an expression reads are right values, of any step, where it differs first."""
         number, context = attempt.repair.key
         arrays = 0
         for part in self._leaves(self.sites[number]):
@@ -179,13 +187,20 @@ class Search:
             if seen is None or not seen.is_array or seen.values[0].size < 2:
                 continue
             arrays += 1
-            at = min(attempt.at, seen.number - 1)
-            order = attempt.repair.value.order
-            if not any(
-                match.hits[at] and _is_of(match, order) for match in self.known.matches[part, context]
-            ):
+            if not self._is_right(part, context, attempt):
                 return False
         return arrays > 0 or attempt.repair.value.order.goes_through_time
+
+    def _is_right(self, part: int, context: Context, attempt: Attempt) -> bool:
+        seen = self.seen[part, context]
+        at = min(attempt.at, seen.number - 1)
+        order = attempt.repair.value.order
+        matches = self.known.matches[part, context]
+        if any(match.hits[at] and _is_of(match, order) for match in matches):
+            return True
+        value = seen.values[at]
+        # A zero may stand for what is missing.
+        return _is_neutral(value) or (bool(value.any()) and self._is_some_right_value(seen, value))
 
     def is_in_another_order(self, attempt: Attempt) -> bool:
         """Whether it is what it should be, but for the order along one axis."""
@@ -198,9 +213,12 @@ class Search:
 
     def is_some_right_value(self, attempt: Attempt) -> bool:
         """Whether what an expression reads is a right value of any step."""
+        return self._is_some_right_value(self.seen[attempt.repair.key], attempt.actual)
+
+    def _is_some_right_value(self, seen: Seen, value: Any) -> bool:
         return any(
-            same(array.transpose(form).reshape(attempt.actual.shape), attempt.actual)
-            for parts, form in self.recogniser.fitting(self.seen[attempt.repair.key])
+            same(array.transpose(form).reshape(value.shape), value)
+            for parts, form in self.recogniser.fitting(seen)
             for array in parts.arrays
         )
 
@@ -212,7 +230,8 @@ class Search:
             else:
                 yield from self._leaves(part)
 
-    def _around(self, site: Site) -> Iterator[int]:
+    def around(self, site: Site) -> Iterator[int]:
+        """The expressions that an expression is part of."""
         while site.parent is not None:
             yield site.parent
             site = self.sites[site.parent]
@@ -249,6 +268,13 @@ class Search:
         return result
 
 
+def _is_neutral(value: Any) -> bool:
+    """Whether it is the unit matrix or one number throughout, but not zero."""
+    if value.flat[0] != 0 and bool(np.all(value == value.flat[0])):
+        return True
+    return value.ndim == 2 and value.shape[0] == value.shape[1] and bool(np.all(value == np.eye(len(value))))
+
+
 def _is_of(match: Match, order: Order | None) -> bool:
     """Whether a match goes through the steps as an order does, if both do."""
     own = match.replacement.order
@@ -256,7 +282,7 @@ def _is_of(match: Match, order: Order | None) -> bool:
 
 
 def _disturbed(site: Site) -> Replace:
-    def disturb(old: Any, count: int) -> Any:
+    def disturb(old: Any, count: int, before: Any) -> Any:
         array = np.asarray(old.detach() if hasattr(old, "detach") else old)
         if array.dtype.kind == "b":
             new = ~array

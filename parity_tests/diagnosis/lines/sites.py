@@ -29,6 +29,11 @@ class Site:
         statement: the statement that it is part of.
         scope: the function that it is in.
         lines: all lines of the file.
+        is_popped: whether a call of ``pop`` takes an item out of it.
+        is_stored: whether it is put into a list or an attribute.
+        is_added: whether it is what ``+=`` adds.
+        is_condition: whether it is what an ``if`` asks.
+        is_set: whether it is what ``=`` sets one variable, attribute or element to.
         is_body: whether it is all of a ``lambda``.
         children: the numbers of the expressions that are part of it and seen.
     """
@@ -47,6 +52,11 @@ class Site:
     scope: ast.AST | None = None
     lines: Sequence[str] = ()
     is_body: bool = False
+    is_popped: bool = False
+    is_stored: bool = False
+    is_added: bool = False
+    is_set: bool = False
+    is_condition: bool = False
     children: list[int] = field(default_factory=list)
 
     @property
@@ -87,8 +97,14 @@ class Site:
     @property
     def makes_an_array(self) -> bool:
         """Whether it makes an array of a shape, of zeros for example."""
-        name = getattr(getattr(self.node, "func", None), "attr", "")
-        return name.removesuffix("_like") in ("zeros", "ones", "empty", "full")
+        return self.called.removesuffix("_like") in ("zeros", "ones", "empty", "full")
+
+    @property
+    def called(self) -> str:
+        """The name of the function or method that it calls, if it calls one."""
+        function = getattr(self.node, "func", None)
+        name: str = getattr(function, "attr", getattr(function, "id", ""))
+        return name
 
     @property
     def is_factor(self) -> bool:
@@ -97,6 +113,24 @@ class Site:
             self.statement.op, ast.Mult | ast.Div
         )
         return is_scaled and self.parent is None
+
+    @property
+    def asks_for_an_option(self) -> bool:
+        """Whether it asks if something is None, or compares it with a text."""
+        return any(
+            isinstance(node, ast.Is | ast.IsNot)
+            or (isinstance(node, ast.Constant) and isinstance(node.value, str))
+            for node in ast.walk(self.node)
+        )
+
+    @property
+    def is_set_in_part(self) -> bool:
+        """Whether it is what a part of an array is set to."""
+        return (
+            self.is_set
+            and isinstance(self.statement, ast.Assign)
+            and isinstance(self.statement.targets[0], ast.Subscript)
+        )
 
     @property
     def is_call(self) -> bool:
@@ -119,6 +153,11 @@ class Site:
         return isinstance(self.node, ast.Name)
 
     @property
+    def is_element(self) -> bool:
+        """Whether it reads a part of an array or a list."""
+        return isinstance(self.node, ast.Subscript)
+
+    @property
     def is_attribute(self) -> bool:
         """Whether it reads an attribute, and not an array with its axes turned."""
         return isinstance(self.node, ast.Attribute) and not self.is_turned
@@ -134,21 +173,47 @@ class Site:
 
         None if that is in a loop, if the last one sets all of it, or if calls write into it, too.
         """
-        if not isinstance(self.node, ast.Name) or self.scope is None:
-            return None
-        name, last = self.node.id, None
-        for statement in ast.walk(self.scope):
-            if isinstance(statement, ast.Assign | ast.AugAssign | ast.AnnAssign):
-                targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-                is_before = statement.lineno < self.line and (last is None or statement.lineno > last.lineno)
-                if is_before and any(name in _set_names(target) for target in targets):
-                    last = statement
-        if last is None or name in self._written_by_calls():
+        last = self.set_by()
+        if last is None or self.source in self._written_by_calls():
             return None
         if isinstance(last, ast.Assign) and isinstance(last.targets[0], ast.Name | ast.Tuple):
             return None
         loops = self._loops(ast.For, ast.While)
         return None if any(node is last for loop in loops for node in ast.walk(loop)) else last
+
+    def set_by(self) -> ast.stmt | None:
+        """The last statement before that sets the variable that it reads, or a part of it."""
+        if not isinstance(self.node, ast.Name) or self.scope is None:
+            return None
+        last: ast.stmt | None = None
+        for statement in ast.walk(self.scope):
+            if isinstance(statement, ast.Assign | ast.AugAssign | ast.AnnAssign):
+                targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+                is_before = statement.lineno < self.line and (last is None or statement.lineno > last.lineno)
+                if is_before and any(self.node.id in _set_names(target) for target in targets):
+                    last = statement
+        return last
+
+    @property
+    def has_unused_argument(self) -> bool:
+        """Whether its function never reads one of its arguments."""
+        if not isinstance(self.scope, ast.FunctionDef):
+            return False
+        names = [each.arg for each in self.scope.args.args if each.arg != "self"]
+        read = {n.id for n in ast.walk(self.scope) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+        return not read.issuperset(names)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it reads a variable of the function around its own."""
+        if not isinstance(self.node, ast.Name) or not isinstance(self.scope, ast.FunctionDef):
+            return False
+        arguments = self.scope.args
+        own = {each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+        stores = (
+            n.id for n in ast.walk(self.scope) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+        )
+        return self.node.id not in own.union(stores)
 
     def _written_by_calls(self) -> set[str]:
         """The variables that calls of its function write into, ``out=``."""

@@ -8,6 +8,7 @@ from typing import Any
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, calls_of
 from parity_tests.cases.case import Case
+from parity_tests.diagnosis.lines.nonlinearities import Nonlinearity
 from parity_tests.diagnosis.lines.recording import Key, Recorder, Replace
 from parity_tests.diagnosis.lines.right_values import RightValues
 from parity_tests.subjects.drivers import DRIVERS
@@ -54,9 +55,10 @@ class Trial:
         case: Case,
         without: Collection[str],
         recorder: Recorder,
+        nonlinearity: Nonlinearity | None = None,
     ) -> None:
         self.subject, self.case, self.without, self.recorder = subject, case, without, recorder
-        self.values = RightValues.of(case)
+        self.values = RightValues.of(case, nonlinearity)
         self.tolerance = ROUGH
         self.runs = 0
         self._truth = {
