@@ -14,6 +14,8 @@ pytestmark = pytest.mark.skipif(
 PACKAGES = ("rnn_np", "parity_tests")
 MOST_LINES = 400
 MOST_ENTRIES = 20
+UNCOUNTED = ("__pycache__", "py.typed")
+"""Entries of a folder that hold nothing to read."""
 UNLIMITED = ("parity_tests/diagnosis/faults", "parity_tests/gate_tests", "parity_tests/layer_tests")
 """The catalogue of faults, and the tests, grow by a file or a class for each thing they know."""
 MOST_LINES_OF_README = 200
@@ -46,7 +48,7 @@ def test_the_readme_has_at_most_200_lines() -> None:
 def test_a_folder_has_at_most_20_entries() -> None:
     folders = {path.parent for path in sources() if limited(path)}
     sizes = {
-        folder.relative_to(ROOT).as_posix(): sum(entry.name != "__pycache__" for entry in folder.iterdir())
+        folder.relative_to(ROOT).as_posix(): sum(entry.name not in UNCOUNTED for entry in folder.iterdir())
         for folder in folders
     }
     assert {name: entries for name, entries in sizes.items() if entries > MOST_ENTRIES} == {}

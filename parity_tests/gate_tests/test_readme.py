@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from parity_tests.gate_tests.documents import (
 )
 from parity_tests.references.recorded import default_recorded
 from parity_tests.report import Finding, Tally
+from parity_tests.run.adapting import adapt_parser
 from parity_tests.run.cli import judge_parser
 from parity_tests.run.options import checked_options
 from parity_tests.run.render import to_json
@@ -185,13 +187,14 @@ def test_the_keys_of_the_json_report_are_all_there() -> None:
 
 def test_the_options_that_documents_name_exist(pytestconfig: pytest.Config) -> None:
     text = "".join(document.read_text("utf-8") for document in DOCUMENTS)
-    known = {option for action in judge_parser()._actions for option in action.option_strings}
+    parsers = judge_parser(), adapt_parser(ArgumentParser())
+    known = {option for each in parsers for action in each._actions for option in action.option_strings}
     named = {
         option
         for code in re.findall(r"`(rnn-parity [^`]*|--[^`]*)`", text)
         for option in re.findall(r"(?<!\S)--[a-z]+(?![-\w])", code.partition(" -- ")[0])
     }
-    assert len(named) == 13, named
+    assert len(named) == 18, named
     assert named <= known
     theirs = set(re.findall(r"--parity-[a-z]+", text))
     assert len(theirs) == 11

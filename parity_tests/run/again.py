@@ -8,10 +8,11 @@ from parity_tests.checks.registry import CONTRACT_CHECKS, TEMPLATES
 from parity_tests.report import Finding
 from parity_tests.run.options import DEFAULT_TIMEOUT
 from parity_tests.run.plan import Plan, default_reference
+from parity_tests.subjects.generated import generated
 from parity_tests.subjects.interfaces import TargetError, recognise
 from parity_tests.subjects.session import DEFAULT_TARGET
 
-SUBCOMMANDS = ("judge", "faults")
+SUBCOMMANDS = ("judge", "adapt", "faults")
 IN_EVERY_CASE = {check.name for check in CASE_CHECKS}
 
 
@@ -36,7 +37,10 @@ def _command(plan: Plan, finding: Finding) -> str:
     words = ["rnn-parity"]
     if target.spec in SUBCOMMANDS:
         words.append(SUBCOMMANDS[0])
-    if target.spec != DEFAULT_TARGET:
+    adapter = generated(target.module_or_file)
+    if adapter and adapter.is_temporary:
+        words += [adapter.of, "--adapt"]
+    elif target.spec != DEFAULT_TARGET:
         words.append(f"./{target.spec}" if target.spec.startswith("-") else target.spec)
     options = {
         "--as": target.interface,

@@ -3,8 +3,10 @@
 import argparse
 import re
 import sys
+import tempfile
 import textwrap
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
@@ -15,6 +17,7 @@ from parity_tests.cases.tensors import TENSORS
 from parity_tests.check_facts import CASE_CHECKS
 from parity_tests.checks.registry import CONTRACT_CHECKS
 from parity_tests.report import Verdict
+from parity_tests.run.adapting import adapted, run_adapt
 from parity_tests.run.again import SUBCOMMANDS
 from parity_tests.run.engine import CATALOGUE, GATE, run_pytest, unexpected
 from parity_tests.run.layout import layout_here, terminal_width
@@ -22,10 +25,15 @@ from parity_tests.run.options import MAX_WORKERS, OPTIONS, OptionError, whole_nu
 from parity_tests.run.output import lasting_stdout
 from parity_tests.run.plan import default_reference
 from parity_tests.run.versions import version_text
+from parity_tests.subjects.interfaces import TargetError
 from parity_tests.words import did_you_mean, nearest
 
-RESERVED = ("adapt", "speed", "merge")
+RESERVED = ("speed", "merge")
 """Names of subcommands that are to come."""
+ADAPT = (
+    "Find out by trial how somebody's code is called, and write the adapter that judges it. "
+    "Exit status: 0 with an adapter, 2 without."
+)
 SPELLINGS = {
     **{option.name: option.of_command for option in OPTIONS},
     **{option.of_command.lstrip("-"): option.of_command for option in OPTIONS},
@@ -71,6 +79,8 @@ def _run_command(arguments: Sequence[str] | None) -> int:
             file=sys.stderr,
         )
         return 2
+    if command == "adapt":
+        return run_adapt(_Parser(prog="rnn-parity adapt", description=ADAPT, allow_abbrev=False), words[1:])
     if command in SUBCOMMANDS:
         words = words[1:]
     own = words[: words.index("--")] if "--" in words else words
@@ -81,6 +91,19 @@ def _run_command(arguments: Sequence[str] | None) -> int:
 def _judge(words: Sequence[str], to_pytest: Sequence[str]) -> int:
     parser = judge_parser()
     options = parser.parse_args(words)
+    if not options.adapt:
+        return _judged(parser, options, to_pytest)
+    with tempfile.TemporaryDirectory(prefix="rnn-parity-") as folder:
+        try:
+            outcome, target = adapted(options.target or "", Path(folder))
+        except TargetError as error:
+            return _refused(parser, str(error), Verdict.NOT_JUDGED.value)
+        options.target = target
+        options.without = ",".join(filter(None, [options.without, *outcome.without]))
+        return _judged(parser, options, to_pytest)
+
+
+def _judged(parser: argparse.ArgumentParser, options: argparse.Namespace, to_pytest: Sequence[str]) -> int:
     alone = options.case is not None or (options.reference or default_reference()) == "recorded"
     workers = options.workers or ("0" if alone else "auto")
     passed = [
@@ -127,6 +150,7 @@ def judge_parser() -> argparse.ArgumentParser:
         description="Judge a recurrent layer in NumPy, yours or those of rnn_np, against torch.nn.RNN.\n"
         "Exit status: 0 all equal, 1 a difference, 2 could not judge.",
         usage="%(prog)s [TARGET] [options] [-- options of pytest]\n"
+        "       %(prog)s adapt FILE[:NAME] [-o ADAPTER]: write the adapter of code of another form\n"
         "       %(prog)s faults [--workers N]: put every fault of the catalogue into a layer",
         epilog=f"Features that a target may be declared to lack:\n{_listed(FEATURES)}\n\n"
         f"Tensors that are compared:\n{_listed(TENSORS)}\n\n"
@@ -153,6 +177,9 @@ def judge_parser() -> argparse.ArgumentParser:
             help=option.help,
             **extra,  # type: ignore[arg-type]
         )
+    parser.add_argument(
+        "--adapt", action="store_true", help="judge the target through an adapter that is found by trial"
+    )
     _add_workers(parser)
     _add_detail(parser)
     parser.add_argument("--json", metavar="FILE", help="write the report to FILE")

@@ -23,6 +23,7 @@ from parity_tests.run.plan import Plan, default_reference
 from parity_tests.run.runner import Run
 from parity_tests.run.threads import blas_name
 from parity_tests.run.versions import versions_of
+from parity_tests.subjects.generated import generated
 from parity_tests.subjects.interfaces import taken_for
 from parity_tests.subjects.session import DEFAULT_TARGET
 from parity_tests.words import counted, in_words
@@ -98,6 +99,12 @@ def verdict_line(report: Report, plan: Plan) -> str:
         report: what the run obtained.
         plan: what was to be obtained.
     """
+    adapter = generated(plan.target.module_or_file) if plan.target.obj is None else None
+    read_as = f"; read as: {adapter.read_as}" if adapter else ""
+    return _verdict_line(report, plan) + read_as
+
+
+def _verdict_line(report: Report, plan: Plan) -> str:
     done = [f"{report.cases} of {plan.number} cases compared"]
     if report.planned_checks and not report.selected:
         done.append(f"{report.checks} of {report.planned_checks} checks run")
@@ -171,7 +178,9 @@ def header(run: Run, detail: int = 1) -> list[str]:
     if plan.target.spec != DEFAULT_TARGET:
         words = taken_for(plan.interface, plan.kinds, is_forced=plan.target.interface is not None)
         taken = f", {'as' if plan.target.interface else 'taken for'} {words}"
-    lines = [f"judging {plan.target.spec}{taken}", f"{what}; reference: {source}"]
+    adapter = generated(plan.target.module_or_file) if plan.target.obj is None else None
+    judged = f"{adapter.of} through an adapter" if adapter and adapter.is_temporary else plan.target.spec
+    lines = [f"judging {judged}{taken}", f"{what}; reference: {source}"]
     if detail > 0:
         texts = ", ".join(f"{name} {version}" for name, version in versions.items())
         lines.append(f"{texts}; BLAS: {blas_name()}, one thread a worker")
@@ -231,7 +240,8 @@ def _line(wrong: WrongLine, layout: Layout) -> list[str]:
     """The wrong line, with the expression underlined, and what it should be."""
     where = f"{wrong.file}:{wrong.line}"
     where += "" if wrong.function == "<module>" else f", in {wrong.function.rpartition('.')[2]}"
-    if wrong.called_from:
+    caller = generated(wrong.called_in) if wrong.called_in else None
+    if wrong.called_from and not (caller and caller.is_temporary):
         where += f", called in line {wrong.called_from}" + (
             f" of {wrong.called_in}" if wrong.called_in else ""
         )

@@ -3,7 +3,9 @@
 import ast
 import importlib
 import importlib.util
+import keyword
 import os
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -128,9 +130,7 @@ def load(target: Target, compile_source: CompileSource | None = None) -> Loaded:
         import_through(compile_source)
     try:
         if target.is_file:
-            # Not resolved itself: a link has a name of its own.
-            file = Path(target.module_or_file)
-            module, notices = _from_file(file.parent.resolve() / file.name, compile_source)
+            module, notices = _from_path(target.module_or_file, compile_source)
         else:
             module = _from_module(target.module_or_file)
         obj = _named(module, target, notices)
@@ -140,6 +140,29 @@ def load(target: Target, compile_source: CompileSource | None = None) -> Loaded:
         raise TargetError(f"{spec}: loading it failed: {format_error(error)}") from error
     _check_forced(obj, target)
     return Loaded(target.interface or recognise(obj, spec), obj, notices)
+
+
+def module_of(file: str) -> tuple[ModuleType, list[str]]:
+    """Run a file or notebook, and return its module and what was out of order.
+
+    Args:
+        file: the path.
+
+    Raises:
+        TargetError: it cannot be found or loaded.
+    """
+    try:
+        return _from_path(file, None)
+    except TargetError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise TargetError(f"{file}: loading it failed: {format_error(error)}") from error
+
+
+def _from_path(path: str, compile_source: CompileSource | None) -> tuple[ModuleType, list[str]]:
+    # Not resolved itself: a link has a name of its own.
+    file = Path(path)
+    return _from_file(file.parent.resolve() / file.name, compile_source)
 
 
 def _check_forced(obj: Any, target: Target) -> None:
@@ -226,9 +249,20 @@ def _relative_levels(file: Path) -> int:
     return max((node.level for node in nodes if isinstance(node, ast.ImportFrom)), default=0)
 
 
+def as_name(stem: str) -> str:
+    """Return a name of Python's for a file.
+
+    Example:
+        >>> as_name("my-rnn.v2"), as_name("2_layers")
+        ('my_rnn_v2', '_2_layers')
+    """
+    name = re.sub(r"\W", "_", stem)
+    return f"_{name}" if name[:1].isdigit() or keyword.iskeyword(name) else name
+
+
 def _free(stem: str) -> str:
-    """The file's own name, or one like it where that is another module's."""
-    name = stem.replace(".", "_")
+    """The file's own name, or one like it where that is another module's, or no name at all."""
+    name = as_name(stem)
     while name in sys.modules or name in sys.stdlib_module_names:
         name += "_"
     return name

@@ -8,6 +8,8 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
+from parity_tests.subjects.generated import generated
+
 MAX_MESSAGE_CHARACTERS = 500
 """Characters kept of an error's own message."""
 
@@ -84,6 +86,7 @@ def _is_machinery(filename: str) -> bool:
     return (
         (path.is_relative_to(_OURS) and not path.is_relative_to(_TESTS))
         or filename == importlib.__file__
+        or generated(filename) is not None
         or filename.startswith("<frozen importlib")
     )
 

@@ -22,6 +22,8 @@ PARTS_OF_SUMS = {
 }
 """What is summed over the steps, by its sum."""
 
+BIASES = ("b", "b_ih", "b_hh")
+
 
 def chosen(attempts: Sequence[Attempt], search: Search) -> Attempt:
     """Return the repair to keep and to tell; ``attempts`` is not empty."""
@@ -32,7 +34,7 @@ def chosen(attempts: Sequence[Attempt], search: Search) -> Attempt:
     changes = [a for a in best if a.repair.kind in CHANGES]
     if changes:
         change = min(changes, key=lambda a: (CHANGES.index(a.repair.kind), not a.site.is_loop))
-        handed = change.repair.kind == "condition" and change.site.is_parameter
+        handed = change.repair.kind == "condition" and change.site.has_default
         calls = [a for a in best if handed and _is_call_of(a, [change])]
         return max(calls, key=lambda a: len(a.repair.key[1])) if calls else change
     first = min(
@@ -134,16 +136,33 @@ def can_be_told(attempt: Attempt, search: Search) -> bool:
     if attempt.should is None or attempt.repair.kind != "value":
         return True
     if attempt.match is not None:
-        # A sum over the rows cannot stand where the rows are added up one after another.
-        return not (attempt.site.is_added and attempt.repair.value.order.rows)
+        return _can_be_misplaced(attempt) and not search.lacks_a_state(attempt)
+    if attempt.site.is_call and search.calls_what_is_wrong(attempt):
+        return False
     if attempt.site.makes_an_array:
-        return True
+        return not search.is_for_want_of(attempt)
     if not attempt.site.is_plain:
         return search.inputs_are_right(attempt) or search.is_in_another_order(attempt)
     at_a_step = _level(attempt)[0] and search.is_some_right_value(attempt)
     if attempt.site.is_name:
         return attempt.site.filled_by() is not None or (at_a_step and attempt.site.is_free)
     return at_a_step or (bool(attempt.site.children) and search.inputs_are_right(attempt))
+
+
+def _can_be_misplaced(attempt: Attempt) -> bool:
+    """Whether a right value may be told to be the wrong one at its place."""
+    order, match = attempt.repair.value.order, attempt.match
+    assert match is not None
+    # A sum over the rows cannot stand where the rows are added up one after another.
+    if attempt.site.is_added and order.rows:
+        return False
+    # What is right in an order of its own is stored in the wrong one.
+    if match.is_whole and match.name == attempt.repair.value.name and match.replacement.order != order:
+        return False
+    # Where the steps come in the wrong order the loop is to blame, and where a bias comes by name its giver.
+    if order.goes_through_time and match.is_turned:
+        return False
+    return not (attempt.site.is_name and attempt.repair.value.name in BIASES)
 
 
 def _is_left_by_a_call_before(attempt: Attempt, search: Search) -> bool:
@@ -209,7 +228,7 @@ def _first_of_its_function(
     returned = [
         a for a in attempts[:-1] if a.site.is_returned and len(a.repair.key[1]) > len(last.repair.key[1])
     ]
-    if last.site.is_name and returned:
+    if last.site.is_plain and returned:
         last = returned[-1]
     own = [
         a for a in attempts if a.repair.key[1] == last.repair.key[1] and a.site.function == last.site.function

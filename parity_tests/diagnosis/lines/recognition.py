@@ -8,7 +8,7 @@ from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array
 from parity_tests.diagnosis.lines.orders import Form, Order, Replacement, axes_of, forms, orders, parts_of
 from parity_tests.diagnosis.lines.recording import Seen
-from parity_tests.diagnosis.lines.right_values import RightValue, RightValues
+from parity_tests.diagnosis.lines.right_values import TURNED, RightValue, RightValues
 
 SAME = 1e-8
 """Of the largest number of a value: two values that differ by less are the same."""
@@ -51,6 +51,11 @@ class Match:
     def name(self) -> str:
         """Of the right value."""
         return self.replacement.name
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether it has the steps of a reverse direction in the order of the sequence."""
+        return self.name.endswith(TURNED)
 
     @property
     def is_whole(self) -> bool:

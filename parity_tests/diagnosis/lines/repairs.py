@@ -60,7 +60,7 @@ class Repair:
         if self.kind == "number":
             return lambda old, count, _: type(old)(self.value) if isinstance(old, float) else self.value
         if self.kind == "index":
-            return lambda old, count, _: T - 1 - old if self.value == "mirrored" else old + self.value
+            return lambda old, count, _: _index(T - 1 - old if self.value == "mirrored" else old + self.value)
         if self.kind == "leave":
             return lambda old, count, before: np.array(before(), copy=True) if in_part else old * 0
         simple: dict[str, Replace] = {
@@ -101,7 +101,15 @@ def _ordered(old: Any, order: str, T: int) -> Any:
         return range(T)
     if order == "down":
         return range(T - 1, -1, -1)
+    if isinstance(old, range) and abs(len(old) - T) > 1:
+        raise ValueError(old)  # it goes over no steps
     return type(old)(list(old)[::-1]) if isinstance(old, list | tuple) else list(old)[::-1]
+
+
+def _index(new: int) -> int:
+    if new < 0:
+        raise IndexError(new)  # from the other end, it would stand for another step
+    return new
 
 
 def _whole(old: Any, end: str) -> Any:

@@ -12,6 +12,9 @@ from parity_tests.references.float64_cell import CellTrace, Gradients
 from parity_tests.references.float64_loop import Loop, Spread
 from parity_tests.references.rounding import NoNoise
 
+TURNED = " in the order of the sequence"
+"""The end of the name of what the reverse direction has in its own order, and here in the other one."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RightValue:
@@ -39,7 +42,7 @@ class RightValue:
     @property
     def is_turned(self) -> bool:
         """Whether it has the steps of a reverse direction in the order of the sequence."""
-        return self.name.endswith("in the order of the sequence")
+        return self.name.endswith(TURNED)
 
 
 class _Tracing(Loop):
@@ -252,7 +255,7 @@ def _of_stack(case: Case, loop: _Tracing) -> list[RightValue]:
         gradients.append(tuple(one + other for one, other in pairs))
     return [
         *(
-            RightValue(f"{name} in the order of the sequence", axes, tuple(turned[name]), is_forward)
+            RightValue(f"{name}{TURNED}", axes, tuple(turned[name]), is_forward)
             for name, (axes, is_forward) in _TURNED.items()
         ),
         RightValue("the outputs of both directions", "TBO", tuple(outputs), True, True),

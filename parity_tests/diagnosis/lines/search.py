@@ -6,7 +6,7 @@ from typing import Any
 
 from parity_tests.bound_numpy import np
 from parity_tests.diagnosis.lines.orders import Order
-from parity_tests.diagnosis.lines.recognition import Known, Match, Recogniser, same
+from parity_tests.diagnosis.lines.recognition import CONSTANT, Known, Match, Recogniser, same
 from parity_tests.diagnosis.lines.recording import Context, Key, Replace, Seen, instead_of
 from parity_tests.diagnosis.lines.repairs import Candidates, Repair
 from parity_tests.diagnosis.lines.sites import Site
@@ -184,12 +184,61 @@ class Search:
         arrays = 0
         for part in self._leaves(self.sites[number]):
             seen = self.seen.get((part, context))
+            if seen is not None and "iterable" in [each for each in seen.values if isinstance(each, str)]:
+                return False  # what is in a list is not known
             if seen is None or not seen.is_array or seen.values[0].size < 2:
                 continue
             arrays += 1
             if not self._is_right(part, context, attempt):
                 return False
         return arrays > 0 or attempt.repair.value.order.goes_through_time
+
+    def calls_what_is_wrong(self, attempt: Attempt) -> bool:
+        """Whether an expression calls a function of the user's that is not known to be right elsewhere."""
+        own = attempt.repair.key[1]
+        inside = [
+            key
+            for key in self.seen
+            if key[1][1:] == own
+            and len(key[1]) == len(own) + 1
+            and self.sites[key[0]].function.rpartition(".")[2] == attempt.site.called
+        ]
+        numbers, contexts = {key[0] for key in inside}, {key[1] for key in inside}
+        if any(self.sites[number].is_condition and self.sites[number].has_default for number in numbers):
+            return False  # a flag may have been forgotten
+        return bool(inside) and not any(
+            match.is_whole
+            for key, matches in self.known.matches.items()
+            if key[0] in numbers
+            and key[1] not in contexts
+            and self.sites[key[0]].is_returned
+            and np.any(self.seen[key].values)
+            for match in matches
+        )
+
+    def is_for_want_of(self, attempt: Attempt) -> bool:
+        """Whether it is computed where something was not given, in its function or where that is called."""
+        site, context = attempt.site, attempt.repair.key[1]
+        if site.is_for_want_of or not context:
+            return site.is_for_want_of
+        file, line = self.trial.recorder.place_of(context[0])
+        name = site.function.rpartition(".")[2]
+        return any(
+            each.is_for_want_of
+            for each in self.sites
+            if each.called == name and (each.file, each.line) == (file, line)
+        )
+
+    def lacks_a_state(self, attempt: Attempt) -> bool:
+        """Whether something in the forward is only wrong because what it reads is zero."""
+        number, context = attempt.repair.key
+        value = next(v for v in self.trial.values.values if v.name == attempt.repair.value.name)
+        read = [self.seen.get((part, context)) for part in self._leaves(self.sites[number])]
+        arrays = [seen for seen in read if seen is not None and seen.is_array]
+        return value.is_forward and any(
+            seen.values[0].size > 1 and not seen.values[min(attempt.at, seen.number - 1)].any()
+            for seen in arrays
+        )
 
     def _is_right(self, part: int, context: Context, attempt: Attempt) -> bool:
         seen = self.seen[part, context]
@@ -219,6 +268,7 @@ class Search:
         return any(
             same(array.transpose(form).reshape(value.shape), value)
             for parts, form in self.recogniser.fitting(seen)
+            if parts.value.name not in CONSTANT  # a weight of another layer is no right one
             for array in parts.arrays
         )
 

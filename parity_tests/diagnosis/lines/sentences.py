@@ -47,7 +47,7 @@ def described(attempt: Attempt, search: Search) -> WrongLine:
     statement = _statement_of(attempt)
     actual, should, text = _said(attempt, search)
     if statement is not None and attempt.repair.kind == "condition":
-        text = text.replace(" decides here", f" in line {site.line} decides whether this runs")
+        text = text.replace(" decides here", f" in line {site.line} decides if this is reached")
     elif statement is not None:
         text = f"Here `{site.source}` gets a wrong value, seen in line {site.line}. {text}"
     line = site.line if statement is None else statement.lineno
@@ -76,7 +76,9 @@ def _statement_of(attempt: Attempt) -> ast.stmt | None:
     """The statement that is to be told in the place of the variable that it sets, or that lets it run."""
     guarded = attempt.site.statement
     if attempt.repair.kind == "condition" and isinstance(guarded, ast.If):
-        return None if attempt.repair.value or guarded.orelse else guarded.body[-1]
+        if guarded.orelse:
+            return None
+        return attempt.site.next_statement() if attempt.repair.value else guarded.body[-1]
     if sum_is_wrong(attempt):
         return attempt.site.set_by()
     is_unknown = attempt.match is None and attempt.site.is_name and attempt.should is not None

@@ -178,7 +178,7 @@ class Site:
             return None
         if isinstance(last, ast.Assign) and isinstance(last.targets[0], ast.Name | ast.Tuple):
             return None
-        loops = self._loops(ast.For, ast.While)
+        loops = self._nodes(ast.For, ast.While)
         return None if any(node is last for loop in loops for node in ast.walk(loop)) else last
 
     def set_by(self) -> ast.stmt | None:
@@ -193,6 +193,39 @@ class Site:
                 if is_before and any(self.node.id in _set_names(target) for target in targets):
                     last = statement
         return last
+
+    @property
+    def is_for_want_of(self) -> bool:
+        """Whether it is computed where something was not given: is None."""
+        asking = [
+            node
+            for node in self._nodes(ast.If, ast.IfExp)
+            if any(isinstance(each, ast.Is | ast.IsNot) for each in ast.walk(node.test))
+        ]
+        return any(node.lineno <= self.line for node in asking)
+
+    @property
+    def has_default(self) -> bool:
+        """Whether it is an argument that need not be given."""
+        if not isinstance(self.node, ast.Name) or not isinstance(self.scope, ast.FunctionDef):
+            return False
+        arguments = self.scope.args
+        defaults = arguments.args[len(arguments.args) - len(arguments.defaults) :] + arguments.kwonlyargs
+        return self.node.id in [each.arg for each in defaults]
+
+    def next_statement(self) -> ast.stmt | None:
+        """The statement behind the ``if`` that it decides, where that returns."""
+        statement = self.statement
+        if self.scope is None or not isinstance(statement, ast.If):
+            return None
+        if not isinstance(statement.body[-1], ast.Return):
+            return None
+        bodies = (getattr(node, "body", ()) for node in ast.walk(self.scope))
+        for body in bodies:
+            if isinstance(body, list) and statement in body[:-1]:
+                following: ast.stmt = body[body.index(statement) + 1]
+                return following
+        return None
 
     @property
     def has_unused_argument(self) -> bool:
@@ -234,17 +267,21 @@ class Site:
     @property
     def is_repeated(self) -> bool:
         """Whether its function evaluates it in a loop."""
-        loops = self._loops(ast.For, ast.While, ast.ListComp, ast.GeneratorExp)
+        loops = self._nodes(ast.For, ast.While, ast.ListComp, ast.GeneratorExp)
         return any(loop.lineno <= self.line <= (loop.end_lineno or 0) for loop in loops)
 
-    def _loops(self, *kinds: type[ast.AST]) -> list[Any]:
+    def _nodes(self, *kinds: type[ast.AST]) -> list[Any]:
         return [] if self.scope is None else [n for n in ast.walk(self.scope) if isinstance(n, kinds)]
 
 
 def _is_view(node: ast.expr) -> bool:
     """Whether it is the same numbers in another shape or array: ``x.reshape(...)``, ``x.copy()``."""
+    if isinstance(node, ast.IfExp):
+        return all(isinstance(each, _PLAIN) or _is_view(each) for each in (node.body, node.orelse))
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
         return False
+    if node.func.attr in ("array", "asarray", "ascontiguousarray"):
+        return bool(node.args) and isinstance(node.args[0], _PLAIN)
     return node.func.attr in (
         "reshape",
         "ravel",

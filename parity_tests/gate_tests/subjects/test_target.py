@@ -263,7 +263,7 @@ def test_a_file_runs_under_its_own_name_beside_its_siblings() -> None:
     _write("far/helper.py", "base = object\n")
     source = "import helper\nclass Cell(helper.base):\n    where = __name__\nif __name__ == '__main__':\n    1 / 0\n"
     obj = _load(_write("far/my-cell.v2.py", source) + ":Cell", "cell").obj
-    assert obj.where == obj.__module__ == "my-cell_v2"
+    assert obj.where == obj.__module__ == "my_cell_v2"
 
 
 def test_a_file_without_a_name_is_a_package() -> None:

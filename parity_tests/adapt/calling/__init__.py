@@ -1,0 +1,1 @@
+"""How is it called? The forward, the backward, the gradients, and a loss inside."""

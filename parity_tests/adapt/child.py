@@ -1,0 +1,54 @@
+"""What runs in the child process: the user's file is loaded there, and programs are tried."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from parity_tests.adapt.outcome import Outcome
+from parity_tests.adapt.proof import proven
+from parity_tests.adapt.refusals import refusal
+from parity_tests.adapt.search import Hints, search
+from parity_tests.subjects.interfaces import TargetError
+from parity_tests.subjects.loading import module_of
+
+
+def nothing(case: Any) -> None:
+    """What the child process is started with, in an empty folder: the user's file is loaded later."""
+
+
+def adapt(_: Any, file: str, names: Sequence[str], hints: Hints) -> Outcome:
+    """Return the adapter of what is named in a file.
+
+    Args:
+        file: the path.
+        names: of a class, or of functions; none: what is found in it.
+        hints: what the user says.
+    """
+    try:
+        module, notices = module_of(file)
+    except TargetError as error:
+        return Outcome(refusal=str(error))
+    missing = [name for name in names if not hasattr(module, name)]
+    if missing:
+        return Outcome(refusal=f"{Path(file).name} has no {missing[0]}")
+    return outcome_of(module, file, names, hints, tuple(notices))
+
+
+def outcome_of(
+    module: ModuleType, file: str, names: Sequence[str], hints: Hints, notices: tuple[str, ...] = ()
+) -> Outcome:
+    """Return the adapter of what is named in a module that is loaded.
+
+    Args:
+        module: the module.
+        file: where it was loaded from.
+        names: of a class, or of functions; none: what is found in it.
+        hints: what the user says.
+        notices: what was out of order when it was loaded.
+    """
+    found = search(module, names, hints)
+    if found.program is None or found.reading is None:
+        why = refusal(module, names, found)
+        return Outcome(refusal=why, trials=found.trials, gave_up=found.gave_up, notices=notices)
+    return proven(module, file, found, notices)

@@ -1,0 +1,189 @@
+"""The probe: one problem whose sizes are all distinct, what is right for it, and what known faults give."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cache
+
+from parity_tests.bound_numpy import np
+from parity_tests.cases.arrays import Array, Call, CellWeights
+from parity_tests.cases.case import Case
+from parity_tests.references.float64_loop import Loop
+from parity_tests.references.rounding import NoNoise
+from parity_tests.subjects.problem import Problem
+
+SIZES = (5, 3, 7, 11)
+"""B, T, D, H of the probe; with 1, T + 1, D + 1, H + 1, H + 2 and D + H all are distinct."""
+OTHERS = ((1, 1, 1, 1), (4, 6, 3, 2), (2, 3, 5, 4))
+"""B, T, D, H of the problems in which a finished adapter is run again."""
+CLOSE = 1e-9
+
+
+def problem(B: int, T: int, D: int, H: int, dtype: str = "f8", seed: int = 0) -> Problem:
+    """Return a problem of ordinary numbers."""
+    bits = np.random.PCG64(seed)
+
+    def draw(*shape: int, scale: float = 1.0) -> Array:
+        raw = bits.random_raw(int(np.prod(shape))).reshape(shape) >> np.uint64(40)
+        return np.asarray((raw.astype(np.float64) * 2.0**-23 - 1) * scale, dtype)
+
+    return Problem(
+        Wx=draw(D, H, scale=0.5),
+        Wh=draw(H, H, scale=0.4),
+        b=draw(H, scale=0.5),
+        xs=draw(B, T, D),
+        h_0=draw(B, H, scale=0.7),
+        dhs=draw(B, T, H),
+        token="probe",
+    )
+
+
+def case_of(given: Problem, *, relu: bool = False) -> Case:
+    """The case that has the sizes of a problem."""
+    B, T, D = given.xs.shape
+    return Case(B=B, T=T, D=D, H=len(given.b), h0=True, relu=relu, layer="nn.RNN" if relu else "TimeRNN")
+
+
+def call_of(given: Problem, *, starts: bool) -> Call:
+    """A problem as a call of the plain loop."""
+    weights = CellWeights(given.Wx, given.Wh, given.b)
+    return Call((weights,), given.xs, given.h_0[None] if starts else None, given.dhs)
+
+
+def truth(given: Problem, *, starts: bool = True, relu: bool = False) -> dict[str, Array]:
+    """Return the right tensors of a problem by name.
+
+    Args:
+        given: the problem.
+        starts: whether the state starts at h_0, else at zero.
+        relu: whether the nonlinearity is relu.
+    """
+    case = case_of(given, relu=relu)
+    (found,) = Loop(case, NoNoise(case)).answers([call_of(given, starts=starts)])
+    names = {"h_n": "h_n", "dh_0": "dh_0"}
+    answer = {name: value[0] if name in names else value for name, value in found.items()}
+    if relu:
+        answer["dWx"], answer["dWh"] = answer.pop("dweight_ih_l0").T, answer.pop("dweight_hh_l0").T
+        answer["db"] = answer.pop("dbias_ih_l0")
+    return answer
+
+
+@dataclass(frozen=True)
+class States:
+    """The states of one loop on the probe.
+
+    Attributes:
+        name: what is wrong in it; empty for the right one.
+        hs: [B, T, H].
+        recurs: whether a state depends on the state before.
+        kind: the nonlinearity.
+        row_recurs: whether that is so in the first row of the batch.
+    """
+
+    name: str
+    hs: Array
+    recurs: bool = True
+    kind: str = "tanh"
+    row_recurs: bool = True
+
+    def recurs_in(self, frame: str) -> bool:
+        """Whether it recurs in what a program of a frame is given: all rows of the batch, or the first one."""
+        return self.recurs and (frame == "BTD" or self.row_recurs)
+
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "tanh": np.tanh,
+    "relu": lambda z: np.maximum(z, 0),
+    "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
+    "no nonlinearity": lambda z: z,
+}
+RELU = "relu in place of tanh"
+"""The name of the loop that differs in its nonlinearity alone."""
+BIASES = {"": 1.0, "the bias is lost": 0.0, "the bias is added twice": 2.0}
+RECURRENCES = (
+    "",
+    "Wh is transposed",
+    "nothing recurs",
+    "the initial state alone recurs",
+    "the state is added as it is",
+)
+
+
+@dataclass
+class Expected:
+    """What the states of a problem may be.
+
+    Args:
+        given: the problem.
+    """
+
+    given: Problem
+    _right: dict[bool, States] = field(default_factory=dict)
+
+    def right(self, *, starts: bool) -> States:
+        """The right states."""
+        if starts not in self._right:
+            self._right[starts] = States("", truth(self.given, starts=starts)["hs"])
+        return self._right[starts]
+
+    def family(self, *, starts: bool) -> Iterator[States]:
+        """Loops with another nonlinearity, bias or recurrence, nearest to the right one first."""
+        for recurrence in RECURRENCES:
+            for bias in BIASES:
+                for kind in ACTIVATIONS:
+                    if (recurrence, bias, kind) != ("", "", "tanh"):
+                        yield self._member(kind, bias, recurrence, starts=starts)
+
+    def _member(self, kind: str, bias: str, recurrence: str, *, starts: bool) -> States:
+        given, act = self.given, ACTIVATIONS[kind]
+        h = given.h_0 if starts else np.zeros_like(given.h_0)
+        first, states = h, []
+        for t in range(given.xs.shape[1]):
+            known = {
+                "": h @ given.Wh,
+                "Wh is transposed": h @ given.Wh.T,
+                "nothing recurs": 0.0,
+                "the initial state alone recurs": first @ given.Wh,
+                "the state is added as it is": h,
+            }
+            h = act(given.xs[:, t] @ given.Wx + known[recurrence] + BIASES[bias] * given.b)
+            states.append(h)
+        what = [
+            *([kind if kind == "no nonlinearity" else f"{kind} in place of tanh"] * (kind != "tanh")),
+            bias,
+            recurrence,
+        ]
+        recurs = recurrence not in ("nothing recurs", "the initial state alone recurs")
+        return States(", ".join(filter(None, what)), np.stack(states, axis=1), recurs, kind)
+
+    def catalogue(self, *, starts: bool) -> list[States]:
+        """The states of every faulty loop of the catalogue."""
+        return _catalogue(self.given.token, starts)
+
+
+@cache
+def _catalogue(token: str, starts: bool) -> list[States]:
+    # The import takes longer than the search in right code.
+    from parity_tests.diagnosis.faults.catalogue import of_kind
+
+    given = problem(*SIZES)
+    case = case_of(given)
+    moved = replace(given, xs=np.concatenate([given.xs[:, :1] + 0.1, given.xs[:, 1:]], axis=1))
+    found = []
+    for fault, variant in of_kind("TimeRNN"):
+        if variant.may_change_states:
+            hs, other = (
+                variant.for_case(case, NoNoise(case)).answers([call_of(each, starts=starts)])[0]["hs"]
+                for each in (given, moved)
+            )
+            moves = [not np.array_equal(*each) for each in zip(hs[:, -1], other[:, -1], strict=True)]
+            found.append(States(fault.name, hs, recurs=any(moves), row_recurs=moves[0]))
+    return found
+
+
+def close(left: Array, right: Array, within: float = CLOSE) -> bool:
+    """Whether two arrays have one shape and, up to rounding, the same numbers."""
+    if left.shape != right.shape or left.dtype.kind not in "fc":
+        return False
+    with np.errstate(all="ignore"):
+        scale = max(1.0, float(np.max(np.abs(right), initial=0.0)))
+        return bool(np.all(np.abs(left - right) <= within * scale))

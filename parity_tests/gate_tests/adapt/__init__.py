@@ -1,0 +1,1 @@
+"""Tests of the adapters that are written for somebody's code."""

@@ -1,0 +1,1 @@
+"""Recurrent layers in conventions of their own, all of them right."""

@@ -1,0 +1,1 @@
+"""Classes that take a whole sequence."""

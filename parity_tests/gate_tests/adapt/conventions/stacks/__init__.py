@@ -1,0 +1,1 @@
+"""Several layers, and two directions."""

@@ -1,0 +1,1 @@
+"""Cells, called a step at a time."""

@@ -1,0 +1,1 @@
+"""Layers as strangers published them, written anew: the conventions and the faults are theirs."""
