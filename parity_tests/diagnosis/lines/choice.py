@@ -133,6 +133,8 @@ def can_be_told(attempt: Attempt, search: Search) -> bool:
     """Whether the mistake is at the place of a repair, and not somewhere before it."""
     if _is_left_by_a_call_before(attempt, search):
         return False
+    if attempt.repair.kind == "operand" and attempt.site.is_call and search.calls_what_is_wrong(attempt):
+        return False
     if attempt.should is None or attempt.repair.kind != "value":
         return True
     if attempt.match is not None:

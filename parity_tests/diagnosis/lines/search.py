@@ -248,8 +248,9 @@ class Search:
         if any(match.hits[at] and _is_of(match, order) for match in matches):
             return True
         value = seen.values[at]
-        # A zero may stand for what is missing.
-        return _is_neutral(value) or (bool(value.any()) and self._is_some_right_value(seen, value))
+        # A zero may stand for what is missing, and what is right in one direction is wrong in the other.
+        is_unsure = not value.any() or self.trial.case.bidirectional
+        return _is_neutral(value) or (not is_unsure and self._is_some_right_value(seen, value))
 
     def is_in_another_order(self, attempt: Attempt) -> bool:
         """Whether it is what it should be, but for the order along one axis."""

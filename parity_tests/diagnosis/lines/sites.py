@@ -281,7 +281,7 @@ def _is_view(node: ast.expr) -> bool:
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
         return False
     if node.func.attr in ("array", "asarray", "ascontiguousarray"):
-        return bool(node.args) and isinstance(node.args[0], _PLAIN)
+        return bool(node.args) and (isinstance(node.args[0], _PLAIN) or _is_view(node.args[0]))
     return node.func.attr in (
         "reshape",
         "ravel",
