@@ -71,18 +71,30 @@ class Finder:
 
     def find(self, cases: Sequence[Case]) -> Iterator[WrongLine]:
         """Search the cases in which the subject is wrong, in their order, for one line after another."""
-        other = self._other_nonlinearity(cases)
-        as_meant = Finder(self.subject, self.without, self.recorder, self.sites, other)
-        others = [] if other is None else list(as_meant._lines(cases))
-        if not others:
-            yield from self._lines(cases)
+        other, lines = self._other_nonlinearity(cases), self._lines(cases)
+        if other is None:
+            yield from lines
             return
-        # The nonlinearity may be the fault, or be meant; the shorter explanation is told.
-        self.runs = min(as_meant.runs, MOST_RUNS // 2)
-        lines = list(self._lines(cases))
-        if (bool(as_meant.left), len(others)) < (bool(self.left), len(lines)):
-            lines, self._left, self.stopped = others, as_meant._left, as_meant.stopped
+        # The nonlinearity is the fault if one line that says so explains all. Else it is meant.
+        first = next(lines, None)
+        if first is None or self._is_wrong_with_all(cases[0]):
+            as_meant = Finder(self.subject, self.without, self.recorder, self.sites, other)
+            found = False
+            for line in as_meant._lines(cases):
+                found = True
+                yield line
+            if found:
+                self._left, self.stopped = as_meant._left, as_meant.stopped
+                return
+        if first is not None:
+            yield first
         yield from lines
+
+    def _is_wrong_with_all(self, case: Case) -> bool:
+        """Whether something is still wrong with the repairs that are kept."""
+        trial = self._trial(case, ROUGH)
+        replacements = Search(trial, self.sites, tuple(self.kept)).replacements()
+        return replacements is None or bool(trial.run(replacements).wrong)
 
     def _other_nonlinearity(self, cases: Sequence[Case]) -> Nonlinearity | None:
         """The nonlinearity that the states have, if it is another one than that of the first case."""
