@@ -23,7 +23,7 @@ from parity_tests.run.plan import Plan, default_reference
 from parity_tests.run.runner import Run
 from parity_tests.run.threads import blas_name
 from parity_tests.run.versions import versions_of
-from parity_tests.subjects.generated import generated
+from parity_tests.subjects.generated import Generated, generated
 from parity_tests.subjects.interfaces import taken_for
 from parity_tests.subjects.session import DEFAULT_TARGET
 from parity_tests.words import counted, in_words
@@ -99,9 +99,14 @@ def verdict_line(report: Report, plan: Plan) -> str:
         report: what the run obtained.
         plan: what was to be obtained.
     """
-    adapter = generated(plan.target.module_or_file) if plan.target.obj is None else None
+    adapter = _adapter_of(plan)
     read_as = f"; read as: {adapter.read_as}" if adapter else ""
     return _verdict_line(report, plan) + read_as
+
+
+def _adapter_of(plan: Plan) -> Generated | None:
+    """The generated adapter that is judged, if it is one."""
+    return generated(plan.target.module_or_file) if plan.target.obj is None else None
 
 
 def _verdict_line(report: Report, plan: Plan) -> str:
@@ -178,7 +183,7 @@ def header(run: Run, detail: int = 1) -> list[str]:
     if plan.target.spec != DEFAULT_TARGET:
         words = taken_for(plan.interface, plan.kinds, is_forced=plan.target.interface is not None)
         taken = f", {'as' if plan.target.interface else 'taken for'} {words}"
-    adapter = generated(plan.target.module_or_file) if plan.target.obj is None else None
+    adapter = _adapter_of(plan)
     judged = f"{adapter.of} through an adapter" if adapter and adapter.is_temporary else plan.target.spec
     lines = [f"judging {judged}{taken}", f"{what}; reference: {source}"]
     if detail > 0:

@@ -99,8 +99,9 @@ class Run:
     def first_error(self) -> str:
         """Why nothing can be judged: the first ordinary call raises, of every layer that there is; or ``""``.
 
-        An adapter that does not return every tensor that it is to return is not judged either. What one feature alone makes raise is in the message. A layer that answers without its bias has a
-        fault that the diagnosis names.
+        An adapter that does not return every tensor that it is to return is not judged either. What one
+        feature alone makes raise is in the message. A layer that answers without its bias has a fault that
+        the diagnosis names.
         """
         plan, first = self.plan, ""
         for kind in plan.kinds:

@@ -89,7 +89,7 @@ def _of_values(ties: Sequence[Attempt], search: Search) -> Attempt:
         ]
         return _told(computed[-1] if computed else first, ties, search)
     before = [a for a in misplaced if a.time < first.time and _level(a) == _level(first)]
-    return _told(_first_of_its_function(before, search, misplaced) if before else first, ties, search)
+    return _told(_first_of_its_function(before, search) if before else first, ties, search)
 
 
 def _told(attempt: Attempt, ties: Sequence[Attempt], search: Search) -> Attempt:
@@ -114,8 +114,9 @@ def _told(attempt: Attempt, ties: Sequence[Attempt], search: Search) -> Attempt:
 
 
 def _is_returned(attempt: Attempt, search: Search) -> bool:
-    around = [search.sites[number] for number in search.around(attempt.site)]
-    return (around[-1] if around else attempt.site).is_returned
+    """Whether it is a part of an expression that its function returns."""
+    *_, whole = attempt.site, *search.around(attempt.site)
+    return whole.is_returned
 
 
 def _is_call_of(attempt: Attempt, others: Sequence[Attempt]) -> bool:
@@ -222,9 +223,7 @@ def _level(attempt: Attempt) -> tuple[bool, bool]:
     return order.goes_through_time, bool(order.rows)
 
 
-def _first_of_its_function(
-    attempts: Sequence[Attempt], search: Search, outside: Sequence[Attempt] = ()
-) -> Attempt:
+def _first_of_its_function(attempts: Sequence[Attempt], search: Search) -> Attempt:
     """The first in the function of the last; in the caller's, if it is an argument that is wrong."""
     last = attempts[-1]
     returned = [
@@ -241,8 +240,7 @@ def _first_of_its_function(
         return _first_of_its_function(earlier, search)  # an object only hands it on
     if not first.site.is_argument or not _level(first)[0] or _is_at_hand(first, search):
         return first
-    around = [search.sites[number] for number in search.around(first.site)]
-    if around and all(site.is_plain for site in around) and around[-1].is_returned:
+    if all(site.is_plain for site in search.around(first.site)) and _is_returned(first, search):
         return first  # a function that gives its argument back
     calls = [last.repair.key[1][number:] for number in range(1, len(last.repair.key[1]) + 1)]
     outer = [a for context in calls for a in attempts if a.repair.key[1] == context and a.time < first.time]
@@ -255,6 +253,6 @@ def _is_at_hand(attempt: Attempt, search: Search) -> bool:
         if context != attempt.repair.key[1]:
             continue
         for value in arguments.values():
-            if value.shape == attempt.should.shape and same(value, attempt.should):
+            if same(value, attempt.should):
                 return True
     return False

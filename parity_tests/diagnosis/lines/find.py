@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from parity_tests.cases.arrays import Array
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import families_of
 from parity_tests.diagnosis.lines.choice import can_be_told, chosen
@@ -98,19 +97,18 @@ class Finder:
 
     def _other_nonlinearity(self, cases: Sequence[Case]) -> Nonlinearity | None:
         """The nonlinearity that the states have, if it is another one than that of the first case."""
-        for case in cases[:1]:
-            trial = self._trial(case, ROUGH)
-            outcome = trial.run({})
-            if outcome.raised or not any(name in FORWARD for _, name in outcome.wrong):
-                return None
-            for other in NONLINEARITIES:
-                if all(
-                    name not in answer or _equal(answer[name], outcome.got.get((number, name)))
-                    for number, answer in enumerate(RightValues.of(case, other).answers)
-                    for name in FORWARD
-                    if (number, name) in outcome.right
-                ):
-                    return other
+        outcome = self._trial(cases[0], ROUGH).run({}) if cases else None
+        if outcome is None or outcome.raised or not any(name in FORWARD for _, name in outcome.wrong):
+            return None
+        for other in NONLINEARITIES:
+            if all(
+                name not in answer
+                or ((number, name) in outcome.got and same(answer[name], outcome.got[number, name]))
+                for number, answer in enumerate(RightValues.of(cases[0], other).answers)
+                for name in FORWARD
+                if (number, name) in outcome.right
+            ):
+                return other
         return None
 
     def _lines(self, cases: Sequence[Case]) -> Iterator[WrongLine]:
@@ -257,10 +255,6 @@ class Finder:
             if helped == TIMES_VERIFIED:
                 return True
         return False
-
-
-def _equal(one: Array, other: Array | None) -> bool:
-    return other is not None and one.shape == other.shape and same(one, other)
 
 
 def variants(case: Case) -> Iterator[Case]:

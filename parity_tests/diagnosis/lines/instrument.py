@@ -44,7 +44,7 @@ class Instrumenter(ast.NodeTransformer):
         self._parents: list[int] = []
         self._statements: list[ast.stmt] = []
         self._imported: set[str] = set()
-        self._stored: list[ast.expr] = []
+        self._stored: set[ast.expr] = set()
 
     def transform(self, tree: ast.Module, source: str, file: str) -> ast.Module:
         """Return the code of a file, instrumented."""
@@ -147,7 +147,7 @@ class Instrumenter(ast.NodeTransformer):
         elif not isinstance(node.func, ast.Name):
             node.func = self._visited(node.func)
         if name == "append":
-            self._stored += [*node.args, *(each for arg in node.args for each in getattr(arg, "elts", ()))]
+            self._stored.update(node.args, *(getattr(arg, "elts", ()) for arg in node.args))
         if name in _SIZES:
             node.args = [arg if _is_size(arg) else self._visited(arg) for arg in node.args]
         else:
@@ -161,7 +161,7 @@ class Instrumenter(ast.NodeTransformer):
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
         if any(isinstance(target, ast.Attribute) for target in node.targets):
-            self._stored += [node.value, *getattr(node.value, "elts", ())]
+            self._stored.update([node.value], getattr(node.value, "elts", ()))
         target = _as_read(node.targets[0])
         node.targets = [self.visit(target) for target in node.targets]  # type: ignore[misc]
         before = len(self.sites)

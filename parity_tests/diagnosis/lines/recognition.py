@@ -147,6 +147,8 @@ class Known:
 
 
 def same(one: Array, other: Array) -> bool:
-    """Whether two arrays of one shape are equal, but for rounding."""
+    """Whether two arrays have one shape and are equal, but for rounding."""
+    if one.shape != other.shape:
+        return False
     scale = max(float(np.abs(one).max(initial=0)), float(np.abs(other).max(initial=0)), 1e-300)
     return bool(np.abs(one - other).max(initial=0) <= SAME * scale)

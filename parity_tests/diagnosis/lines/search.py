@@ -74,6 +74,7 @@ class Search:
     runs_left: int = MOST_RUNS
     not_blamed: str = ""
     recogniser: Recogniser = field(init=False)
+    _spoilt: dict[tuple[Repair, int], int] = field(default_factory=dict, init=False)
 
     def place(self, key: Key) -> Any:
         """What shares the order of evaluation with an expression."""
@@ -162,11 +163,17 @@ class Search:
 
     def spoilt(self, attempt: Attempt) -> int:
         """How many expressions that were right values are none with a repair."""
+        key = attempt.repair, attempt.time
+        if key not in self._spoilt:
+            self._spoilt[key] = self._measured_spoilt(attempt)
+        return self._spoilt[key]
+
+    def _measured_spoilt(self, attempt: Attempt) -> int:
         replacements = self.replacements(attempt.repair)
         assert replacements is not None
         self.trial.run(replacements, record=True)
         recogniser, seen = self.recogniser, self.trial.recorder.seen
-        own = {attempt.repair.key[0], *self.around(attempt.site)}
+        own = {attempt.repair.key[0], *(site.number for site in self.around(attempt.site))}
         return sum(
             1
             for key, matches in self.known.matches.items()
@@ -281,11 +288,11 @@ class Search:
             else:
                 yield from self._leaves(part)
 
-    def around(self, site: Site) -> Iterator[int]:
+    def around(self, site: Site) -> Iterator[Site]:
         """The expressions that an expression is part of."""
         while site.parent is not None:
-            yield site.parent
             site = self.sites[site.parent]
+            yield site
 
     def _influences(self, now: Mapping[Key, Replace]) -> dict[Key, frozenset[Tensor]]:
         """Which tensors change with the value of an expression."""
@@ -313,7 +320,6 @@ class Search:
                 if outcome.raised
                 or tensor not in outcome.got
                 or tensor not in self.base.got
-                or outcome.got[tensor].shape != self.base.got[tensor].shape
                 or not same(self.base.got[tensor], outcome.got[tensor])
             )
         return result

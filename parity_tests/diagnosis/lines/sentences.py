@@ -247,7 +247,7 @@ def _relation(attempt: Attempt, search: Search) -> str:
 
 def _name_of(difference: Array, attempt: Attempt, search: Search) -> str:
     for name, part in _parts_at(attempt, search):
-        if part.shape == difference.shape and same(part, difference):
+        if same(part, difference):
             return name
     return ""
 
