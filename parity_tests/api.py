@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Interface = Literal["layer", "cell", "module", "adapter", "package"]
 Reference = Literal["torch", "recorded"]
+Nonlinearity = Literal["tanh", "relu", "sigmoid", "identity"]
 
 NEEDED = ("threadpoolctl",)
 """Modules of the extra ``recorded`` without which nothing can be judged."""
@@ -32,6 +33,7 @@ class CheckOptions(TypedDict, total=False):
 
     kind: Interface | None
     without: Iterable[str]
+    nonlinearity: Nonlinearity | None
     known: str | Path | None
     cases: int | None
     seed: int | Literal["fresh"] | None
@@ -46,6 +48,7 @@ def check(
     *,
     kind: Interface | None = None,
     without: Iterable[str] = (),
+    nonlinearity: Nonlinearity | None = None,
     known: str | Path | None = None,
     cases: int | None = None,
     seed: int | Literal["fresh"] | None = None,
@@ -62,6 +65,8 @@ def check(
         kind: the target's interface, if it is not recognised: ``"layer"``, ``"cell"``, ``"module"``,
             ``"adapter"`` or ``"package"``.
         without: what the target lacks: names of features, tensors and checks.
+        nonlinearity: of the target: ``"tanh"``, ``"relu"``, ``"sigmoid"`` or ``"identity"``; nothing of another
+            one is then asked. None: tanh, and relu where it is an option.
         known: a file that lists what the target is known to fail.
         cases: how many random cases; None: 2000, fewer once a fault is found. Where torch is not
             installed, None: all recorded cases.
@@ -85,7 +90,14 @@ def check(
         True
     """
     options: CheckOptions = {"kind": kind, "without": without, "known": known, "cases": cases}
-    options |= {"seed": seed, "case": case, "reference": reference, "timeout": timeout, "lines": lines}
+    options |= {
+        "nonlinearity": nonlinearity,
+        "seed": seed,
+        "case": case,
+        "reference": reference,
+        "timeout": timeout,
+        "lines": lines,
+    }
     run = _open(target, options)
     from parity_tests.run.layout import layout_of_call
     from parity_tests.run.progress import CallProgress
@@ -129,6 +141,7 @@ def parametrize(
     *,
     kind: Interface | None = None,
     without: Iterable[str] = (),
+    nonlinearity: Nonlinearity | None = None,
     known: str | Path | None = None,
     cases: int | None = None,
     seed: int | None = None,
@@ -142,6 +155,7 @@ def parametrize(
         target: as in ``check``, like all others.
         kind: as there.
         without: as there.
+        nonlinearity: as there.
         known: as there. Each known failure has a test of its own, which fails once the target passes.
         cases: how many random cases, in tests of 50; None: 400, or all recorded cases where torch is
             not installed.
@@ -161,7 +175,13 @@ def parametrize(
         ...     check()
     """
     options: CheckOptions = {"kind": kind, "without": without, "known": known, "cases": cases}
-    options |= {"seed": seed, "reference": reference, "timeout": timeout, "lines": lines}
+    options |= {
+        "nonlinearity": nonlinearity,
+        "seed": seed,
+        "reference": reference,
+        "timeout": timeout,
+        "lines": lines,
+    }
     tests = _Tests(_open(target, options, (*NEEDED, "pytest"), CASES_OF_TESTS))
     import pytest
 

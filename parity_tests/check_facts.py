@@ -97,6 +97,13 @@ DROPOUT_MASKS = Check(
     "The layer's own `dropout_masks`, given back to it, give the same output.",
     "every case with dropout",
 )
+UPDATE_ERROR = Check(
+    "resolution of updates",
+    "A gradient that is found from an update is not much coarser than its own rounding.",
+    "adapters that return `gradients_from_update`",
+    Severity.ADVISORY,
+    advice="where the code takes a learning rate, give it 2**40: then they show",
+)
 RAISES = Check("raises", "No call raises an exception.")
 INTERFACE = Check("interface", "It has the methods and parameters of its interface, and takes its arguments.")
 RETURNS_IN_TIME = Check("returns in time", "All calls of a case return before the timeout.", IN_A_CHILD)
@@ -120,6 +127,7 @@ CASE_CHECKS = (
     RESULTS_OWNED,
     GRADIENTS_IN_PLACE,
     DROPOUT_MASKS,
+    UPDATE_ERROR,
     RAISES,
     INTERFACE,
     RETURNS_IN_TIME,

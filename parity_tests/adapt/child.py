@@ -1,16 +1,20 @@
 """What runs in the child process: the user's file is loaded there, and programs are tried."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from parity_tests.adapt.deep.proof import deep_proven
 from parity_tests.adapt.outcome import Outcome
 from parity_tests.adapt.proof import proven
 from parity_tests.adapt.refusals import refusal
-from parity_tests.adapt.search import Hints, search
+from parity_tests.adapt.search import Hints, search, whole
 from parity_tests.subjects.interfaces import TargetError
 from parity_tests.subjects.loading import module_of
+
+ONE_LAYER = "it has several layers, and one is judged: no call gives the states of all of them"
 
 
 def nothing(case: Any) -> None:
@@ -47,7 +51,12 @@ def outcome_of(
         hints: what the user says.
         notices: what was out of order when it was loaded.
     """
+    deep = whole(module, names, hints)
+    if deep.program is not None:
+        return deep_proven(module, file, deep, notices)
     found = search(module, names, hints)
+    if found.program is not None and deep.directions:
+        found = replace(found, program=found.program.adding(told=(ONE_LAYER,)))
     if found.program is None or found.reading is None:
         why = refusal(module, names, found)
         return Outcome(refusal=why, trials=found.trials, gave_up=found.gave_up, notices=notices)

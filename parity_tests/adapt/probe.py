@@ -9,7 +9,7 @@ from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.cases.case import Case
 from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import NoNoise
-from parity_tests.subjects.problem import Problem
+from parity_tests.subjects.adapters.problem import Problem, one_layer
 
 SIZES = (5, 3, 7, 11)
 """B, T, D, H of the probe; with 1, T + 1, D + 1, H + 1, H + 2 and D + H all are distinct."""
@@ -26,21 +26,23 @@ def problem(B: int, T: int, D: int, H: int, dtype: str = "f8", seed: int = 0) ->
         raw = bits.random_raw(int(np.prod(shape))).reshape(shape) >> np.uint64(40)
         return np.asarray((raw.astype(np.float64) * 2.0**-23 - 1) * scale, dtype)
 
-    return Problem(
-        Wx=draw(D, H, scale=0.5),
-        Wh=draw(H, H, scale=0.4),
-        b=draw(H, scale=0.5),
-        xs=draw(B, T, D),
-        h_0=draw(B, H, scale=0.7),
-        dhs=draw(B, T, H),
-        token="probe",
-    )
+    weights = CellWeights(draw(D, H, scale=0.5), draw(H, H, scale=0.4), draw(H, scale=0.5))
+    xs = draw(B, T, D)
+    return one_layer(weights, xs, draw(B, H, scale=0.7), draw(B, T, H), "probe")
 
 
 def case_of(given: Problem, *, relu: bool = False) -> Case:
     """The case that has the sizes of a problem."""
     B, T, D = given.xs.shape
-    return Case(B=B, T=T, D=D, H=len(given.b), h0=True, relu=relu, layer="nn.RNN" if relu else "TimeRNN")
+    return Case(
+        B=B,
+        T=T,
+        D=D,
+        H=len(given.b),
+        h0=True,
+        nonlinearity="relu" if relu else "tanh",
+        layer="nn.RNN" if relu else "TimeRNN",
+    )
 
 
 def call_of(given: Problem, *, starts: bool) -> Call:

@@ -8,15 +8,20 @@ from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
+from parity_tests.adapt.helpers import TorchCode
 from parity_tests.bound_numpy import np
-from parity_tests.subjects.problem import Problem
+from parity_tests.subjects.adapters.problem import Problem
 
-FOREIGN = (".", "torch", "SimpleNamespace")
+HELPERS = ("Module", "TorchCode", "each_row")
+"""What adapters import of the gate."""
+FOREIGN = (".", *HELPERS, "SimpleNamespace")
 """Imports that are no names of the user's module: a dot is the module itself."""
 WIDER = 2
 """Outputs of a head on the probe beyond H, so that its shape differs from that of Wh."""
 FORGED = 11
 """Outputs of a forged head on the probe beyond T, so that its size is none of the others."""
+MOST_LINES = 30
+"""Lines of an adapter without the comment at its head; what is longer imports ``each_row``."""
 GRADIENTS = ("dx", "dh_0", "dWx", "dWh", "db")
 WIDE_READ = "[..., :H]"
 """How the states are read from outputs that are wider; a finished adapter has no wider ones."""
@@ -40,6 +45,7 @@ class Program:
         ones: whether the bias is one more input that is 1.
         unit: whether a bias of the output is one more hidden unit that is 1.
         symbols: whether inputs are indices, one symbol a step.
+        padded: whether the input is wider by H zeros, so that a head as wide as the input can be the identity.
         starts: whether it has a place for the initial state.
         last: whether only the last state has a gradient.
         notes: what was read, for the head of the adapter.
@@ -59,6 +65,7 @@ class Program:
     ones: bool = False
     unit: bool = False
     symbols: bool = False
+    padded: bool = False
     starts: bool = True
     last: bool = False
     notes: tuple[str, ...] = ()
@@ -79,15 +86,20 @@ class Program:
         calls = [*self.make, *self.forward, *(self.backward if backward else ())]
         used = [*calls, *self.results.values(), *(self.gradients.values() if backward else ())]
         lines = [*self._given(used, wide=wide), *calls]
-        return lines if wide or self.head != "eye" else [_narrow(line) for line in lines]
+        return lines if wide or not self.narrows else [_narrow(line) for line in lines]
+
+    @property
+    def narrows(self) -> bool:
+        """Whether a finished adapter has a narrower head than its trials: as wide as the states."""
+        return self.head == "eye" and not self.padded
 
     def sizes(self, given: Problem) -> dict[str, int]:
         """The sizes of a problem by letter, as its programs see them on the probe."""
         B, T, D = given.xs.shape
         H = len(given.b) + self.unit
         width = T + FORGED if self.head == "forged" or self.symbols else H + WIDER
-        sizes = {"B": B, "T": T, "D": width if self.symbols else D, "H": H}
-        if not self.symbols:
+        sizes = {"B": B, "T": T, "D": width if self.symbols else D + H * self.padded, "H": H}
+        if not self.symbols and not self.padded:
             sizes["V"] = width
         if self.frame == "TD":
             del sizes["B"]
@@ -114,21 +126,16 @@ class Program:
 
     def _given(self, used: list[str], *, wide: bool) -> list[str]:
         lines = self._tricks()
-        if self.head == "eye" and not wide:
+        if self.narrows and not wide:
             used = [_narrow(line) for line in used]
         words = {*re.findall(r"\b[A-Za-z_]\w*\b", " ".join([*used, *lines]))}
-        if self.head == "eye" and words & {"V", "dy"} and wide:
+        if self.padded:
+            lines += ["dy = d @ np.eye(H, V, dtype=d.dtype)"] * ("dy" in words)
+        elif self.head == "eye" and words & {"V", "dy"} and wide:
             words.add("H")
             lines += ["V = H + 2", "dy = d @ np.eye(H, V, dtype=d.dtype)"]
         lines = [line.replace("V = T + 1", f"V = T + {FORGED}") if wide else line for line in lines]
-        sizes = [name for name in self.frame if name in words]
-        first = []
-        if sizes:
-            names = [name if name in words else "_" for name in self.frame]
-            first.append(f"{', '.join(names)} = x.shape")
-        if "H" in words:
-            first.append("H = len(b)")
-        return first + lines
+        return sizes_used(self.frame, [" ".join(words)], "len(b)") + lines
 
     def _tricks(self) -> list[str]:
         """The lines that put what is missing into the weights."""
@@ -144,6 +151,13 @@ class Program:
         if self.symbols:
             sums = "x @ Wx + b" if self.ones else "x @ Wx"
             lines.append(f"Wx, D = np.pad({sums}, ((0, V - T), (0, 0))), V  # step t has symbol t")
+        elif self.padded:
+            x_ends = "((0, 0), (0, 0), (0, H))" if self.frame == "BTD" else "((0, 0), (0, H))"
+            lines += [
+                f"x, Wx = np.pad(x, {x_ends}), np.pad(Wx, ((0, H), (0, 0)))",
+                "D = V = len(Wx)  # the head is as wide as the input",
+                *["x[..., -1], Wx[-1] = 1, b  # the bias is an input of 1"] * self.ones,
+            ]
         elif self.ones:
             ones = "np.concatenate([x, np.ones((*x.shape[:-1], 1), x.dtype)], axis=-1)"
             lines += [f"x = {ones}  # the bias is an input of 1", "Wx = np.vstack([Wx, b])"]
@@ -160,32 +174,52 @@ class Program:
             module: the name of the user's module.
             head: the lines of the comment at its head.
         """
+        is_rows = self.frame == "TD"
         tensors = {**self.results, **self.gradients}
-        returned = [
-            f'"{name}": {_narrow(text) if self.head == "eye" else text}' for name, text in tensors.items()
-        ]
-        body = [*_without_unused(self.body(wide=False), " ".join(returned)), *_returning(returned)]
+        returned = [f'"{name}": {_narrow(text) if self.narrows else text}' for name, text in tensors.items()]
+        body = [*_without_unused(self.body(wide=False), " ".join(returned)), *returning(returned)]
         weights = "Wx, Wh, b = case.Wx, case.Wh, case.b"
         lines = [f"# {line}".rstrip() for line in head]
         lines += ["from types import SimpleNamespace", ""] if "SimpleNamespace" in self.imports else []
-        lines += ["import numpy as np", *self._imported(module, "\n".join([*self.tops, *body]))]
+        lines += ["import numpy as np", *self.imported(module, "\n".join([*self.tops, *body]))]
         lines += [*self.tops, "", ""]
-        if self.frame == "BTD":
+        if not is_rows:
             lines += ["def answer(case):", "    x, h, d = case.xs, case.h_0, case.dhs"]
+        elif "each_row" in self.imports:
+            lines += ["@each_row", "def answer(case, x, h, d):"]
         else:
             lines += ["def row(case, x, h, d):"]
         lines += [f"    {line}" for line in (weights, *body)]
-        if self.frame == "TD":
-            lines += ROWS
+        lines += ROWS if is_rows and "each_row" not in self.imports else []
+        if is_rows and len(lines) - len(head) > MOST_LINES and "each_row" not in self.imports:
+            return self.adding(imports=("each_row",)).text(module, head)
         return "\n".join(lines) + "\n"
 
-    def _imported(self, module: str, text: str) -> list[str]:
+    def imported(self, module: str, text: str) -> list[str]:
+        """Return the imports that a text needs."""
         names = sorted(names_in(text, {*self.imports} - {*FOREIGN}))
-        lines = ["import torch"] if "torch" in self.imports else []
+        helpers = ", ".join(name for name in HELPERS if name in self.imports)
+        lines = [f"from parity_tests.adapt.helpers import {helpers}"] if helpers else []
         short = module.rpartition(".")[2]
         whole = f"import {module}" if short == module else f"import {module} as {short}"
         lines += [whole] if "." in self.imports else []
         return lines + ([f"from {module} import {', '.join(names)}"] if names else [])
+
+
+def sizes_used(frame: str, used: Iterable[str], width: str) -> list[str]:
+    """Return the statements that name the sizes that occur in some others.
+
+    Args:
+        frame: the axes of the input.
+        used: the statements.
+        width: the expression of H.
+    """
+    words = {*re.findall(r"\b[A-Za-z_]\w*\b", " ".join(used))}
+    first = []
+    if words & {*frame}:
+        names = [name if name in words else "_" for name in frame]
+        first.append(f"{', '.join(names)} = x.shape")
+    return [*first, f"H = {width}"] if "H" in words else first
 
 
 ROWS = [
@@ -216,7 +250,7 @@ def _without_unused(lines: list[str], results: str) -> list[str]:
     return lines
 
 
-def _returning(items: list[str]) -> list[str]:
+def returning(items: list[str]) -> list[str]:
     """The statement that returns a dict, on lines of ordinary length."""
     lines, line = list[str](), "return {"
     for number, item in enumerate(items):
@@ -310,8 +344,8 @@ class Trials:
             env[self.name] = self.module
         if "SimpleNamespace" in program.imports:
             env["SimpleNamespace"] = SimpleNamespace
-        if "torch" in program.imports:
-            env["torch"] = importlib.import_module("torch")
+        if "TorchCode" in program.imports:
+            env["TorchCode"] = TorchCode
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")

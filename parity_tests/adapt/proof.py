@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -10,11 +11,11 @@ from typing import Any
 from parity_tests.adapt.outcome import Outcome
 from parity_tests.adapt.probe import OTHERS, SIZES, close, problem, truth
 from parity_tests.adapt.program import GRADIENTS, Program
-from parity_tests.adapt.relu import RELU_LACKS, relu_class
+from parity_tests.adapt.relu import RELU_CLASS, RELU_LACKS, by_torch
 from parity_tests.adapt.sentences import assumptions, in_one, named, sentences
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array
-from parity_tests.subjects.problem import Problem
+from parity_tests.subjects.adapters.problem import Problem
 
 TENSORS = ("hs", "h_n", *GRADIENTS)
 WITHIN = 1e-7
@@ -32,11 +33,10 @@ def proven(module: ModuleType, file: str, found: Any, notices: tuple[str, ...]) 
             reading=reads,
             trials=found.trials,
         )
-    text = program.text(module.__name__, _head(file, found, reads, assumed))
     if kind == "relu":
-        first = "import numpy as np\n"
-        text = text.replace(first, f"from types import SimpleNamespace\n\n{first}from rnn_np import nn\n", 1)
-        text += relu_class(program)
+        program = program.adding(imports=("Module",))
+    text = program.text(module.__name__, _head(file, found, reads, assumed))
+    text += RELU_CLASS if kind == "relu" else ""
     answers = _Answers(text, program, relu=kind == "relu")
     equal, unequal, present = set(), set(), set()
     for B, T, D, H in (SIZES, *OTHERS):
@@ -45,7 +45,8 @@ def proven(module: ModuleType, file: str, found: Any, notices: tuple[str, ...]) 
         unequal |= {name for name, is_equal in tried.items() if not is_equal}
     equal = present - unequal
     missing = [name for name in TENSORS if name not in present]
-    without = (*_without(program, missing), *(RELU_LACKS if kind == "relu" else ()))
+    without = _without(program, missing)
+    without = (*by_torch(without), *RELU_LACKS) if kind == "relu" else without
     return Outcome(
         text=text,
         reading=reads,
@@ -80,11 +81,10 @@ class _Answers:
 
     def called(self, given: Problem) -> Mapping[str, Any]:
         """The answer to a problem, nothing where it raises."""
-        copies = {name: getattr(given, name).copy() for name in ("Wx", "Wh", "b", "xs", "h_0", "dhs")}
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
-                return dict(self.answer(Problem(**copies, token=given.token)))
+                return dict(self.answer(deepcopy(given)))
         except (Exception, SystemExit):
             return {}
 

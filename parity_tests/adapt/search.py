@@ -10,14 +10,18 @@ from typing import Any
 from parity_tests.adapt.calling.backward import Backward
 from parity_tests.adapt.calling.forward import Forward
 from parity_tests.adapt.calling.reading import Reading
+from parity_tests.adapt.deep.search import Deep, deep_search
 from parity_tests.adapt.language.calls import Callee, parameters_of
 from parity_tests.adapt.language.names import BACKWARD, FORWARD, LOSSES, matches, roles
+from parity_tests.adapt.language.said import arguments_said, name_said
 from parity_tests.adapt.language.source import returned_names
-from parity_tests.adapt.probe import SIZES, Expected, problem
-from parity_tests.adapt.program import GaveUp, Program, Trials
+from parity_tests.adapt.probe import SIZES, Expected, close, problem, truth
+from parity_tests.adapt.program import GaveUp, Program, Trials, evaluated
+from parity_tests.adapt.weights.flat import flat_said
 from parity_tests.adapt.weights.functions import function_pairs
 from parity_tests.adapt.weights.making import Maker, makers
 from parity_tests.adapt.weights.torch_code import is_torch, torch_pairs
+from parity_tests.bound_numpy import np
 
 LIMIT = 40_000
 """Trials of one search."""
@@ -41,12 +45,22 @@ class Hints:
         weights: statements about the weights, such as ``Wh = Wh.T``.
         call: the call of the forward.
         back: the call of the backward.
+
+    Raises:
+        ValueError: a call or a vector of weights cannot be understood.
     """
 
     make: str = ""
     weights: str = ""
     call: str = ""
     back: str = ""
+
+    def __post_init__(self) -> None:
+        for name, check in (("call", arguments_said), ("back", arguments_said), ("weights", flat_said)):
+            try:
+                check(getattr(self, name))
+            except ValueError as error:
+                raise ValueError(f"--{name}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -87,11 +101,34 @@ def search(module: ModuleType, names: Sequence[str], hints: Hints) -> Found:
     return replace(best, trials=trials.count)
 
 
+def whole(module: ModuleType, names: Sequence[str], hints: Hints) -> Deep:
+    """Return what is found of the first class that holds several layers or directions."""
+    deadline = time.monotonic() + SECONDS / 2
+    deep = Deep("")
+    values = {name: getattr(module, name) for name in names} or own_names(module)
+    for name, cls in values.items():
+        if not isinstance(cls, type) or is_torch(cls) or deep.program is not None:
+            continue
+        forwards, backs = methods(cls, FORWARD, hints.call), methods(cls, BACKWARD, hints.back)
+        if not forwards:
+            continue
+        try:
+            found = deep_search(
+                module, name, cls, forwards, backs, hints.make, lambda: time.monotonic() > deadline
+            )
+        except GaveUp:
+            continue
+        deep = found if found.directions else deep
+    return deep
+
+
 def _better(one: Found, other: Found) -> Found:
     def rank(found: Found) -> tuple[bool, int]:
         return found.program is not None, len(found.program.gradients) if found.program else 0
 
-    return other if rank(other) > rank(one) or one.reading is None else one
+    gave_up = one.gave_up or other.gave_up
+    best = other if rank(other) > rank(one) or one.reading is None else one
+    return replace(best, gave_up=gave_up and best.program is None)
 
 
 def units(
@@ -107,7 +144,8 @@ def units(
             continue
         forwards = methods(cls, FORWARD, hints.call)
         backs = methods(cls, BACKWARD, hints.back)
-        losses = methods(cls, LOSSES, hints.call)
+        losses = [] if hints.call else methods(cls, LOSSES, "")
+        losses += [callee for callee in forwards if hints.call and takes_targets(callee)]
         backs += [callee for callee in losses if callee not in backs]
         has_loss = bool(losses) or any(
             "y" in roles(p.name) for callee in [*backs, *forwards] for p in callee.parameters
@@ -136,6 +174,9 @@ def units(
             bases(has_loss=has_loss, weights=hints.weights),
             named=bool(names),
             strict=strict,
+            call=hints.call,
+            back=hints.back,
+            flat=flat_said(hints.weights),
         )
         yield ", ".join(functions), pairs, backs
 
@@ -147,12 +188,16 @@ def bases(*, has_loss: bool, weights: str = "") -> list[Program]:
         has_loss: whether something takes targets.
         weights: the user's statement about the weights.
     """
+    flat = flat_said(weights)
+    weights = flat.line if flat else weights
     return [replace(base, weights=weights) for base in _bases(has_loss=has_loss)]
 
 
 def _bases(*, has_loss: bool) -> list[Program]:
     forged = [Program("TD", head="forged"), Program("TD", head="forged", symbols=True)] if has_loss else []
-    return [*forged, Program("BTD"), Program("TD"), *([] if has_loss else [Program("TD", symbols=True)])]
+    symbols = [] if has_loss else [Program("TD", symbols=True)]
+    padded = [Program("BTD", padded=True), Program("TD", padded=True)]
+    return [*forged, Program("BTD"), Program("TD"), *symbols, *padded]
 
 
 def takes_targets(callee: Callee) -> bool:
@@ -183,7 +228,7 @@ def methods(cls: type, patterns: tuple[str, ...], chosen: str) -> list[Callee]:
     ]
     names = list(dict.fromkeys(names))
     if chosen:
-        names = [name for name in names if name == chosen.partition("(")[0].strip()]
+        names = [name for name in names if name == name_said(chosen)]
     else:
         names = [name for name in names if matches(name, patterns)]
         names.sort(key=lambda name: (name == "__call__", "step" in name or "cell" in name or "one" in name))
@@ -192,7 +237,8 @@ def methods(cls: type, patterns: tuple[str, ...], chosen: str) -> list[Callee]:
         function = getattr(cls, name)
         text = "net" if name == "__call__" else f"net.{name}"
         static = isinstance(inspect.getattr_static(cls, name), staticmethod)
-        found.append(Callee(text, function, 0 if static else 1, returned_names(function)))
+        said = arguments_said(chosen)
+        found.append(Callee(text, function, 0 if static else 1, returned_names(function), said=said))
     return found
 
 
@@ -213,7 +259,10 @@ def _of_unit(
             program = next(iter(backward.best(reading)), None)
             if program is not None and not missing_in(program):
                 # A column [D, 1] or a plain sequence [T, D] is what code of one sample takes.
-                is_row = is_whole and program.frame == "TD" and "1" in reading.layout.partition("D")[0]
+                is_row = is_whole and program.frame == "TD"
+                is_row = is_row and (
+                    "1" in reading.layout.partition("D")[0] or not has_right_weights(program, trials)
+                )
                 told = (ONE_ROW,) if partly else (NO_BATCH,) if is_row else ()
                 return Found(name, reading, program.adding(told=told), trials.count)
             if program is not None and partly is None:
@@ -225,11 +274,23 @@ def _of_unit(
         if first is not None and (not first.states.name or not backs):
             break  # what is called is settled, whether its gradients are found or not
     if first is None:
-        return Found(name, None, None, trials.count)
+        return Found(name, None, None, trials.count, gave_up=forward.capped)
     program = first.program
     if backs or program.head == "forged":
         program = program.adding(told=backward.failure())
     return Found(name, first, program, trials.count)
+
+
+def has_right_weights(program: Program, trials: Trials) -> bool:
+    """Whether the gradients of weights are right for one row of the probe: a row may not be what it takes."""
+    given, last = trials.given, trials.given.dhs[:1].copy()
+    last[:, : -1 if program.last else 0] = 0
+    right = truth(replace(given, xs=given.xs[:1], h_0=given.h_0[:1], dhs=last), starts=program.starts)
+    env = trials.run(program, backward=True) or {}
+    values = {name: evaluated(program.gradients[name], env) for name in ("dWx", "dWh", "db")}
+    return all(
+        isinstance(value, np.ndarray) and close(value, right[name], 1e-6) for name, value in values.items()
+    )
 
 
 def _with_missing_told(program: Program) -> Program:

@@ -5,6 +5,9 @@ from typing import Any
 from parity_tests.adapt.probe import RELU
 from parity_tests.adapt.program import names_in
 
+NOT_JUDGED = "cases that the code is not for are answered by rnn_np, and say nothing of the code"
+"""Said of a class with torch's interface, which other cases too are put to."""
+
 
 def sentences(found: Any) -> tuple[str, ...]:
     """Return how code was read, a sentence each."""
@@ -27,7 +30,7 @@ def sentences(found: Any) -> tuple[str, ...]:
     if program.last:
         lines.append("only the last state has a gradient")
     if is_relu(reading):
-        lines.append("its nonlinearity is relu")
+        lines += ["its nonlinearity is relu", NOT_JUDGED]
     elif reading.states.name:
         lines.append(f"its states are those of a loop with a fault: {reading.states.name}")
     return tuple(lines)

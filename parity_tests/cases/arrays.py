@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 else:
     # Signatures in help() then say ``numpy.ndarray``, without its type parameters.
     Array = np.ndarray
+SHIFT = {"f32": 150.0, "f64": 1000.0}
+"""By how much logits are shifted, so that their exponentials overflow or vanish."""
 DTYPES: dict[str, np.dtype[Any]] = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64)}
 
 
@@ -36,6 +38,25 @@ class CellWeights:
     def arrays(self) -> dict[str, Array]:
         """The arrays by name, without those that are None."""
         named = {"Wx": self.Wx, "Wh": self.Wh, "b": self.b, "b_hh": self.b_hh}
+        return {name: value for name, value in named.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class HeadArrays:
+    """A linear layer behind the states, and what goes on behind it."""
+
+    Wy: Array
+    """[H, V]"""
+    by: Array
+    """[V]"""
+    targets: Array | None = None
+    """[B, T], whole numbers below V, for cross entropy; [B, T, V] for squared errors; T is 1 for many to one"""
+    dlogits: Array | None = None
+    """[B, T, V], the upstream gradient of the logits, without a loss"""
+
+    def arrays(self) -> dict[str, Array]:
+        """The arrays by name, without those that are None."""
+        named = {name: getattr(self, name) for name in ("Wy", "by", "targets", "dlogits")}
         return {name: value for name, value in named.items() if value is not None}
 
 
@@ -64,6 +85,10 @@ class Call:
     """[B, T, directions * H], True where dropout keeps a value; one mask between two layers"""
     carries: bool = False
     """Whether the state of the previous call is the initial state"""
+    head: "HeadArrays | None" = None
+    """What is behind the states, if anything is"""
+    indices: Array | None = None
+    """[B, T], the place of the 1 in every one-hot input"""
 
     @property
     def Wx(self) -> Array:
@@ -83,7 +108,8 @@ class Call:
 
     def arrays(self) -> dict[str, Array]:
         """The arrays by name, without those that are None."""
-        named = {name: getattr(self, name) for name in ("xs", "h_0", "dhs", "dh_n", "lengths")}
+        named = {name: getattr(self, name) for name in ("xs", "h_0", "dhs", "dh_n", "lengths", "indices")}
+        named |= {} if self.head is None else self.head.arrays()
         for number, cell in enumerate(self.weights):
             named |= {f"{name}{number}": value for name, value in cell.arrays().items()}
         named |= {f"mask{number}": mask for number, mask in enumerate(self.masks)}
@@ -177,13 +203,28 @@ class _Maker:
         wide = case.directions * case.H
         h_0 = self.state(B) if case.h0 else None
         xs = self.values(B, T, case.D)
-        dhs = None if case.grad_outputs == "final" else self.upstream(B, T, wide)
+        dhs = None if case.grad_outputs == "final" or case.has_head else self.upstream(B, T, wide)
         dh_n = None if case.grad_outputs == "output" else self.values(case.num_cells, B, case.H)
         masks = tuple(
             self.integers(B, T, wide, most=255) >= round(256 * case.dropout)
             for _ in range(case.layers - 1 if case.masked else 0)
         )
-        return Call(weights, xs, h_0, dhs, dh_n, self.lengths(B, T, kind or case.lengths), masks)
+        lengths = self.lengths(B, T, kind or case.lengths)
+        indices = self.integers(B, T, most=case.D - 1) if case.indices else None
+        if indices is not None:
+            xs = np.eye(case.D, dtype=self.dtype)[indices]
+        head = self.head(B, 1 if case.many_to_one else T) if case.has_head else None
+        return Call(weights, xs, h_0, dhs, dh_n, lengths, masks, head=head, indices=indices)
+
+    def head(self, B: int, T: int) -> HeadArrays:
+        case, V = self.case, self.case.V
+        Wy, by = self.uniform(case.H, V, scale=1 / np.sqrt(case.H)), self.uneven(V, scale=0.3)
+        by += self.dtype.type({"none": 0, "high": 1, "low": -1}[case.shift] * SHIFT[case.dtype])
+        if not case.has_loss:
+            return HeadArrays(Wy, by, dlogits=self.upstream(B, T, V))
+        if case.loss == "cross_entropy":
+            return HeadArrays(Wy, by, self.integers(B, T, most=V - 1))
+        return HeadArrays(Wy, by, self.values(B, T, V))
 
     def lengths(self, B: int, T: int, kind: str) -> Array | None:
         if kind == "full":

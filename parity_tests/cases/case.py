@@ -49,8 +49,9 @@ class Case:
     H: int
     layer: str = "TimeRNN"
     layers: int = 1
+    V: int = 0
     bidirectional: bool = False
-    relu: bool = False
+    nonlinearity: str = "tanh"
     dtype: str = "f64"
     gain: float = 1.0
     h0: bool = False
@@ -66,6 +67,11 @@ class Case:
     eval: bool = False
     integer: bool = False
     nonfinite: str = "none"
+    loss: str = "none"
+    reduction: str = "mean"
+    many_to_one: bool = False
+    indices: bool = False
+    shift: str = "none"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -81,7 +87,7 @@ class Case:
             )
         widest = max(self.D, self.H * self.directions)
         elements = self.B * self.T * (self.D + self.num_cells * self.H)
-        elements += self.num_cells * self.H * (self.H + widest)
+        elements += self.num_cells * self.H * (self.H + widest) + self.V * (self.B * self.T + self.H)
         if elements > MAX_ELEMENTS:
             raise ValueError(
                 f"B, T, D, H: expected arrays of at most {MAX_ELEMENTS:,} elements together, got {elements:,}"
@@ -117,11 +123,42 @@ class Case:
                     not self.relu or self.bias == "nobias" or self.gain != 1 or self.dropout not in (0, 0.5)
                 ),
                 "integers need relu, biases, gain 1, and dropout 0 or 0.5, got "
-                f"relu {self.relu}, {self.bias}, gain {self.gain:g}, dropout {self.dropout:g}",
+                f"{self.nonlinearity}, {self.bias}, gain {self.gain:g}, dropout {self.dropout:g}",
             ),
+            *self._head_contradictions(),
             *(
                 ("nonfinite", broken, f"{self.nonfinite} {why}")
                 for broken, why in self._nonfinite_contradictions()
+            ),
+        ]
+
+    def _head_contradictions(self) -> list[tuple[str, bool, str]]:
+        has_head, has_loss = self.has_head, self.has_loss
+        return [
+            ("V", has_head and self.V < 2, f"a head needs at least 2 outputs, got V = {self.V}"),
+            ("V", self.V > 0 and not has_head, f"{self.V} outputs need a loss or `logits`, got none"),
+            ("loss", has_head and self.calls != "once", f"{self.loss} needs calls once, got {self.calls}"),
+            (
+                "upstream",
+                has_loss and self.upstream != "dense",
+                f"{self.upstream} needs a gradient that is given, got the loss {self.loss}",
+            ),
+            (
+                "reduction",
+                self.reduction != "mean" and not has_loss,
+                f"{self.reduction} needs a loss, got {self.loss}",
+            ),
+            ("many_to_one", self.many_to_one and not has_head, "needs a head, got none"),
+            (
+                "shift",
+                self.shift != "none" and self.loss != "cross_entropy",
+                f"{self.shift} needs cross_entropy, got {self.loss}",
+            ),
+            ("nonfinite", has_head and self.nonfinite != "none", f"{self.nonfinite} needs no head"),
+            (
+                "nonfinite",
+                self.indices and self.nonfinite.endswith("xs"),
+                f"{self.nonfinite} needs inputs that are not one-hot",
             ),
         ]
 
@@ -143,7 +180,10 @@ class Case:
                 f"needs D and H of at least 2, got D = {self.D} and H = {self.H}",
             ),
             # Whether a factor of 0 stops a value there is a layer's choice.
-            (not in_padding and (self.relu or self.masked), "needs tanh and no dropout"),
+            (
+                not in_padding and (self.nonlinearity != "tanh" or self.masked),
+                "needs tanh and no dropout",
+            ),
             (self.calls != "once", f"needs calls once, got {self.calls}"),
             (self.integer, "is not an integer"),
         ]
@@ -157,6 +197,26 @@ class Case:
     def has_torch_interface(self) -> bool:
         """Whether the layer has the options, parameters and shapes of ``torch.nn``."""
         return LAYERS[self.layer].has_torch_interface
+
+    @property
+    def relu(self) -> bool:
+        """Whether the nonlinearity is relu."""
+        return self.nonlinearity == "relu"
+
+    @property
+    def is_unbounded(self) -> bool:
+        """Whether states may grow without a bound."""
+        return self.nonlinearity in ("relu", "identity")
+
+    @property
+    def has_head(self) -> bool:
+        """Whether there is a linear layer behind the states."""
+        return self.loss != "none"
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether a loss gives the gradients."""
+        return self.loss not in ("none", "logits")
 
     @property
     def directions(self) -> int:

@@ -21,7 +21,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from parity_tests.bound_numpy import np
 from parity_tests.cases.case import Case
-from parity_tests.cases.features import restricted
+from parity_tests.cases.features import MAX_GAIN_UNBOUNDED, restricted
 from parity_tests.cases.fields import CALLS, FIELD, FIELDS, GAINS, NONFINITE, option_values
 from parity_tests.cases.layers import KINDS, LAYERS
 
@@ -30,8 +30,6 @@ MAX_HIDDEN = 128
 MAX_BATCH = 32
 MAX_AREA = 3 * 2**13
 """The limit of B * T * max(D, H), summed over all cells, so that no case takes very long."""
-MAX_RELU_GAIN = 1.5
-"""States of relu grow without bound; outside the range of float32 nothing can be judged."""
 MAX_INTEGER = 6
 """The limit of every size of a case of integers: larger cases would round."""
 SHARES = {"TimeRNN": 7, "RNN": 1, "nn.RNN": 7, "nn.RNNCell": 1}
@@ -78,6 +76,7 @@ def _drawn_options(draw: DrawFn, kind: str) -> dict[str, Any]:
     options["layers"] = draw(_one_of(FIELD["layers"].values))
     for name in ("bidirectional", "relu", "batch_first", "eval"):
         options[name] = draw(_BOOLEANS)
+    options["nonlinearity"] = "relu" if options.pop("relu") else "tanh"
     for name in ("dropout", "grad_outputs", "form", "lengths", "layout", "upstream", "dtype"):
         options[name] = draw(_one_of(FIELD[name].values))
     biases = ("flat", "flat", "flat", "nobias") if LAYERS[kind].has_torch_interface else ("flat", "row")
@@ -90,13 +89,14 @@ def _repaired(kind: str, options: dict[str, Any]) -> Case:
     if options["calls"] not in FIELD["calls"].allowed(kind):
         options["calls"] = CALLS[CALLS.index(options["calls"]) % 2]
     options = {name: FIELD[name].fitted(value, kind) for name, value in options.items()}
-    if not options["relu"] or options["bias"] != "flat":
+    is_relu = options["nonlinearity"] == "relu"
+    if not is_relu or options["bias"] != "flat":
         options["integer"] = False
     if options["integer"]:
         options["gain"] = 1.0
         options["dropout"] = options["dropout"] if options["dropout"] == 0.5 else 0.0
-    elif options["relu"]:
-        options["gain"] = min(options["gain"], MAX_RELU_GAIN)
+    elif is_relu:
+        options["gain"] = min(options["gain"], MAX_GAIN_UNBOUNDED)
     if options["form"] == "unbatched":
         options["lengths"] = "full"
     if options["grad_outputs"] == "final":
@@ -173,8 +173,9 @@ def _one_option_each(kinds: tuple[str, ...]) -> Iterator[Case]:
     usual |= {"layers": 2, "dropout": 0.5}
     for kind in kinds:
         for name in usual:
-            for value in FIELD[name].allowed(kind):
-                yield _small(kind, {**usual, "relu": name == "integer", name: value})
+            for value in FIELD[name].drawn(kind):
+                nonlinearity = "relu" if name == "integer" else "tanh"
+                yield _small(kind, {**usual, "nonlinearity": nonlinearity, name: value})
         for value in NONFINITE:
             for lengths in ("full", "unsorted"):
                 one_layer = _small(kind, {**usual, "layers": 1, "lengths": lengths})

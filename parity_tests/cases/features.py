@@ -1,4 +1,7 @@
-"""Features that a target may be declared to lack, and the same case without them."""
+"""Features that a target may be declared to lack, and the same case without them.
+
+Among their names may be what a target is declared to have in every case, as ``field=value``.
+"""
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
@@ -6,6 +9,7 @@ from typing import Any
 
 from parity_tests.cases.arrays import calls_of
 from parity_tests.cases.case import Case
+from parity_tests.cases.fields import FIELD, FIELDS
 from parity_tests.cases.tensors import TENSORS, family
 from parity_tests.words import did_you_mean
 
@@ -46,12 +50,13 @@ FEATURES: dict[str, tuple[str, Callable[[Case], dict[str, Any]]]] = {
     "row-bias": ("a bias [1, H]", lambda case: {"bias": "flat"} if case.bias == "row" else {}),
     "flat-bias": (
         "a bias [H]",
-        lambda case: {} if case.has_torch_interface else {"bias": "row"},
+        lambda case: {"bias": "row"} if case.bias == "flat" and not case.has_torch_interface else {},
     ),
     "non-finite": ("NaN and infinity", lambda case: {"nonfinite": "none"}),
-    "relu": ("relu", lambda case: {"relu": False, "integer": False}),
+    "relu": ("relu", lambda case: {"nonlinearity": "tanh", "integer": False} if case.relu else {}),
     "layers": ("several layers", lambda case: {"layers": 1, **_without_dropout(case)}),
     "bidirectional": ("two directions", lambda case: {"bidirectional": False}),
+    "bias": ("a bias", lambda case: {"bias": "nobias", "integer": False}),
     "no-bias": ("bias=False", lambda case: {"bias": "flat"} if case.bias == "nobias" else {}),
     "batch-first": ("batch_first", lambda case: {"batch_first": False}),
     "unbatched": (
@@ -70,19 +75,84 @@ FEATURES: dict[str, tuple[str, Callable[[Case], dict[str, Any]]]] = {
     "dropout": ("dropout", _without_dropout),
     "dense-gradient": (
         "a gradient of every output: of the last step's alone",
-        lambda case: {} if case.is_cell or case.grad_outputs == "final" else {"upstream": "last"},
+        lambda case: (
+            {} if case.is_cell or case.has_loss or case.grad_outputs == "final" else {"upstream": "last"}
+        ),
     ),
     "final-gradient": ("a gradient of h_n", lambda case: {"grad_outputs": "output"}),
 }
 """Name of the feature, what it is, and the fields that change in a case without it."""
 
 
+MAX_GAIN_UNBOUNDED = 1.5
+"""States of relu grow without bound; outside the range of float32 nothing can be judged."""
+MOST_OUTPUTS = 9
+"""Of a head."""
+SHIFT_OF_SEED = {6: "high", 7: "low"}
+"""Of the last octal digit of a seed."""
+
+
+def declared(field: str, value: Any) -> str:
+    """How a field that a target is declared to have in every case is written among the names of features."""
+    return f"{field}={FIELD[field].text(value)}"
+
+
+def declared_nonlinearity(name: str) -> str | None:
+    """The nonlinearity if a name among those of features sets it, else None."""
+    return name.removeprefix("nonlinearity=") if name.startswith("nonlinearity=") else None
+
+
+def is_declared(name: str) -> bool:
+    """Whether a name among those of features is a field that the target has."""
+    return "=" in name
+
+
 def restricted(case: Case, without: Collection[str]) -> Case:
-    """The case without the features in ``without``; names of tensors and checks are ignored."""
+    """The case without the features in ``without``, and with the fields declared there.
+
+    Names of tensors and checks are ignored.
+    """
     for name in without:
         if name in FEATURES:
             case = replace(case, **FEATURES[name][1](case))
+    if fixed := dict(name.split("=") for name in without if is_declared(name)):
+        case = _with_fields(case, {name: FIELD[name].read(text) for name, text in fixed.items()})
     return _without_lengths(case) if "lengths" in without else case
+
+
+def undeclared(case: Case, without: Collection[str]) -> list[str]:
+    """The fields of a case with a value that only a declaration gives, and none in ``without`` does."""
+    given = {name.partition("=")[0] for name in without if is_declared(name)}
+    given |= {"shift"} if "loss" in given else set()
+    given |= {"bias"} if "bias" in without else set()
+    return [
+        row.name
+        for row in FIELDS
+        if row.name not in given and case.layer in row.declared.get(getattr(case, row.name), ())
+    ]
+
+
+def _with_fields(case: Case, fields: dict[str, Any]) -> Case:
+    """The case with these fields, and others that fit them."""
+    changes = dict(fields)
+    nonlinearity = fields.get("nonlinearity", case.nonlinearity)
+    if nonlinearity != "tanh":
+        changes |= {} if case.nonfinite.endswith("pad") else {"nonfinite": "none"}
+        changes |= {} if nonlinearity == "relu" else {"integer": False}
+    if nonlinearity in ("relu", "identity"):
+        changes["gain"] = min(case.gain, MAX_GAIN_UNBOUNDED)
+    if fields.get("loss", "none") != "none":
+        # Nothing else of a drawn case decides on the outputs, so they follow from its seed.
+        drawn: dict[str, Any] = {"V": 2 + case.seed % (MOST_OUTPUTS - 1)}
+        drawn["shift"] = SHIFT_OF_SEED.get(case.seed % 8, "none")
+        own: dict[str, Any] = {"V": case.V, "shift": case.shift} if case.has_head else drawn
+        own |= {} if fields["loss"] == "cross_entropy" else {"shift": "none"}
+        absent = {"reduction": "mean", "many_to_one": False, "indices": False}
+        changes = {**absent, **own, **changes, "calls": "once", "nonfinite": "none"}
+        changes |= {} if fields["loss"] == "logits" else {"upstream": "dense"}
+    if fields.get("indices") and case.nonfinite.endswith("xs"):
+        changes["nonfinite"] = "none"
+    return replace(case, **changes)
 
 
 def _without_lengths(case: Case) -> Case:
@@ -91,6 +161,10 @@ def _without_lengths(case: Case) -> Case:
         while any(call.lengths is not None for call in calls_of(case)):
             case = replace(case, seed=case.seed + 1)
     return case
+
+
+OPPOSITES = (("float32", "float64"), ("row-bias", "flat-bias"), ("bias", "no-bias"))
+"""One of them must be there."""
 
 
 def parse(text: str, checks: Iterable[str]) -> tuple[str, ...]:
@@ -108,7 +182,7 @@ def parse(text: str, checks: Iterable[str]) -> tuple[str, ...]:
                 f"without: expected features ({', '.join(FEATURES)}), tensors ({', '.join(TENSORS)}) or "
                 f"checks ({', '.join(hyphenated)}), got {name!r}{did_you_mean(name, known)}"
             )
-    if {"float32", "float64"} <= {*names} or {"row-bias", "flat-bias"} <= {*names}:
+    if any({*pair} <= {*names} for pair in OPPOSITES):
         raise ValueError(f"without: nothing is left to judge without {', '.join(names)}")
     return names
 

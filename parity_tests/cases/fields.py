@@ -4,13 +4,10 @@ From this one table follow the checks of a case, the parsing and printing of tok
 drawn, the help of the command line, and the table in the documentation.
 """
 
-import re
 import textwrap
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from parity_tests.bound_numpy import np
+from parity_tests.cases.field import Field, classes_in_words
 from parity_tests.cases.layers import KINDS, LAYERS
 from parity_tests.cases.memory_layouts import LAYOUTS
 
@@ -24,6 +21,10 @@ LENGTHS = ("full", "equal", "sorted", "unsorted", "ones")
 GRAD_OUTPUTS = ("output", "both", "final")
 DROPOUTS = (0.0, 0.5, 0.25, 0.8)
 MOST_LAYERS = 4
+NONLINEARITIES = ("tanh", "relu", "sigmoid", "identity")
+LOSSES = ("none", "logits", "cross_entropy", "mse", "half_mse")
+REDUCTIONS = ("mean", "sum", "batchmean")
+SHIFTS = ("none", "high", "low")
 NONFINITE = (
     "none",
     *(f"{value}@{place}" for place in ("xs", "dhs", "h0", "pad") for value in ("nan", "inf")),
@@ -33,106 +34,6 @@ _SEQUENCES = tuple(kind for kind in KINDS if not LAYERS[kind].is_cell)
 _TORCH = tuple(kind for kind in KINDS if LAYERS[kind].has_torch_interface)
 _LISTS = tuple(kind for kind in KINDS if not LAYERS[kind].has_torch_interface)
 _NN, _TIME = ("nn.RNN",), ("TimeRNN",)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
-    """One field of a case.
-
-    In a token a field is a word (the value itself), a flag (``flag``, for True) or a number after
-    ``prefix``. A field that has its default is left out, unless ``always`` says otherwise.
-
-    Attributes:
-        name: the attribute of ``Case``.
-        help: what it means, with values and code between backquotes.
-        values: what it may be, the default first; empty for a whole number.
-        least, below: the bounds of a whole number.
-        kinds: the layers that have the field.
-        elsewhere: its value for the other layers; None for the default.
-        only: for the values that some of these layers do not have, the layers that do.
-        why: the reason for ``kinds`` and ``only``.
-        flag, prefix, always: how it is written.
-        size: whether it belongs to the sizes at the start of a token, as in ``B4T12D8H16``.
-    """
-
-    name: str
-    help: str
-    values: tuple[Any, ...] = ()
-    least: int = 0
-    below: int | None = None
-    kinds: tuple[str, ...] = KINDS
-    elsewhere: Any = None
-    only: Mapping[Any, tuple[str, ...]] = field(default_factory=dict)
-    why: str = ""
-    flag: str = ""
-    prefix: str = ""
-    always: bool = False
-    size: bool = False
-
-    @property
-    def default(self) -> Any:
-        """The value of a field that is not given: the first of ``values``, or 0 for a whole number."""
-        return self.values[0] if self.values else 0
-
-    def allowed(self, kind: str) -> tuple[Any, ...]:
-        """The values for a layer, the usual one first; empty if it may be any whole number."""
-        if kind not in self.kinds:
-            return (self.default if self.elsewhere is None else self.elsewhere,)
-        return tuple(value for value in self.values if kind in self.only.get(value, self.kinds))
-
-    def fitted(self, value: Any, kind: str) -> Any:
-        """The value if a layer has it, else the usual one for the layer."""
-        allowed = self.allowed(kind)
-        return value if not allowed or value in allowed else allowed[0]
-
-    def check(self, value: Any, kind: str) -> None:
-        """Refuse a value that the field does not have, or does not have for a layer.
-
-        Raises:
-            TypeError: it is no whole number, and has to be one.
-            ValueError: it is another value.
-        """
-        if self.values and value not in self.values:
-            raise ValueError(f"{self.name}: expected one of {self.values}, got {value!r}")
-        allowed = self.allowed(kind)
-        if allowed and value not in allowed:
-            usual = repr(allowed[0]) if len(allowed) == 1 else f"one of {allowed}"
-            raise ValueError(f"{self.name}: expected {usual} for {kind}, got {value!r}: {self.reason}")
-        if allowed:
-            return
-        if not isinstance(value, int | np.integer) or isinstance(value, bool):
-            raise TypeError(f"{self.name}: expected a whole number, got {value!r}")
-        if value < self.least:
-            raise ValueError(f"{self.name}: expected at least {self.least}, got {value}")
-        if self.below is not None and value >= self.below:
-            raise ValueError(f"{self.name}: expected less than {self.below}, got {value}")
-
-    @property
-    def reason(self) -> str:
-        """Why the other layers do not have the field or a value."""
-        return self.why or f"only {_classes(self.kinds)} {'has' if len(self.kinds) == 1 else 'have'} it"
-
-    def text(self, value: Any) -> str:
-        """A value as it is written in a token."""
-        if self.prefix:
-            return f"{self.prefix}{value:g}" if isinstance(value, float) else f"{self.prefix}{value}"
-        return self.flag or str(value)
-
-    def written(self, value: Any, kind: str) -> str:
-        """The part of a token for a value; empty if the field is left out."""
-        if kind not in self.kinds or (value == self.default and not self.always):
-            return ""
-        return self.text(value)
-
-    def read(self, part: str) -> Any:
-        """The value of a part of a token; None if the part is not of this field."""
-        if self.flag:
-            return True if part == self.flag else None
-        if not self.prefix:
-            return part if part in self.values else None
-        number = r"[0-9]+(\.[0-9]+)?" if isinstance(self.default, float) else "[0-9]+"
-        found = re.fullmatch(f"{self.prefix}({number})", part)
-        return type(self.default)(found[1]) if found else None
 
 
 FIELDS = (
@@ -164,8 +65,20 @@ FIELDS = (
         kinds=_NN,
         help="number of layers",
     ),
+    Field(
+        name="V",
+        prefix="V",
+        size=True,
+        kinds=_TIME,
+        help="number of outputs of a head, a linear layer behind the states; left out if there is no head",
+    ),
     Field(name="bidirectional", values=(False, True), flag="bi", kinds=_NN, help="both directions"),
-    Field(name="relu", values=(False, True), flag="relu", kinds=_TORCH, help="relu in place of tanh"),
+    Field(
+        name="nonlinearity",
+        values=NONLINEARITIES,
+        declared={"relu": _LISTS, "sigmoid": KINDS, "identity": KINDS},
+        help="the nonlinearity: tanh, `relu`, or, where a target declares it, `sigmoid` or `identity`",
+    ),
     Field(name="batch_first", values=(False, True), flag="bf", kinds=_NN, help="the option `batch_first`"),
     Field(
         name="dtype",
@@ -219,8 +132,9 @@ FIELDS = (
     Field(
         name="bias",
         values=BIASES,
-        only={"row": _LISTS, "nobias": _TORCH},
-        why="a bias [1, H] is of TimeRNN and RNN, no bias of nn.RNN and nn.RNNCell",
+        only={"row": _LISTS},
+        declared={"nobias": _LISTS},
+        why="a bias [1, H] is of TimeRNN and RNN",
         help="a bias [H] (`flat`), a bias [1, H] (`row`), or no bias (`nobias`)",
     ),
     Field(
@@ -261,6 +175,44 @@ FIELDS = (
         help="small integers (biases an integer plus 1/2), so that float32 is exact and values are compared "
         "bit for bit",
     ),
+    Field(
+        name="loss",
+        values=LOSSES,
+        kinds=_TIME,
+        declared=dict.fromkeys(LOSSES[1:], _TIME),
+        help="what an adapter has behind its head: nothing, so that the gradient of the `logits` is given; or "
+        "a loss, which is torch's `cross_entropy`, torch's `mse`, or half of it (`half_mse`)",
+    ),
+    Field(
+        name="reduction",
+        values=REDUCTIONS,
+        kinds=_TIME,
+        declared=dict.fromkeys(REDUCTIONS[1:], _TIME),
+        help="how a loss is summed up: its mean, its `sum`, or its sum over the batch size (`batchmean`)",
+    ),
+    Field(
+        name="many_to_one",
+        values=(False, True),
+        flag="many_to_one",
+        kinds=_TIME,
+        declared={True: _TIME},
+        help="the head reads the last state alone",
+    ),
+    Field(
+        name="indices",
+        values=(False, True),
+        flag="indices",
+        kinds=_TIME,
+        declared={True: _TIME},
+        help="every input is one-hot, and given as an index too",
+    ),
+    Field(
+        name="shift",
+        values=SHIFTS,
+        kinds=_TIME,
+        declared=dict.fromkeys(SHIFTS[1:], _TIME),
+        help="logits that are all so `high` or so `low` that their exponentials overflow or vanish",
+    ),
     Field(name="seed", prefix="s", always=True, below=2**63, help="seed of the arrays"),
 )
 """In the order of the parts of a token."""
@@ -271,6 +223,14 @@ CHOICES = {row.name: row.values for row in FIELDS if row.values}
 
 EXAMPLES = ("B4T12D8H16-f32-g2-h0-last-again-s17", "nn-B4T12D8H16L2-bi-relu-bf-f32-both-unsorted-p0.5-s17")
 """Two tokens that show most of the grammar."""
+
+
+DRAWN = {
+    row.name: tuple(value for value in row.values if any(value in row.drawn(kind) for kind in KINDS))
+    for row in FIELDS
+    if row.values
+}
+"""Those that random cases have; others a target has to declare."""
 
 
 def option_values(case: Any) -> set[tuple[str, Any]]:
@@ -325,14 +285,13 @@ def _default(row: Field) -> str:
 
 def _limits(row: Field) -> str:
     """Which layers have a field and which have some of its values; empty if all have all."""
-    limits = [f"only {_classes(row.kinds)}"] if row.kinds != KINDS else []
+    limits = [f"only {classes_in_words(row.kinds)}"] if row.kinds != KINDS else []
     shared: dict[tuple[str, ...], list[str]] = {}
     for value, kinds in row.only.items():
         shared.setdefault(kinds, []).append(f"`{value}`")
     return "; ".join(
-        [*limits, *(f"{', '.join(values)}: only {_classes(kinds)}" for kinds, values in shared.items())]
+        [
+            *limits,
+            *(f"{', '.join(values)}: only {classes_in_words(kinds)}" for kinds, values in shared.items()),
+        ]
     )
-
-
-def _classes(kinds: tuple[str, ...]) -> str:
-    return " and ".join(kinds)

@@ -7,6 +7,7 @@ The form that a layer uses depends on the options of the case: ``native`` and ``
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.cases.case import Case
@@ -47,9 +48,15 @@ class Tensor:
         return f"[{', '.join(self.axes)}] {self.meaning}{torch}{cell}"
 
 
-SECOND_BIAS = "db_hh"
-"""Only in the reference's answers for ``TimeRNN`` and ``RNN``: torch's bias_hh gradient, which must
-equal ``db``."""
+FIRST_BIAS, SECOND_BIAS = "db_ih", "db_hh"
+"""The gradients of torch's two biases, which an adapter may return for ``db``. The reference's answers for
+``TimeRNN`` and ``RNN`` have the second one, which must equal ``db``."""
+OUTPUTS = ("hs", "h_n", "logits", "probabilities", "loss")
+"""What a forward gives."""
+OF_ADAPTERS = (FIRST_BIAS, SECOND_BIAS, "logits", "probabilities", "loss", "dWy", "dby")
+"""What is asked of adapters alone."""
+ALTERNATIVES = {"logits": ("probabilities",), "probabilities": ("logits",), "db": (FIRST_BIAS, SECOND_BIAS)}
+"""What an adapter may return in place of a tensor."""
 
 _TABLE = (
     Tensor("hs", ("B", "T", WIDE), "output of every time step", "output"),
@@ -65,7 +72,13 @@ _TABLE = (
         "bias_ih_l0.grad and bias_hh_l0.grad, which are equal",
         of_parameter=True,
     ),
-    Tensor(SECOND_BIAS, ("H",), "gradient of torch's second bias", "bias_hh_l0.grad", of_parameter=True),
+    Tensor(FIRST_BIAS, ("H",), "gradient of b_ih", "bias_ih_l0.grad", role="db", of_parameter=True),
+    Tensor(SECOND_BIAS, ("H",), "gradient of b_hh", "bias_hh_l0.grad", role="db", of_parameter=True),
+    Tensor("logits", ("B", "T", "V"), "hs Wy + by, the outputs of the head"),
+    Tensor("probabilities", ("B", "T", "V"), "softmax of the logits"),
+    Tensor("loss", ("1",), "the loss, a number", "of cross_entropy or mse_loss"),
+    Tensor("dWy", ("H", "V"), "gradient of Wy", "weight.grad.T of a Linear", of_parameter=True),
+    Tensor("dby", ("V",), "gradient of by", "bias.grad of a Linear", of_parameter=True),
     *(
         Tensor(
             f"d{parameter}",
@@ -84,11 +97,13 @@ _TABLE = (
 )
 _ROWS = {row.name: row for row in _TABLE}
 
-TENSORS = {row.name: str(row) for row in _TABLE if row.name != SECOND_BIAS}
+TENSORS = {row.name: str(row) for row in _TABLE}
 """Every tensor that is compared, with what it is. Its name is the same in reports, messages and recorded
-answers; the last four have a suffix ``_l0``, ``_l0_reverse``, ... for ``nn.RNN``."""
+answers; the last four have a suffix ``_l0``, ``_l0_reverse``, ... for ``nn.RNN``. Those of two biases and of a
+head are asked of adapters alone."""
 
 
+@cache
 def family(tensor: str) -> str:
     """The entry of ``TENSORS`` that a tensor belongs to."""
     return re.sub("_l[0-9]+(_reverse)?$", "", tensor)
@@ -131,20 +146,26 @@ def parameters(case: Case, cells: tuple[CellWeights, ...]) -> dict[str, Array]:
 
 def tensor_names(case: Case) -> tuple[str, ...]:
     """The tensors that a layer must answer with, in the order of the table."""
-    of_parameters = ["dWx", "dWh", "db"]
+    of_parameters = ["dWx", "dWh", "db"][: 2 if case.bias == "nobias" else 3]
+    if case.has_head:
+        of_parameters += ["dWy", "dby"]
     if case.has_torch_interface:
         parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 2 if case.bias == "nobias" else 4]
         of_parameters = [f"d{part}{suffix}" for suffix in suffixes(case) for part in parts]
-    return (*(() if case.is_cell else ("hs",)), "h_n", "dx", "dh_0", *of_parameters)
+    of_head = ["logits", *(["probabilities"] if case.loss in ("logits", "cross_entropy") else [])]
+    of_head = [*of_head, *(["loss"] if case.has_loss else [])] if case.has_head else []
+    return (*(() if case.is_cell else ("hs",)), *of_head, "h_n", "dx", "dh_0", *of_parameters)
 
 
 def native_axes(case: Case, name: str) -> tuple[str, ...]:
     """The axes of a tensor as the layer of the case has it."""
     axes = _ROWS[family(name)].axes
+    if name == "loss":
+        return ()
     if name == "db" and case.bias == "row":
         return "1", "H"
     left_out = set()
-    if case.is_cell:
+    if case.is_cell or (case.many_to_one and "V" in axes):
         left_out.add("T")
     elif "T" in axes and not (case.layer == "TimeRNN" or case.batch_first or case.form == "packed"):
         axes = ("T", "B", *axes[2:])
@@ -185,7 +206,7 @@ def native_shape(case: Case, call: Call, name: str) -> tuple[int, ...]:
     B, T, _ = call.xs.shape
     wide = case.directions * case.H
     upper_layer = re.search("_l[1-9]", name) is not None
-    sizes = {"1": 1, "B": B, "T": T, "D": wide if upper_layer else case.D, "H": case.H}
+    sizes = {"1": 1, "B": B, "T": T, "D": wide if upper_layer else case.D, "H": case.H, "V": case.V}
     sizes |= {STACK: case.num_cells, WIDE: wide}
     return tuple(sizes[axis] for axis in native_axes(case, name))
 

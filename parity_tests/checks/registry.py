@@ -13,7 +13,8 @@ from typing import Any
 
 from parity_tests.cases.case import Case
 from parity_tests.cases.features import restricted
-from parity_tests.cases.tensors import TENSORS
+from parity_tests.cases.layers import KINDS
+from parity_tests.cases.tensors import OUTPUTS, family, tensor_names
 from parity_tests.check_facts import CASE_CHECKS, Check, as_advice
 from parity_tests.checks import contract, state
 from parity_tests.checks.trial import BACKWARD, ContractBroken, ContractCheck, Trial
@@ -59,7 +60,8 @@ def checks_for(kinds: Iterable[str], without: Iterable[str]) -> list[tuple[str, 
         without: what it lacks: features, and checks with hyphens for spaces.
     """
     left_out = {*without}
-    if not any(is_wanted(name, left_out) for name in TENSORS if name not in ("hs", "h_n")):
+    asked = {family(name) for kind in KINDS for name in tensor_names(TEMPLATES[kind])} - {*OUTPUTS}
+    if not any(is_wanted(name, left_out) for name in asked):
         left_out.add(BACKWARD)
     return [
         (kind, check.name)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from parity_tests.cases.case import Case
+from parity_tests.cases.fields import CHOICES, FIELD
 from parity_tests.checks.values import RunCase
 from parity_tests.diagnosis.samples import Sample, sample_subject
 
@@ -23,8 +24,8 @@ _CONDITIONS: tuple[Condition, ...] = (
     ("no initial state", lambda c: not c.h0, {"h0": True}),
     ("several calls", lambda c: c.calls != "once", {"calls": "once"}),
     ("a memory layout that is not contiguous", lambda c: c.layout != "contiguous", {"layout": "contiguous"}),
-    ("relu", lambda c: c.relu, {"relu": False}),
-    ("tanh", lambda c: not c.relu, {"relu": True}),
+    ("relu", lambda c: c.relu, {"nonlinearity": "tanh"}),
+    ("tanh", lambda c: c.nonlinearity == "tanh", {"nonlinearity": "relu"}),
     ("unequal lengths", lambda c: c.lengths != "full", {"lengths": "full", "form": "batched"}),
     ("two directions", lambda c: c.bidirectional, {"bidirectional": False}),
     ("more than one layer", lambda c: c.layers > 1, {"layers": 1, "dropout": 0.0, "eval": False}),
@@ -110,6 +111,8 @@ def least_size(
 
 
 def _changed(case: Case, change: dict[str, Any], restrict: Callable[[Case], Case]) -> Case | None:
+    if any(value not in FIELD[name].drawn(case.layer) for name, value in change.items() if name in CHOICES):
+        return None
     try:
         other = replace(case, **change)
     except ValueError:

@@ -121,7 +121,7 @@ def target_of(sample: Sample, strict: bool = False) -> Target:
                 ).ravel()
             )
             weight = np.full(size, 1 / max(size, 1))
-            if name in STATES and not sample.case.relu:
+            if name in STATES and sample.case.nonlinearity == "tanh":
                 weight[np.abs(np.abs(value.ravel()) - 1) < SATURATED] = 0
             weights.append(weight)
             states.append(np.full(size, name in STATES))

@@ -58,7 +58,7 @@ OPTIONS: tuple[tuple[str, Callable[[Case], bool]], ...] = (
     ("where D is not H", lambda c: c.D != c.H),
     ("where B = T", lambda c: c.B == c.T),
     ("with relu", lambda c: c.relu),
-    ("with tanh", lambda c: not c.relu),
+    ("with tanh", lambda c: c.nonlinearity == "tanh"),
     ("with two directions", lambda c: c.bidirectional),
     ("with one direction", lambda c: not c.bidirectional),
     ("with several layers", lambda c: c.layers > 1),

@@ -1,8 +1,9 @@
 """Faults seen without a faulty loop: from types, shapes, dtypes, exceptions and random numbers."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from parity_tests.cases.tensors import families_of
 from parity_tests.check_facts import DTYPE, RAISES, SHAPE, TYPE
 from parity_tests.diagnosis.samples import Sample
 from parity_tests.subjects.results import Mismatch
@@ -38,7 +39,7 @@ CUT = Symptom(
 )
 ABSENT = Symptom(
     "result never set",
-    "A result is None instead of an array: look for an attribute that the backward does not set.",
+    "A result is None instead of an array: look for where it is to be set, or returned.",
 )
 FINAL_ONLY = Symptom(
     "absent output gradient refused",
@@ -151,7 +152,10 @@ _Rows = list[tuple[Sample, Mismatch]]
 
 
 def _of_types(rows: _Rows) -> Symptom | None:
-    return ABSENT if all(row.got == "NoneType" for _, row in rows) else None
+    if not all(row.got == "NoneType" for _, row in rows):
+        return None
+    lacked = ",".join(families_of(row.tensor for _, row in rows))
+    return replace(ABSENT, sentence=f"{ABSENT.sentence} If your code has none, --without {lacked} says so.")
 
 
 def _of_shapes(rows: _Rows) -> Symptom | None:

@@ -8,16 +8,19 @@ import pytest
 pytest.importorskip("torch", reason="the examples judge against torch")
 
 from parity_tests import api, report, words
-from parity_tests.adapt import find, sentences
-from parity_tests.adapt.language import layouts, names, objects
+from parity_tests.adapt import find, helpers, sentences
+from parity_tests.adapt.language import layouts, names, objects, said
+from parity_tests.adapt.weights import flat
 from parity_tests.cases import case
-from parity_tests.subjects import problem
+from parity_tests.subjects.adapters import declared, problem, updates
 
-ADAPT = [find, sentences, layouts, names, objects]
+ADAPT = [find, flat, helpers, sentences, layouts, names, objects, said]
 
 
 @pytest.mark.parametrize(
-    "module", [api, report, case, problem, words, *ADAPT], ids=lambda module: module.__name__
+    "module",
+    [api, report, case, problem, declared, updates, words, *ADAPT],
+    ids=lambda module: module.__name__,
 )
 def test_the_examples_run(module: ModuleType) -> None:
     result = doctest.testmod(module, verbose=False)

@@ -31,6 +31,7 @@ from parity_tests.gate_tests.documents import (
     shell_commands,
 )
 from parity_tests.references.recorded import default_recorded
+from parity_tests.run.cli import judge_parser
 
 yaml = pytest.importorskip("yaml", reason="the extra dev reads YAML")
 
@@ -213,12 +214,6 @@ def test_a_command_works(command: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@cache
-def help_text() -> str:
-    done = subprocess.run([sys.executable, "-m", "parity_tests", "--help"], capture_output=True, text=True)
-    return done.stdout
-
-
 @pytest.mark.parametrize("command", NOT_RUN)
 def test_what_a_command_names_exists(command: str) -> None:
     for part in command.split(" && "):
@@ -229,7 +224,7 @@ def test_what_a_command_names_exists(command: str) -> None:
             if argument.startswith(("parity_tests/", ".ci/")):
                 assert (ROOT / argument).exists()
             if argument.startswith("--") and program.endswith("rnn-parity"):
-                assert argument in help_text()
+                assert argument in judge_parser().format_help()
 
 
 def test_every_document_has_the_package_s_version() -> None:

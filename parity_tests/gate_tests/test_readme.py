@@ -194,10 +194,10 @@ def test_the_options_that_documents_name_exist(pytestconfig: pytest.Config) -> N
         for code in re.findall(r"`(rnn-parity [^`]*|--[^`]*)`", text)
         for option in re.findall(r"(?<!\S)--[a-z]+(?![-\w])", code.partition(" -- ")[0])
     }
-    assert len(named) == 18, named
+    assert len(named) == 19, named
     assert named <= known
     theirs = set(re.findall(r"--parity-[a-z]+", text))
-    assert len(theirs) == 11
+    assert len(theirs) == 12
     assert all(hasattr(pytestconfig.option, name[2:].replace("-", "_")) for name in theirs)
 
 

@@ -6,6 +6,8 @@ a process of its own, in which importing torch fails.
 
 import subprocess
 import sys
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,7 @@ def logits(model: Any, x: Array, dtype: Any) -> Array:
     return answer.numpy()
 
 
+@cache
 def trained() -> tuple[Any, Array]:
     """A network after 200 updates in torch, and text that it has not read."""
     codes = np.array([LETTERS.find(letter) % V for letter in text().lower()])
@@ -120,7 +123,7 @@ def test_a_trained_network_moves_to_numpy_and_back(form: str, tmp_path: Path) ->
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        model, unread = trained()
+        model, unread = deepcopy(trained())
     finally:
         torch.set_num_threads(threads)
     x, targets, masked = drawn(np.random.default_rng(1), unread)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, CellWeights
 from parity_tests.cases.case import Case
+from parity_tests.references.float64_head import rows_of
 from parity_tests.references.rounding import RoundingNoise
 
 CHAOS_THRESHOLD = 1e-3
@@ -83,7 +84,7 @@ class Cell:
         H, runs = len(Wh), noise.runs
         h = np.zeros((T + 1, runs, B, H))
         h[0] = h_0
-        # The backward of tanh needs no pre-activations: each state overwrites its own, in one buffer.
+        # The backward needs none of them, but for relu: each state overwrites its own, in one buffer.
         kept = self.case.relu or self.keep_preactivations
         z = np.empty((T, runs, B, H)) if kept else h[1:]
         z[...] = x @ Wx
@@ -129,7 +130,7 @@ class Cell:
         """Return where the runs diverge or leave the range of the working precision, [T, B]."""
         states = trace.h[1:]
         moved = np.abs(states[:, 1:] - states[:, :1]).max(axis=(1, 3), initial=0.0)
-        if not self.case.relu:
+        if not self.case.is_unbounded:
             return np.asarray(moved > CHAOS_THRESHOLD)
         largest = np.abs(states[:, 0]).max(axis=-1)
         near = (moved <= CHAOS_THRESHOLD * np.maximum(largest, 1)) & (largest < self.noise.limit)
@@ -157,11 +158,15 @@ class Cell:
 
     def activate(self, trace: CellTrace, t: int) -> None:
         """Set the state after step t from its pre-activation."""
-        if self.case.relu:
-            np.maximum(trace.sums[t], 0, out=trace.h[t + 1])
-            return
-        np.tanh(trace.sums[t], out=trace.h[t + 1])
-        self.noise.absolute(trace.h[t + 1, 1:])  # tanh made of exponentials has an absolute error of about u
+        z, h = trace.sums[t], trace.h[t + 1]
+        match self.case.nonlinearity:
+            case "relu":
+                np.maximum(z, 0, out=h)
+            case "identity":
+                np.copyto(h, z)
+            case nonlinearity:
+                np.copyto(h, sigmoid(z)) if nonlinearity == "sigmoid" else np.tanh(z, out=h)
+                self.noise.absolute(h[1:])  # made of exponentials it has an absolute error of about u
 
     def outputs(self, trace: CellTrace) -> Array:
         """Return the outputs of the cell, [T, runs, B, H]; 0 after the end of a sequence."""
@@ -175,7 +180,9 @@ class Cell:
             self.noise.kinks(slope, trace.z)
             return slope
         states = trace.h[1:]
-        slope = 1 - states * states
+        if self.case.nonlinearity == "identity":
+            return np.ones_like(states)
+        slope = states * (1 - states) if self.case.nonlinearity == "sigmoid" else 1 - states * states
         self.noise.relative(slope[:, 1:])
         return slope
 
@@ -238,7 +245,6 @@ class Cell:
         return trace.h[-1]
 
 
-def rows_of(array: Array) -> Array:
-    """Reshape [T, runs, B, H] to [runs, T * B, H]."""
-    T, runs, B, H = array.shape
-    return np.ascontiguousarray(array.transpose(1, 0, 2, 3)).reshape(runs, T * B, H)
+def sigmoid(z: Array) -> Array:
+    """Return 1 / (1 + exp(-z)), which does not overflow."""
+    return np.asarray((1 + np.tanh(z / 2)) / 2)

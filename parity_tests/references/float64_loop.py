@@ -12,7 +12,11 @@ from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.cases.tensors import Answer, is_parameter_gradient, suffixes
 from parity_tests.references.float64_cell import Cell, CellTrace, Gradients
+from parity_tests.references.float64_head import Head, HeadTrace
 from parity_tests.references.tolerance import Allowance, allowance
+
+NO_FLIPS = np.zeros((0, 0), int)
+"""Where there is no reverse direction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Spread:
         }
 
 
-class Loop(Cell):
+class Loop(Head, Cell):
     """The loop over the calls of one case."""
 
     def spreads(self, calls: Sequence[Call]) -> list[Spread]:
@@ -58,7 +62,7 @@ class Loop(Cell):
         """Run one forward and backward; ``before`` is the result of the call before."""
         case = self.case
         kept = before if call.carries else None
-        flips = self.flips(call)
+        flips = self.flips(call) if case.bidirectional else NO_FLIPS
         valid = self.valid(call)
         running = None if valid is None else valid.T
         first = x = self.inputs(call, valid)
@@ -77,8 +81,9 @@ class Loop(Cell):
                 x = self.dropped(x, masks[layer])
         hs = x
 
+        head = None if call.head is None else self.head(call.head, hs)
         backward_traces = self.backward_traces(traces)
-        dy = self.upstream(call, valid, hs.shape)
+        dy = self.upstream(call, valid, hs.shape) if head is None else head.dhs
         gradients: list[Gradients] = []
         for layer in reversed(range(case.layers)):
             parts = []
@@ -94,7 +99,7 @@ class Loop(Cell):
             if layer and masks:
                 dy = self.undropped(dy, masks[layer - 1])
         gradients.reverse()
-        return self.spread(call, kept, traces, gradients, hs, dy)
+        return self.spread(call, kept, traces, gradients, hs, dy, head)
 
     def spread(
         self,
@@ -104,6 +109,7 @@ class Loop(Cell):
         gradients: list[Gradients],
         hs: Array,
         dx: Array,
+        head: HeadTrace | None,
     ) -> Spread:
         """Collect the tensors of a call under their names."""
         case = self.case
@@ -115,12 +121,14 @@ class Loop(Cell):
             suffixes(case), call.weights, self.by_parameter_name(gradients), strict=True
         ):
             if case.layer in ("TimeRNN", "RNN"):
-                runs |= {"dWx": found.dWx, "dWh": found.dWh, "db": found.db}
+                runs |= {"dWx": found.dWx, "dWh": found.dWh}
+                runs |= {} if cell.b is None else {"db": found.db}
                 continue
             runs[f"dweight_ih{suffix}"] = found.dWx.swapaxes(1, 2)
             runs[f"dweight_hh{suffix}"] = found.dWh.swapaxes(1, 2)
             if cell.b is not None:
                 runs |= {f"dbias_ih{suffix}": found.db, f"dbias_hh{suffix}": found.db}
+        runs |= {} if head is None else head.answer(case)
         runs = self.as_returned(call, runs)
         return Spread(runs, self.unsure(call, kept, traces, gradients, runs))
 
@@ -151,7 +159,7 @@ class Loop(Cell):
             starts = np.broadcast_to(every, finals.shape)
         anywhere = reached.any()
         unsure = {
-            name: np.full(value.shape[1:-1], anywhere) | self.noise.too_large(value, self.case.relu)
+            name: np.full(value.shape[1:-1], anywhere) | self.noise.too_large(value, self.case.is_unbounded)
             for name, value in runs.items()
             if is_parameter_gradient(name)
         }
@@ -160,6 +168,9 @@ class Loop(Cell):
             valid = np.arange(hs.shape[1]) < call.lengths[:, None]
             hs, reached = hs & valid, reached & valid
         unsure |= {"h_n": finals, "dx": reached, "dh_0": starts}
+        if self.case.has_head:
+            outputs = hs[:, -1:] if self.case.many_to_one else hs
+            unsure |= {"logits": outputs, "probabilities": outputs, "loss": np.asarray(outputs.any())}
         return unsure if self.case.is_cell else {"hs": hs, **unsure}
 
     # Pieces that a fault may replace: each does one part of the forward or the backward.

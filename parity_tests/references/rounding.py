@@ -89,10 +89,10 @@ class RoundingNoise:
         for number, (t, row, unit) in enumerate(positions.tolist()):
             slope[t, 1:, row, unit] = _HALVES[number * 29 % len(_HALVES)]
 
-    def too_large(self, values: Array, relu: bool) -> Array:
-        """Return which slices of ``values`` [runs, ...] are near the largest float. With tanh none is,
-        as states are bounded."""
-        return np.asarray(relu & ~(np.abs(values[0]).max(axis=-1, initial=0.0) < self.limit))
+    def too_large(self, values: Array, unbounded: bool) -> Array:
+        """Return which slices of ``values`` [runs, ...] are near the largest float. None is where states
+        are bounded."""
+        return np.asarray(unbounded & ~(np.abs(values[0]).max(axis=-1, initial=0.0) < self.limit))
 
 
 class LowerPrecisionNoise(RoundingNoise):

@@ -29,20 +29,29 @@ def adapt_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         "--make", default="", metavar="CODE", help="statements that make the object, named net"
     )
     parser.add_argument(
-        "--weights", default="", metavar="CODE", help="a statement about the weights: 'Wh = Wh.T'"
+        "--weights",
+        default="",
+        metavar="CODE",
+        help="a statement about the weights: 'Wh = Wh.T', or the vector of all: "
+        "'theta = concatenate([Wx.ravel(), Wh.ravel(), b])'",
     )
-    parser.add_argument("--call", default="", metavar="CALL", help="the call of the forward: 'consume(x)'")
-    parser.add_argument("--back", default="", metavar="CALL", help="the call of the backward: 'produce(d)'")
+    parser.add_argument(
+        "--call",
+        default="",
+        metavar="CALL",
+        help="the call of the forward: 'consume(x)', 'forward(list of columns)', 'step(h=h[None], x=x[:, t])'",
+    )
+    parser.add_argument("--back", default="", metavar="CALL", help="the call of the backward: 'produce(dhs)'")
     return parser
 
 
 def run_adapt(parser: argparse.ArgumentParser, words: Sequence[str]) -> int:
     """Run the command; return its exit status: 0 with an adapter, 2 without."""
     options = adapt_parser(parser).parse_args(words)
-    hints = Hints(options.make, options.weights, options.call, options.back)
     try:
+        hints = Hints(options.make, options.weights, options.call, options.back)
         outcome = find_adapter(options.file, hints)
-    except TargetError as error:
+    except (TargetError, ValueError) as error:
         parser.error(str(error))
     if not outcome.text:
         print(refused(options.file, outcome))
@@ -104,7 +113,8 @@ def adapted(spec: str, folder: Path) -> tuple[Outcome, str]:
 
 def named(outcome: Outcome) -> str:
     """The name of what is judged in an adapter."""
-    return "Relu" if "\nclass Relu" in outcome.text else "answer"
+    found = re.search(r"^class (\w+)\(Module\)", outcome.text, re.MULTILINE)
+    return found[1] if found else "answer"
 
 
 def refused(spec: str, outcome: Outcome) -> str:

@@ -45,6 +45,7 @@ def _command(plan: Plan, finding: Finding) -> str:
     options = {
         "--as": target.interface,
         "--without": ",".join(plan.declared),
+        "--nonlinearity": plan.nonlinearity,
         "--case": str(finding.case) if in_a_case else "",
         "--reference": _reference(plan),
         "--timeout": f"{plan.timeout:g}" if plan.timeout != DEFAULT_TIMEOUT else "",
@@ -62,6 +63,7 @@ def _call(plan: Plan, finding: Finding) -> str:
     options: dict[str, object] = {
         "kind": target.interface if target.interface != _recognised(target.obj) else None,
         "without": plan.declared or None,
+        "nonlinearity": plan.nonlinearity,
         "reference": _reference(plan) or None,
         "case": str(finding.case),
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from parity_tests.cases.case import Case
+from parity_tests.cases.fields import NONLINEARITIES
 from parity_tests.subjects.interfaces import INTERFACES, TargetError
 from parity_tests.subjects.loading import Target
 from parity_tests.subjects.session import DEFAULT_TARGET
@@ -46,6 +47,7 @@ class Options:
         known: a file of what it is known to fail.
         timeout: seconds that a target in a child process may take for a case.
         lines: whether the wrong lines of the target's source are looked for.
+        nonlinearity: the target's, if it is declared.
     """
 
     target: Target
@@ -57,6 +59,7 @@ class Options:
     known: Path | None = None
     timeout: float = DEFAULT_TIMEOUT
     lines: bool = True
+    nonlinearity: str | None = None
 
 
 def shown(value: object) -> str:
@@ -126,6 +129,15 @@ def _without(value: Any) -> tuple[str, ...]:
         raise OptionError(
             f"without: expected names, as a str with commas or a list, got {shown(value)}"
         ) from error
+
+
+def _nonlinearity(value: Any) -> str:
+    if not isinstance(value, str) or value not in NONLINEARITIES:
+        near = did_you_mean(value, NONLINEARITIES) if isinstance(value, str) else ""
+        raise OptionError(
+            f"nonlinearity: expected one of {', '.join(NONLINEARITIES)}, got {shown(value)}{near}"
+        )
+    return value
 
 
 def _known(value: Any) -> Path:
@@ -227,6 +239,14 @@ OPTIONS = (
         "NAMES",
         "what the target lacks: features, tensors or checks, separated by commas",
         _without,
+    ),
+    Option(
+        "nonlinearity",
+        "NAME",
+        f"of the target: {', '.join(NONLINEARITIES[:-1])} or {NONLINEARITIES[-1]}; nothing of another is then asked "
+        "(default: tanh, and relu where it is an option)",
+        _nonlinearity,
+        choices=NONLINEARITIES,
     ),
     Option("known", "FILE", "what the target is known to fail: lines such as 'values of dx: reason'", _known),
     Option(

@@ -2,32 +2,42 @@
 
 import importlib.util
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from parity_tests.cases.case import Case
-from parity_tests.cases.features import described, parse, restricted
+from parity_tests.cases.features import (
+    declared,
+    declared_nonlinearity,
+    described,
+    is_declared,
+    parse,
+    restricted,
+    undeclared,
+)
 from parity_tests.cases.fields import FIELD, option_values
 from parity_tests.cases.layers import LAYERS
 from parity_tests.checks.known_failures import read_known
+from parity_tests.checks.nonlinearity import other_nonlinearity
 from parity_tests.checks.registry import CONTRACT_CHECKS, checks_for
 from parity_tests.references.recorded import default_recorded
+from parity_tests.report import Finding
 from parity_tests.run.options import DEFAULT_CASES, DEFAULT_SEED, DEFAULT_TIMEOUT, OptionError, Options
-from parity_tests.subjects.interfaces import taken_for
+from parity_tests.subjects.interfaces import TargetError, taken_for
 from parity_tests.subjects.loading import Target
-from parity_tests.subjects.session import DEFAULT_TARGET, Session
+from parity_tests.subjects.session import DEFAULT_TARGET, Session, TargetGivenUp
 from parity_tests.words import an, in_words
 
 ORDINARY = Case(B=3, T=4, D=2, H=5)
 """The first call of a target."""
+NOT_OF_TORCH = ("sigmoid", "identity")
+"""Nonlinearities that no layer of torch has."""
 BATCH = 50
 """Cases judged by one test: the unit that workers share out."""
 CASES_BEFORE_STOP = 200
 """Random cases that are judged at least, whatever has been found in them."""
-LACKED_BY_INTERFACE = {
-    "adapter": ("layouts", "row-bias", "second-call", "state"),
-    "module": ("packed",),
-}
+LACKED_BY_INTERFACE = {"module": ("packed",)}
 """Features that no target of an interface has, for its calls have no place for them."""
 
 
@@ -43,7 +53,10 @@ class Plan:
         seed: of the random cases.
         number: how many cases.
         case: the only case, or None.
-        without: what the target is declared to lack, and what its interface has no place for.
+        without: what the target is declared to lack, and what is implied.
+        implied: what its interface has no place for, and the fields that its declarations set.
+        nonlinearity: the target's, if an option declares it.
+        first_fault: that it has plainly another nonlinearity, with which all else is judged.
         known: what it is known to fail, with the reasons.
         timeout: seconds that it may take for a case.
         lines: whether the wrong lines of its source are looked for.
@@ -58,6 +71,9 @@ class Plan:
     number: int = 1
     case: Case | None = None
     without: tuple[str, ...] = ()
+    implied: tuple[str, ...] = ()
+    nonlinearity: str | None = None
+    first_fault: Finding | None = None
     known: Mapping[str, str] = field(default_factory=dict)
     timeout: float = DEFAULT_TIMEOUT
     lines: bool = True
@@ -68,8 +84,10 @@ class Plan:
         return restricted(case, self.without)
 
     def judges(self, case: Case) -> bool:
-        """Whether the target supports a case."""
-        return case.layer in self.kinds and self.restricted(case) == case
+        """Whether the target supports a case; a nonlinearity may be one that was found and not declared."""
+        if case.layer not in self.kinds or {*undeclared(case, self.without)} - {"nonlinearity"}:
+            return False
+        return self.restricted(case) == case
 
     def ordinary_case(self, kind: str) -> Case:
         """A small case of a kind of layer, with nothing special, that the target supports."""
@@ -116,7 +134,8 @@ class Plan:
 
     def recorded_cases(self) -> list[Case]:
         """The recorded cases that the target supports."""
-        return [case for case in default_recorded().cases if self.judges(case)]
+        cases = default_recorded().cases
+        return [case for case in cases if self.judges(case) and not undeclared(case, self.without)]
 
     @property
     def checks(self) -> list[tuple[str, str]]:
@@ -134,8 +153,8 @@ class Plan:
 
     @property
     def declared(self) -> list[str]:
-        """What the target is declared to lack beyond what its interface implies."""
-        return [name for name in self.without if name not in LACKED_BY_INTERFACE.get(self.interface, ())]
+        """What the target is declared to lack beyond what is implied."""
+        return [name for name in self.without if name not in self.implied]
 
     @property
     def skipped(self) -> list[str]:
@@ -160,17 +179,61 @@ def make_plan(options: Options, session: Session) -> Plan:
         known = read_known(options.known) if options.known else {}
     except ValueError as error:
         raise OptionError(str(error)) from error
+    implied = _implied(session, options, without)
+    if reference == "recorded" and (unrecorded := {*map(declared_nonlinearity, implied)} & {*NOT_OF_TORCH}):
+        raise OptionError(
+            f"reference: torch has no RNN with {unrecorded.pop()}, so no answers are recorded: use --reference torch"
+        )
     plan = Plan(
         options.target,
         session.interface,
         session.kinds,
         reference,
-        without=tuple(sorted({*without, *LACKED_BY_INTERFACE.get(session.interface, ())})),
+        without=tuple(sorted({*without, *implied})),
+        implied=implied,
+        nonlinearity=options.nonlinearity,
         known=known,
         timeout=options.timeout,
         lines=options.lines,
     )
-    return _with_cases(plan, options)
+    return _with_cases(_with_own_nonlinearity(plan, options, session), options)
+
+
+def _with_own_nonlinearity(plan: Plan, options: Options, session: Session) -> Plan:
+    """The plan with the nonlinearity that the target plainly has, where it is made for one alone."""
+    kind = plan.kinds[0]
+    has_option = (
+        LAYERS[kind].has_torch_interface and plan.interface != "adapter" and "relu" not in plan.without
+    )
+    if len(plan.kinds) > 1 or has_option or options.case is not None:
+        return plan
+    with suppress(TargetError, TargetGivenUp):
+        found = other_nonlinearity(session.run_case, plan.ordinary_case(kind))
+        if found is None:
+            return plan
+        name, fault = found
+        others = [each for each in plan.implied if declared_nonlinearity(each) is None and each != "relu"]
+        implied = (*others, declared("nonlinearity", name))
+        without = tuple(sorted({*plan.declared, *implied} - {"relu"}))
+        other = replace(plan, without=without, implied=implied, first_fault=fault)
+        if plan.reference == "torch" or other.recorded_cases():
+            return other
+    return plan
+
+
+def _implied(session: Session, options: Options, without: Collection[str]) -> tuple[str, ...]:
+    """What follows from the interface, an adapter's declarations and a declared nonlinearity."""
+    implied = (*LACKED_BY_INTERFACE.get(session.interface, ()), *session.implied)
+    chosen, own = options.nonlinearity, next(filter(None, map(declared_nonlinearity, implied)), None)
+    if chosen is None:
+        return implied
+    if own not in (None, chosen):
+        raise OptionError(f"nonlinearity: the adapter declares {own}, got {chosen}")
+    if chosen == "relu" and "relu" in without:
+        raise OptionError("nonlinearity: relu was declared missing by --without relu")
+    # A target of one nonlinearity is asked nothing of another.
+    fixed = () if own else (declared("nonlinearity", chosen),)
+    return (*(name for name in implied if name != "relu"), *fixed)
 
 
 def default_reference() -> str:
@@ -234,7 +297,13 @@ def _unfit(plan: Plan, case: Case) -> str:
             f"{case} is not for {spec}: it is judged as {words}; its tokens begin with {' or '.join(begin)}, "
             f"such as {tokens[0]}"
         )
-    needs = [name for name in plan.without if restricted(case, (name,)) != case]
+    if undeclared(case, plan.without):
+        fields = in_words([FIELD[name].text(getattr(case, name)) for name in undeclared(case, plan.without)])
+        return f"{case} has {fields}, which {spec} does not declare: see parity_tests.adapter"
+    needs = [name for name in plan.without if not is_declared(name) and restricted(case, (name,)) != case]
+    if not needs:
+        declared_too = in_words([name.replace("=", " ") for name in plan.without if is_declared(name)])
+        return f"{case} is no case of what {spec} declares: {declared_too}"
     declared = [name for name in needs if name in plan.declared]
     why = (
         f"--without {','.join(declared)} says that {spec} lacks"

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from parity_tests.cases.features import declared_nonlinearity
 from parity_tests.cases.tensors import TENSORS
 from parity_tests.report import (
     SHOWN,
@@ -19,7 +20,7 @@ from parity_tests.report import (
 )
 from parity_tests.run.again import is_of_contract, run_again
 from parity_tests.run.layout import IN_A_LOG, Column, Layout, table
-from parity_tests.run.plan import Plan, default_reference
+from parity_tests.run.plan import NOT_OF_TORCH, Plan, default_reference
 from parity_tests.run.runner import Run
 from parity_tests.run.threads import blas_name
 from parity_tests.run.versions import versions_of
@@ -177,6 +178,8 @@ def header(run: Run, detail: int = 1) -> list[str]:
         what = counted(plan.number, "recorded case")
     versions = versions_of(plan)
     source = "torch.nn.RNN, live"
+    if {*map(declared_nonlinearity, plan.without)} & {*NOT_OF_TORCH}:
+        source = "a loop of torch's operations, live, as torch has no RNN with this nonlinearity"
     if plan.reference == "recorded":
         source = f"answers recorded from torch {versions['recorded torch']}"
     taken = f" ({', '.join(plan.kinds)})"

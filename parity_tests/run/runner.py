@@ -254,6 +254,9 @@ class Run:
         """
         plan, report = self.plan, self.report
         report.selected = selected
+        if plan.first_fault and not report.findings:
+            report.failed.append(plan.first_fault.case)
+            report.find([plan.first_fault])
         report.planned = sum(map(plan.size, batches)) if selected else plan.number
         report.planned_checks = checks if selected else len(plan.checks)
 
@@ -319,7 +322,8 @@ class Run:
 
     def _wrong_lines(self, findings: Sequence[Finding]) -> WrongLines:
         plan = self.plan
-        own = [(kind, [f.case for f in findings if of_values(f, kind)]) for kind in plan.kinds]
+        numbers = [f for f in findings if f != plan.first_fault]
+        own = [(kind, [f.case for f in numbers if of_values(f, kind)]) for kind in plan.kinds]
         own = [(kind, cases) for kind, cases in own if cases]
         if not plan.lines or not own or plan.target == Target(DEFAULT_TARGET):
             return WrongLines()

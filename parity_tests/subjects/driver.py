@@ -8,7 +8,7 @@ from typing import Any
 from parity_tests.cases.arrays import Array, Call
 from parity_tests.cases.case import Case
 from parity_tests.cases.memory_layouts import laid_out
-from parity_tests.cases.tensors import native, tensor_names
+from parity_tests.cases.tensors import OUTPUTS, native, tensor_names
 from parity_tests.check_facts import GRADIENTS_IN_PLACE, INPUTS_UNTOUCHED, RESULTS_OWNED, Check, as_advice
 from parity_tests.subjects.parts import PartMissing, attribute, called
 from parity_tests.subjects.results import CaseResults, call_result, is_wanted
@@ -56,7 +56,7 @@ class Driver:
         self.without = without
         self.cls = class_of(case.layer, subject)
         self.wanted = tuple(name for name in tensor_names(case) if is_wanted(name, without))
-        self.has_backward = bool({*self.wanted} - {"hs", "h_n"})
+        self.has_backward = bool({*self.wanted} - {*OUTPUTS})
         self.results = CaseResults()
         self.returned = ReturnedArrays()
 

@@ -6,17 +6,18 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call, calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.layers import KINDS
 from parity_tests.cases.memory_layouts import laid_out
-from parity_tests.check_facts import INPUTS_UNTOUCHED, INTERFACE, RAISES, TYPE
+from parity_tests.check_facts import INPUTS_UNTOUCHED, INTERFACE, RAISES, TYPE, UPDATE_ERROR
 from parity_tests.report import Finding, Severity
+from parity_tests.subjects.adapters.declared import declared_by
+from parity_tests.subjects.adapters.plain_results import coarse_updates, errors_of, plain_array
+from parity_tests.subjects.adapters.problem import arrays_of, problem_of
 from parity_tests.subjects.driver import Driver, Given, class_of
-from parity_tests.subjects.interfaces import IN_WORDS, TAKEN_FOR
+from parity_tests.subjects.interfaces import IN_WORDS, JUDGED_AS
 from parity_tests.subjects.parts import PartMissing, attribute, call_made, called, method
-from parity_tests.subjects.problem import Problem
 from parity_tests.subjects.results import CaseResults, described
 from parity_tests.subjects.side_effects import overwritten_inputs
 from parity_tests.subjects.torch_drivers import TorchCellDriver, TorchRNNDriver
@@ -31,35 +32,50 @@ class _AdapterDriver(Driver):
 
     def run(self, calls: Sequence[Call]) -> None:
         (call,) = calls  # an adapter keeps nothing from call to call
-        assert call.dhs is not None
-        h_0 = np.zeros((len(call.xs), self.case.H), call.xs.dtype) if call.h_0 is None else call.h_0[0]
-        values = {"Wx": call.Wx, "Wh": call.Wh, "b": call.b, "xs": call.xs, "h_0": h_0, "dhs": call.dhs}
-        arguments = {name: value.copy() for name, value in values.items()}
-        answer = called(self.subject.answer, Problem(**arguments, token=str(self.case)))
+        problem = problem_of(self.case, call)
+        answer = called(self.subject.answer, problem)
         if isinstance(answer, Mapping):
-            self.record(call, {str(name): value for name, value in answer.items()})
+            given = {str(name): value for name, value in answer.items()}
+            plain = {name: plain_array(value) for name, value in given.items()}
+            if getattr(plain.get("loss"), "size", 0) == 1:
+                plain["loss"] = plain["loss"].reshape(())
+            self.record(call, plain)
+            self.results.calls[-1].errors = errors_of(given)
+            self.find_all(UPDATE_ERROR, list(coarse_updates(given)))
         else:
             self.find(TYPE, "", f"the answer is {described(answer)}, expected tensors by name, a dict")
-        self.find_all(INPUTS_UNTOUCHED, overwritten_inputs(arguments, values))
+        self.find_all(
+            INPUTS_UNTOUCHED, overwritten_inputs(arrays_of(problem), arrays_of(problem_of(self.case, call)))
+        )
 
 
 class _ListDriver(Driver):
     """``RNN`` and ``TimeRNN``: parameters by reference in a list."""
 
-    names = ("Wx", "Wh", "b")
-    places = MappingProxyType({f"d{name}": f"`grads[{number}]`" for number, name in enumerate(names)})
+    places = MappingProxyType(
+        {f"d{name}": f"`grads[{number}]`" for number, name in enumerate(("Wx", "Wh", "b"))}
+    )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters that there are."""
+        return ("Wx", "Wh") if self.case.bias == "nobias" else ("Wx", "Wh", "b")
+
+    def values(self, call: Call) -> list[Array]:
+        """The parameters' values in a call."""
+        bias = [] if self.case.bias == "nobias" else [call.b[None] if self.case.bias == "row" else call.b]
+        return [call.Wx, call.Wh, *bias]
 
     def make(self, call: Call) -> Any:
         layout = "contiguous" if self.case.layout == "readonly" else self.case.layout
-        bias = call.b[None] if self.case.bias == "row" else call.b
-        self.params = [laid_out(value, layout) for value in (call.Wx, call.Wh, bias)]
+        self.params = [laid_out(value, layout) for value in self.values(call)]
         # Not stateful is the default, and judged as such.
         options = {"stateful": True} if self.case.stateful and not self.case.is_cell else {}
         return called(self.cls, *self.params, **options)
 
     def update(self, layer: Any, call: Call) -> None:
-        for param, value in zip(self.params, (call.Wx, call.Wh, call.b), strict=True):
-            param[...] = value.reshape(param.shape)
+        for param, value in zip(self.params, self.values(call), strict=True):
+            param[...] = value
 
     def parameters(self, layer: Any) -> dict[str, Array]:
         return dict(zip(self.names, self.params, strict=True))
@@ -68,6 +84,8 @@ class _ListDriver(Driver):
         grads = attribute(layer, "grads")
         if grads is None:
             return {}
+        if self.case.bias == "nobias" and isinstance(grads, list | tuple):
+            grads = grads[:2]  # a layer may keep a bias of its own
         names = [f"d{name}" for name in self.names]
         left = [name for name in names if name in self.wanted]
         if isinstance(grads, list | tuple) and len(grads) in (len(names), len(left)):
@@ -140,8 +158,13 @@ DRIVERS: dict[str, type[Driver]] = {
 def kinds_of(subject: Any) -> tuple[str, ...]:
     """The kinds of layers that ``subject`` has."""
     if hasattr(subject, "answer"):
-        return ("TimeRNN",)
+        return (declared_by(subject.answer).kind,)
     return tuple(kind for kind in KINDS if class_of(kind, subject) is not None)
+
+
+def implied_by(subject: Any) -> tuple[str, ...]:
+    """What follows from an adapter's declarations: features that are lacking, and fields of every case."""
+    return declared_by(subject.answer).implied if hasattr(subject, "answer") else ()
 
 
 def strictly(findings: list[Finding], subject: Any, kind: str) -> list[Finding]:
@@ -185,7 +208,7 @@ def run_case(subject: Any, case: Case, without: Collection[str] = ()) -> CaseRes
 
 def _reading(driver: Driver) -> str:
     """What the target is judged as, for the end of a message; of an adapter nothing was assumed."""
-    return f"; {TAKEN_FOR} {IN_WORDS[driver.case.layer]}" if driver.cls is not None else ""
+    return f"; {JUDGED_AS} {IN_WORDS[driver.case.layer]}" if driver.cls is not None else ""
 
 
 def call_label(calls: Sequence[Call], number: int) -> str:

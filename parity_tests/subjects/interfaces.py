@@ -23,8 +23,8 @@ from parity_tests.subjects.signatures import (
 )
 
 INTERFACES = ("layer", "cell", "module", "adapter", "package")
-TAKEN_FOR = "it was taken for"
-"""How messages begin to say what a target is judged as."""
+JUDGED_AS = "it was judged as"
+"""How messages begin to say what a target is judged as: what it was recognised as, or what its user says."""
 IN_WORDS = {
     "TimeRNN": "a layer: a sequence, made of its weights, like rnn_np.TimeRNN",
     "RNN": "a cell: one time step, made of its weights, like rnn_np.RNN",

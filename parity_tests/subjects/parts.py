@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from parity_tests.subjects.problem import Problem
+from parity_tests.subjects.adapters.problem import Problem
 from parity_tests.subjects.results import described, is_array
 from parity_tests.subjects.user_frames import error_line
 

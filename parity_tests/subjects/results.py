@@ -11,7 +11,15 @@ from typing import Any, TypeGuard
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import DTYPES, Array, Call
 from parity_tests.cases.case import Case
-from parity_tests.cases.tensors import TENSORS, Answer, canonical, family, native_shape, tensor_names
+from parity_tests.cases.tensors import (
+    ALTERNATIVES,
+    TENSORS,
+    Answer,
+    canonical,
+    family,
+    native_shape,
+    tensor_names,
+)
 from parity_tests.check_facts import DTYPE, SHAPE, TYPE
 from parity_tests.report import Finding
 
@@ -45,6 +53,7 @@ class CallResult:
         dtypes: the dtype of the tensors that are floats of another width than the parameters.
         absent: the tensors that are None, and may be.
         unknown: the names in the answer that no tensor has.
+        errors: how far tensors may be off beyond their rounding, as they were found from updated weights.
     """
 
     tensors: Answer
@@ -52,6 +61,7 @@ class CallResult:
     dtypes: dict[str, str] = field(default_factory=dict)
     absent: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    errors: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -97,8 +107,9 @@ def call_result(
         without: tensors that are declared missing; they are left out.
         places: where a tensor stands in the user's code, for messages.
     """
-    names = tensor_names(case)
-    result = CallResult({}, {}, unknown=tuple(sorted({*answer} - {*names})))
+    replaced = _replaced(case, answer)
+    names = (*(name for name in tensor_names(case) if name not in replaced), *_further(replaced))
+    result = CallResult({}, {}, absent=replaced, unknown=tuple(sorted({*answer} - {*names, *replaced})))
     for name in names:
         if not is_wanted(name, without):
             continue
@@ -112,9 +123,23 @@ def call_result(
         if is_array(value) and (mismatch is None or mismatch.check == DTYPE.name):
             array = value.astype(np.float64) if value.dtype.kind == "f" and value.itemsize > 8 else value
             result.tensors[name] = canonical(case, name, array.copy())
-            if mismatch is None and value.dtype != DTYPES[case.dtype]:
+            if mismatch is None and value.dtype != DTYPES[case.dtype] and value.ndim:
                 result.dtypes[name] = str(value.dtype)
     return result
+
+
+def _replaced(case: Case, answer: Mapping[str, object]) -> tuple[str, ...]:
+    """The tensors in place of which there are others."""
+    return tuple(
+        name
+        for name in tensor_names(case)
+        if name not in answer and any(other in answer for other in ALTERNATIVES.get(name, ()))
+    )
+
+
+def _further(replaced: Container[str]) -> tuple[str, ...]:
+    """The tensors that are there only in place of others."""
+    return ALTERNATIVES["db"] if "db" in replaced else ()
 
 
 def _may_lack_dh_0(case: Case, without: Container[str]) -> bool:

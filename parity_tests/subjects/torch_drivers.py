@@ -6,6 +6,7 @@ from typing import Any
 
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call
+from parity_tests.cases.features import declared_nonlinearity
 from parity_tests.cases.memory_layouts import laid_out
 from parity_tests.cases.tensors import is_parameter_gradient, parameters
 from parity_tests.check_facts import DROPOUT_MASKS, GRADIENTS_IN_PLACE, VALUES, as_advice
@@ -13,6 +14,7 @@ from parity_tests.subjects.driver import Driver, Given, class_of
 from parity_tests.subjects.parts import PartMissing, attribute, called, called_with, method
 from parity_tests.subjects.results import described, is_array
 from parity_tests.subjects.side_effects import Violations, replaced_gradients
+from parity_tests.subjects.signatures import made_by
 
 
 class _TorchDriver(Driver):
@@ -28,9 +30,13 @@ class _TorchDriver(Driver):
     def options(self) -> dict[str, Any]:
         """The constructor's, but for those that have their default: the default is judged too."""
         case = self.case
+        # Of a layer with one nonlinearity, which is declared, it is no option.
+        is_fixed = any(map(declared_nonlinearity, self.without)) and "nonlinearity" not in {
+            parameter.name for parameter in made_by(self.cls)
+        }
         options = {
             "num_layers": (case.layers, 1),
-            "nonlinearity": ("relu" if case.relu else "tanh", "tanh"),
+            "nonlinearity": ("tanh" if is_fixed else case.nonlinearity, "tanh"),
             "bias": (case.bias != "nobias", True),
             "batch_first": (case.batch_first, False),
             "dropout": (case.dropout, 0.0),

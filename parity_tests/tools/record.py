@@ -1,25 +1,31 @@
 """``python -m parity_tests.tools.record``: record the answers of the installed torch into ``fixtures/``.
 
-First small cases of every kind, then random ones, then those of many-to-one code. They are so small that all
-files together stay under 3 MB.
+First small cases of every kind, then random ones, then those of many-to-one code, then those that an adapter
+has to declare. They are so small that all files together stay under 3 MB.
 """
 
 import importlib.metadata
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from parity_tests.cases.case import Case
 from parity_tests.cases.draw import draw_case
+from parity_tests.cases.features import declared, restricted
 from parity_tests.cases.fields import (
+    BIASES,
     CALLS,
     DROPOUTS,
     FORMS,
     GAINS,
     GRAD_OUTPUTS,
     LENGTHS,
+    LOSSES,
     MOST_LAYERS,
     NONFINITE,
+    NONLINEARITIES,
+    REDUCTIONS,
     UPSTREAMS,
 )
 from parity_tests.cases.memory_layouts import LAYOUTS
@@ -69,7 +75,7 @@ def recorded_cases() -> list[Case]:
         number += 1
         if elements(case) <= MAX_ELEMENTS:
             cases.append(case)
-    return [*cases, *_many_to_one()]
+    return [*cases, *_many_to_one(), *_declared()]
 
 
 def _many_to_one() -> list[Case]:
@@ -86,12 +92,25 @@ def _many_to_one() -> list[Case]:
         both: dict[str, Any] = {"B": B, "dtype": dtype, "seed": seed}
         calls = CALLS[: min(B, 2)]
         cases += [
-            Case(**usual, **both, bias=bias, calls=value) for bias in ("flat", "row") for value in calls
+            Case(**usual, **both, bias=bias, calls=value)
+            for bias in ("flat", "row", "nobias")
+            for value in calls
         ]
-        cases += [Case(**stack, **both, relu=relu) for relu in (False, True)]
+        cases += [
+            Case(**stack, **both, nonlinearity=nonlinearity, bias=bias)
+            for nonlinearity in NONLINEARITIES[:2]
+            for bias in ("flat", "nobias")
+        ]
+        cases += [
+            Case(layer="RNN", **cell, **both, bias=bias, h0=True)
+            for bias in (BIASES if B == 1 else BIASES[2:])
+        ]
         if B == 1:
-            cases += [Case(layer="RNN", **cell, **both, bias=bias, h0=True) for bias in ("flat", "row")]
-            cases += [Case(layer="nn.RNNCell", **cell, **both, relu=relu) for relu in (False, True)]
+            cases += [
+                Case(layer="nn.RNNCell", **cell, **both, nonlinearity=nonlinearity, bias=bias)
+                for nonlinearity in NONLINEARITIES[:2]
+                for bias in ("flat", "nobias")
+            ]
         cases.append(Case(**{**stack, "upstream": "dense"}, **both, grad_outputs="final"))
         cases += [Case(**stack, **both, calls=value) for value in calls[1:]]
     cases += [Case(**usual, B=2, layout=layout, seed=24) for layout in ("readonly", "strided")]
@@ -108,11 +127,42 @@ def _many_to_one() -> list[Case]:
     return cases
 
 
+def _declared() -> list[Case]:
+    """Cases of heads and losses, and of relu and no bias where these have to be declared."""
+    sizes: dict[str, Any] = {"T": 3, "D": 4, "H": 3}
+    plain = [("f64", 3, False), ("f32", 2, True), ("f64", 1, True), ("f32", 1, False)]
+    many_to_one, indices = declared("many_to_one", True), declared("indices", True)
+    options = [(), (many_to_one,), (indices,), (many_to_one, indices)]
+    changes: list[dict[str, Any]] = [{"nonlinearity": "relu"}, {"bias": "nobias"}]
+    cases = []
+    for seed, (dtype, B, h0) in enumerate(plain, 44):
+        some: dict[str, Any] = {**sizes, "B": B, "dtype": dtype, "h0": h0, "seed": seed}
+        cases += [
+            Case(**some, **changed, upstream=upstream) for changed in changes for upstream in UPSTREAMS[:2]
+        ]
+        for loss, reduction, option in product(LOSSES[1:], REDUCTIONS, options):
+            is_plain = loss == "cross_entropy" and reduction != "batchmean" and not option
+            if (loss == "logits" and reduction != "mean") or ("mse" in loss and indices in option):
+                continue
+            if seed < 46 or is_plain:
+                names = declared("loss", loss), declared("reduction", reduction), *option
+                cases.append(restricted(Case(**some), names))
+        names = declared("loss", "cross_entropy"), declared("nonlinearity", "relu")
+        cases.append(restricted(Case(**some), names))
+    return cases
+
+
 def _stacks(usual: dict[str, Any]) -> list[Case]:
     nn: dict[str, Any] = {"layer": "nn.RNN", **usual}
     cases = [
         Case(
-            **nn, layers=layers, bidirectional=bidirectional, relu=relu, grad_outputs="both", h0=True, seed=6
+            **nn,
+            layers=layers,
+            bidirectional=bidirectional,
+            nonlinearity="relu" if relu else "tanh",
+            grad_outputs="both",
+            h0=True,
+            seed=6,
         )
         for layers in range(1, MOST_LAYERS + 1)
         for bidirectional in (False, True)
@@ -129,15 +179,18 @@ def _stacks(usual: dict[str, Any]) -> list[Case]:
         Case(**both, grad_outputs=value, batch_first=True, dtype="f32", seed=8) for value in GRAD_OUTPUTS
     ]
     cases += [
-        Case(**both, dropout=dropout, relu=True, grad_outputs="both", seed=9) for dropout in DROPOUTS[1:]
+        Case(**both, dropout=dropout, nonlinearity="relu", grad_outputs="both", seed=9)
+        for dropout in DROPOUTS[1:]
     ]
     cases += [
         Case(**both, dropout=0.5, eval=True, seed=10),
         Case(**both, bias="nobias", calls="again", seed=11),
-        Case(**both, relu=True, integer=True, grad_outputs="both", dtype="f32", dropout=0.5, seed=12),
+        Case(
+            **both, nonlinearity="relu", integer=True, grad_outputs="both", dtype="f32", dropout=0.5, seed=12
+        ),
         Case(
             **both,
-            relu=True,
+            nonlinearity="relu",
             integer=True,
             grad_outputs="both",
             dtype="f32",
@@ -153,7 +206,7 @@ def _stacks(usual: dict[str, Any]) -> list[Case]:
         Case(**nn, calls="again", layout="strided", seed=16),
     ]
     cell: dict[str, Any] = {"layer": "nn.RNNCell", "B": 1, "T": 1, "D": 2, "H": 5}
-    return [*cases, Case(**cell), Case(**cell, form="unbatched", relu=True, h0=True, dtype="f32")]
+    return [*cases, Case(**cell), Case(**cell, form="unbatched", nonlinearity="relu", h0=True, dtype="f32")]
 
 
 def elements(case: Case) -> int:

@@ -5,15 +5,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from parity_tests.adapt.calling.forward import TARGETS
 from parity_tests.adapt.calling.gradients import Gradients, results_of, slot_texts
-from parity_tests.adapt.calling.losses import is_linear, scaled, scaled_squares
+from parity_tests.adapt.calling.losses import TARGETS, is_linear, scaled, scaled_squares
 from parity_tests.adapt.calling.reading import Reading
 from parity_tests.adapt.calling.step_backward import StepBackward
-from parity_tests.adapt.language.calls import Callee, argument_lists
+from parity_tests.adapt.language.calls import Callee
 from parity_tests.adapt.language.layouts import arranged, axes_of
 from parity_tests.adapt.language.names import LOSSES, WEIGHTS, matches, roles
 from parity_tests.adapt.language.objects import held, is_numbers
+from parity_tests.adapt.language.said import lists_for
 from parity_tests.adapt.program import GRADIENTS, Program, Trials, evaluated
 from parity_tests.adapt.weights.making import RATE, SIZES
 from parity_tests.subjects.user_frames import format_error
@@ -71,15 +71,19 @@ class Backward:
             if reading.is_step:
                 yield from StepBackward(self.trials, self.found).programs(reading, callee)
                 continue
-            for last, upstream in self.upstreams(reading):
+            ways = list(self.upstreams(reading))
+            said = next((each.text for each in callee.said or () if each.role == "d"), "")
+            if said and said not in [upstream for _, upstream in ways]:
+                ways = [(said.endswith("-1]"), said)]
+            for last, upstream in ways:
                 yield from self._called(reading, callee, upstream, last=last)
 
     def _through_loss(self, reading: Reading, callee: Callee) -> Iterator[Program]:
         """The programs in which a loss inside gives the upstream gradient."""
         options = self.options(reading, "")
         options["y"], options["d"] = TARGETS, ()
-        for arguments in argument_lists(
-            callee.parameters, options, self.named(reading), ("x", "y", "cache", "h"), ("x", "y", "rate", "h")
+        for arguments in lists_for(
+            callee, options, self.named(reading), ("x", "y", "cache", "h"), ("x", "y", "rate", "h")
         ):
             if "y" in arguments.given or "y" in reading.arguments.given:
                 program = reading.program.adding(backward=(f"back = {callee.text}({arguments.text})",))
@@ -99,8 +103,8 @@ class Backward:
             targets = f"{text} - {arranged('dy', frame.replace('D', 'V'), axes)}"
             options = self.options(reading, "")
             options["y"], options["d"] = (targets, f"list({targets})"), ()
-            for arguments in argument_lists(
-                callee.parameters, options, self.named(reading), ("x", "y", "cache"), ("x", "y", "rate")
+            for arguments in lists_for(
+                callee, options, self.named(reading), ("x", "y", "cache"), ("x", "y", "rate")
             ):
                 if "y" not in arguments.given:
                     continue
@@ -114,7 +118,7 @@ class Backward:
         options = {"y": (targets,), "out": (output,)}
         for callee in self.callees:
             if matches(callee.text.removeprefix("net."), LOSSES):
-                lists = argument_lists(callee.parameters, options, None, ("out", "y"))
+                lists = lists_for(callee, options, None, ("out", "y"))
                 yield from (f"{callee.text}({arguments.text})" for arguments in itertools.islice(lists, 2))
 
     def _of_one_call(self, reading: Reading) -> Iterator[Program]:
@@ -160,6 +164,8 @@ class Backward:
         sizes = reading.program.sizes(self.trials.given)
         sizes["S"] = sizes["T"] + 1
         found = [axes_of(array.shape, sizes) or "" for _, array in held("out", env["out"])]
+        if reading.program.padded:
+            found = [axes.replace("D", "V") for axes in found]
         if reading.program.head == "eye":
             found = [axes for axes in found if "V" in axes] or found
         return next((axes for axes in found if "H" in axes or "V" in axes), "")
@@ -192,9 +198,7 @@ class Backward:
     def _called(self, reading: Reading, callee: Callee, upstream: str, *, last: bool) -> Iterator[Program]:
         options = self.options(reading, upstream)
         unknown = ("d", "x", "cache", "h")
-        for arguments in argument_lists(
-            callee.parameters, options, self.named(reading), unknown, ("x", "y", "rate")
-        ):
+        for arguments in lists_for(callee, options, self.named(reading), unknown, ("x", "y", "rate")):
             if "d" not in arguments.given:
                 continue
             program = reading.program.adding(backward=(f"back = {callee.text}({arguments.text})",))

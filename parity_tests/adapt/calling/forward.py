@@ -1,9 +1,12 @@
 """The forward: calls are tried until the states are those of the plain loop, or of a known faulty one."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from parity_tests.adapt.calling.losses import SYMBOLS, TARGETS
+from parity_tests.adapt.calling.one_row import with_state_axis
 from parity_tests.adapt.calling.reading import (
     Attempt,
     Reading,
@@ -16,9 +19,10 @@ from parity_tests.adapt.calling.reading import (
     with_arguments,
     with_result,
 )
-from parity_tests.adapt.language.calls import Arguments, Callee, argument_lists
+from parity_tests.adapt.language.calls import Arguments, Callee
 from parity_tests.adapt.language.layouts import SEQUENCES, STATE_OF, STEPS, arranged, axes_of, read
 from parity_tests.adapt.language.objects import held
+from parity_tests.adapt.language.said import lists_for
 from parity_tests.adapt.language.source import has_loop
 from parity_tests.adapt.probe import Expected, States, close
 from parity_tests.adapt.program import Program, Trials, evaluated
@@ -31,19 +35,10 @@ from parity_tests.adapt.weights.making import (
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array
 
-SYMBOLS = ("list(range(T))", "np.arange(T)", "np.arange(T)[None]")
-"""A sequence of indices, one symbol a step."""
-TARGETS = (
-    "list(range(1, T + 1))",
-    "np.arange(1, T + 1)",
-    "list(np.eye(V, dtype=x.dtype)[1 : T + 1, :, None])",
-    "np.eye(V, dtype=x.dtype)[1 : T + 1]",
-    "np.arange(1, T + 1)[None]",
-    "np.arange(1, T + 1)[:, None]",
-)
-"""The targets of a forged head: t + 1 at step t."""
 NEAR = 1e-8
 """Of the first numbers of two arrays that may be equal."""
+MOST_OF_ONE = 8000
+"""Calls of one function: names that say nothing let arguments go anywhere."""
 MOST_KEPT = 600
 """Readings without the right states that are compared with the faulty loops."""
 
@@ -62,12 +57,16 @@ class Forward:
 
     Attributes:
         strict: whether arguments go where the names say, and nowhere else.
+        tried: how many calls of each function were tried.
+        capped: whether there are more of one than are tried.
     """
 
     def __init__(self, trials: Trials, expected: Expected) -> None:
         self.trials, self.expected = trials, expected
         self.attempts: list[Attempt] = []
         self.strict = True
+        self.tried: Counter[str] = Counter()
+        self.capped = False
 
     def sequences(self, pairs: Iterable[tuple[Maker, Callee]]) -> Iterator[Reading]:
         """Yield the readings of a whole sequence a call, the nearest to the right states first."""
@@ -76,7 +75,7 @@ class Forward:
             for attempt in self._sequence_attempts(maker, callee):
                 found = self._matched(attempt, [self.expected.right(starts=attempt.reading.program.starts)])
                 if found and "hs" in found.program.results:
-                    yield self._doubted(found, attempt)
+                    yield with_state_axis(self._doubted(found, attempt), self.trials)
                 elif found and not attempt.gives_all(self.expected.given):
                     last.append(found)
                 else:
@@ -133,7 +132,7 @@ class Forward:
                 found = self._matched(attempt, chosen)
                 if found:
                     is_plain = attempt is attempts[0] and (found.states.recurs or found.is_step)
-                    yield found if is_plain else _told(found)
+                    yield with_state_axis(found if is_plain else _told(found), self.trials)
 
     def _matched(self, attempt: Attempt, loops: Sequence[States]) -> Reading | None:
         """The reading of an attempt as the first of some loops whose states it has."""
@@ -166,7 +165,7 @@ class Forward:
                 if array.shape == shape and self._depends(attempt.reading.program, text, array):
                     loop = States("no loop that is known", array)
                     reading = with_result(attempt.reading, "hs", text, axes, loop)
-                    yield replace(reading, assumed=True)
+                    yield with_state_axis(replace(reading, assumed=True), self.trials)
 
     def _depends(self, program: Program, text: str, before: Array) -> bool:
         given = self.expected.given
@@ -215,6 +214,8 @@ class Forward:
         self, maker: Maker, callee: Callee, layout: str, have: str, name: str
     ) -> Iterator[tuple[Arguments, tuple[str, ...]]]:
         """The arguments of a call, and the statements that give the initial state before."""
+        if self.tried[callee.text] > MOST_OF_ONE:
+            return
         plain = layout.strip("[]")
         if maker.program.symbols:
             xs = SYMBOLS if "T" in have else ("t",)
@@ -232,8 +233,16 @@ class Forward:
         options["h"] = [arranged("h", state, axes) for axes in STATE_OF[plain]]
         optional = ("h", *(("rate",) if options["y"] else ()), *(callee.options or {}))
         unknown = ("x", "h", *(("y",) if options["y"] else ()), *(callee.options or {}))
-        lists = argument_lists(callee.parameters, options, None, unknown, optional, strict=self.strict)
+        # What was said in the form of another layout is left to it.
+        forms = [arranged(name, have, each) for each in (SEQUENCES if "T" in have else STEPS)[have]]
+        lists = lists_for(
+            callee, options, None, unknown, optional, layout=layout, forms=forms, strict=self.strict
+        )
         for arguments in lists:
+            self.tried[callee.text] += 1
+            if self.tried[callee.text] > MOST_OF_ONE:
+                self.capped = True
+                return
             if "x" not in arguments.given or not are_whole(callee, arguments):
                 continue
             if "h" in arguments.given:
@@ -266,6 +275,8 @@ class Forward:
         for root, value in sources:
             for text, array in held(root, value):
                 axes = axes_of(array.shape, sizes)
+                if axes is not None and reading.program.padded:
+                    axes = axes.replace("D", "V")
                 if axes is None or text in own or ("V" in axes and reading.program.head != "eye"):
                     continue
                 for expression in canonical(text, axes, frame.replace("D", "H")):

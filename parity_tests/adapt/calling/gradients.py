@@ -12,6 +12,7 @@ from parity_tests.adapt.language.names import gradient_of, is_gradient_name, is_
 from parity_tests.adapt.language.objects import alike, held, is_numbers, last_name
 from parity_tests.adapt.probe import close
 from parity_tests.adapt.program import Program, Trials, evaluated
+from parity_tests.adapt.weights.flat import parts_of_flat
 from parity_tests.adapt.weights.slots import Slot, is_of_gradients, is_of_optimizer
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array
@@ -54,7 +55,7 @@ class Gradients:
         biases: list[str] = []
         slots = list(reading.maker.slots)
         has_rate = has_rate and any(self._is_updated(slot, env) for slot in slots)
-        by_slot = {slot: self._of_slot(slot, slots, results, env, taken, has_rate=has_rate) for slot in slots}
+        by_slot = {slot: self.of_slot(slot, slots, results, env, taken, has_rate=has_rate) for slot in slots}
         for slot, text in by_slot.items():
             if text is None:
                 continue
@@ -63,17 +64,24 @@ class Gradients:
                     biases.append(part)
                 else:
                     found[name] = part
-        own = [slot for slot in slots if slot.kind == "b" or (slot.kind.startswith("W") and "b" in slot.kind)]
+        own = [
+            slot
+            for slot in slots
+            if slot.kind == "b"
+            or slot.kind.startswith("flat")
+            or (slot.kind.startswith("W") and "b" in slot.kind)
+        ]
         if biases and len(biases) == len(own):
             found["db"] = biases[0] if len(biases) == 1 else f"({' + '.join(biases)}) / 2"
         found = with_tricks_undone(found, reading.program)
+        said = reading.program.weights.replace(" ", "").split(";")
         for name in ("Wx", "Wh"):
-            if reading.program.weights.replace(" ", "") == f"{name}={name}.T" and f"d{name}" in found:
+            if f"{name}={name}.T" in said and f"d{name}" in found:
                 found[f"d{name}"] = f"{_closed(found[f'd{name}'])}.T"
         found |= self._of_inputs(results, taken, reading)
         return found
 
-    def _of_slot(
+    def of_slot(
         self,
         slot: Slot,
         slots: Sequence[Slot],
@@ -100,12 +108,17 @@ class Gradients:
         named += [each for each in same if each.name == slot.name and each not in named]
         named += [each for each in same if is_gradient_of_kind(each.name, slot.kind) and each not in named]
         named += [each for each in same if each.returned and ends_with(each.name, names) == slot.name]
-        plain = [each for each in same if not each.name and is_of_return(each.text, env["back"])]
+        is_flat = slot.kind.startswith("flat")
+        plain = [
+            each
+            for each in same
+            if not each.name and (is_of_return(each.text, env["back"]) or (is_flat and each.text == "back"))
+        ]
         plain += [
             each
             for each in same
             if each.name
-            and slot.kind in _WEIGHT_KINDS
+            and slot.kind.startswith(_WEIGHT_KINDS)
             and each not in plain
             and says_nothing(each.name, names)
         ]
@@ -135,10 +148,11 @@ class Gradients:
         if reading.program.symbols:
             return {}
         sizes = reading.program.sizes(self.trials.given)
-        if reading.program.ones:
+        is_padded = reading.program.padded
+        if reading.program.ones and not is_padded:
             sizes["D"] += 1
         found: dict[str, str] = {}
-        end = "[..., :-1]" if reading.program.ones else ""
+        end = "[..., :-H]" if is_padded else "[..., :-1]" if reading.program.ones else ""
         for name, want, starts in (
             ("dx", frame, True),
             ("dh_0", frame.replace("T", "").replace("D", "H"), reading.program.starts),
@@ -169,12 +183,16 @@ def with_tricks_undone(found: dict[str, str], program: Program) -> dict[str, str
         found["dWx"] = f"x.T @ {of_steps}"
         if program.ones:
             found["db"] = f"{of_steps}.sum(axis=0)"
+    elif program.padded and "dWx" in found:
+        whole = _closed(found["dWx"])
+        found["dWx"] = f"{whole}[:-H]"
+        found |= {"db": f"{whole}[-1]"} if program.ones else {}
     elif program.ones and "dWx" in found:
         found["db"], found["dWx"] = f"{found['dWx']}[-1]", f"{found['dWx']}[:-1]"
     return found
 
 
-_WEIGHT_KINDS = ("Wx", "Wh", "Wxh", "Whx", "Wxb", "Wxhb", "Whxb", "Wbxh", "Wbhx")
+_WEIGHT_KINDS = ("Wx", "Wh", "Wxh", "Whx", "Wxb", "Wxhb", "Whxb", "Wbxh", "Wbhx", "flat")
 
 
 def is_gradient_of_kind(name: str, kind: str) -> bool:
@@ -257,6 +275,8 @@ def _returned_name(text: str, callee: Callee) -> str:
 
 def parts_of_gradient(slot: Slot, text: str, shape: Sequence[int]) -> dict[str, str]:
     """Return the tensors that a gradient of a slot holds, in the canonical orientation."""
+    if slot.kind.startswith("flat"):
+        return parts_of_flat(slot.kind, _closed(text))
     turned = ".T" in slot.value
     if slot.kind in ("Wx", "Wh"):
         return {f"d{slot.kind}": f"{_closed(text)}.T" if turned else text}

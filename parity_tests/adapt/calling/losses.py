@@ -8,6 +8,17 @@ from parity_tests.adapt.program import Program, Trials, evaluated
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array
 
+SYMBOLS = ("list(range(T))", "np.arange(T)", "np.arange(T)[None]")
+"""A sequence of indices, one symbol a step."""
+TARGETS = (
+    "list(range(1, T + 1))",
+    "np.arange(1, T + 1)",
+    "list(np.eye(V, dtype=x.dtype)[1 : T + 1, :, None])",
+    "np.eye(V, dtype=x.dtype)[1 : T + 1]",
+    "np.arange(1, T + 1)[None]",
+    "np.arange(1, T + 1)[:, None]",
+)
+"""The targets of a forged head: t + 1 at step t."""
 SUM, MEAN, UNKNOWN = "sum", "mean", ""
 
 

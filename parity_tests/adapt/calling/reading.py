@@ -14,7 +14,7 @@ from parity_tests.adapt.weights.making import Maker, argument_slots, headed
 from parity_tests.adapt.weights.slots import is_whole
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array
-from parity_tests.subjects.problem import Problem
+from parity_tests.subjects.adapters.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -139,9 +139,9 @@ def with_result(reading: Reading, name: str, text: str, axes: str, loop: States)
 def judging(program: Program, state: str) -> Program:
     """Return a program of torch's in which autograd starts at the result that has the states."""
     number = re.match(r"out\[([1-9])\]", state)
-    if not number or not any(line.startswith("net = Torch(") for line in program.make):
+    if not number or not any(line.startswith("net = TorchCode(") for line in program.make):
         return program
-    make = [re.sub(r"^(net = Torch\(.*)\)$", rf"\1, {number[1]})", line) for line in program.make]
+    make = [re.sub(r"^(net = TorchCode\(.*)\)$", rf"\1, {number[1]})", line) for line in program.make]
     return replace(program, make=tuple(make))
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from parity_tests.adapt.calling.gradients import Gradients, is_named_gradient, results_of, slot_texts
 from parity_tests.adapt.calling.reading import Reading
-from parity_tests.adapt.language.calls import Arguments, Callee, argument_lists
+from parity_tests.adapt.language.calls import Arguments, Callee
 from parity_tests.adapt.language.layouts import arranged, axes_of, read
 from parity_tests.adapt.language.objects import held, is_numbers
+from parity_tests.adapt.language.said import lists_for
 from parity_tests.adapt.program import GRADIENTS, Program, Trials, evaluated
 from parity_tests.adapt.weights.making import RATE, SIZES
 from parity_tests.bound_numpy import np
@@ -40,14 +41,13 @@ def _step_programs(search: StepBackward, reading: Reading, callee: Callee) -> It
             continue
         if fresh != _needs_fresh(search, reading, callee):
             continue
-        for upstream in _upstreams(reading):
+        said = [each.text for each in callee.said or () if each.role == "d" and each.text]
+        for upstream in said or _upstreams(reading):
             options = _options(search, reading, upstream, forward)
             named = {name: f"outs[t][{n}]" for n, name in enumerate(reading.callee.returned)}
             if len(reading.callee.returned) == 1:
                 named = {}
-            for arguments in argument_lists(
-                callee.parameters, options, named, ("d", "cache", "x", "h"), ("x",)
-            ):
+            for arguments in lists_for(callee, options, named, ("d", "cache", "x", "h"), ("x",)):
                 if "d" in arguments.given:
                     found = _program(search, reading, callee, forward, arguments, fresh=fresh)
                     if found is not None:
@@ -61,7 +61,7 @@ def _needs_fresh(search: StepBackward, reading: Reading, callee: Callee) -> bool
     """
     if "net." not in callee.text:
         return False
-    if "torch" in reading.program.imports:
+    if "TorchCode" in reading.program.imports:
         return True
     sizes = []
     for T in (2, 3):

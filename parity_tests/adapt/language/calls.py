@@ -3,13 +3,17 @@
 import inspect
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from parity_tests.adapt.language.names import KINDS, WEIGHTS, roles
 
 MOST_CALLS = 400
 """Ways to call one function that are tried."""
+MOST_COMPARED = 2000
+"""Ways of which the likeliest are taken."""
+REPEATED = ("none", "zero", "rate", "cache", "state")
+"""Roles that several parameters may have."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,8 @@ class Callee:
         skips: how many of its parameters are not given: 1 for ``self``.
         returned: the names of what it returns, from its source.
         options: by role, the expressions of weights that it is given.
+        said: the arguments that the user said (``said.py``), None if none were.
+        named: expressions by the exact name of a parameter.
     """
 
     text: str
@@ -29,6 +35,8 @@ class Callee:
     skips: int = 0
     returned: tuple[str, ...] = ()
     options: Mapping[str, Sequence[str]] | None = None
+    said: tuple[Any, ...] | None = None
+    named: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def parameters(self) -> list[Any]:
@@ -94,12 +102,10 @@ def argument_lists(
         words.append("" if needed and parameter.kind != parameter.KEYWORD_ONLY else f"{parameter.name}=")
         names.append(parameter.name)
         choices.append(found)
-    products = itertools.islice(itertools.product(*choices), 20_000)
-    legal = [each for each in products if _is_once(each)]
-    legal.sort(key=lambda each: sum(rank for rank, _, _ in each))
-    least = sum(rank for rank, _, _ in legal[0]) if legal else 0
-    for chosen in legal[:MOST_CALLS]:
-        if strict and sum(rank for rank, _, _ in chosen) > least + 1:
+    least: int | None = None
+    for total, chosen in _likeliest_first(choices)[:MOST_CALLS]:
+        least = total if least is None else least
+        if strict and total > least + 1:
             return
         text = ", ".join(f"{word}{argument}" for word, (_, _, argument) in zip(words, chosen, strict=True))
         given = {role: argument for _, role, argument in chosen}
@@ -128,7 +134,25 @@ def _choices(
     return found
 
 
-def _is_once(chosen: Sequence[tuple[int, str, str]]) -> bool:
-    """Whether no role is given twice; numbers may be."""
-    named = [role for _, role, _ in chosen if role not in ("none", "zero", "rate", "cache", "state")]
-    return len(named) == len({*named})
+def _likeliest_first(
+    choices: Sequence[Sequence[tuple[int, str, str]]],
+) -> list[tuple[int, list[tuple[int, str, str]]]]:
+    """The sum of ranks and one choice for each parameter, no role twice, the lowest sum first."""
+    found = [
+        (sum(rank for rank, _, _ in chosen), chosen)
+        for chosen in itertools.islice(_choices_once(choices, []), MOST_COMPARED)
+    ]
+    return sorted(found, key=lambda each: each[0])
+
+
+def _choices_once(
+    choices: Sequence[Sequence[tuple[int, str, str]]], before: list[tuple[int, str, str]]
+) -> Iterator[list[tuple[int, str, str]]]:
+    """Yield one choice for each parameter, no role twice, after those that are made."""
+    if len(before) == len(choices):
+        yield before
+        return
+    given = {role for _, role, _ in before if role not in REPEATED}
+    for each in choices[len(before)]:
+        if each[1] not in given:
+            yield from _choices_once(choices, [*before, each])

@@ -9,8 +9,10 @@ from typing import Any
 
 from parity_tests.adapt.language.calls import Callee, parameters_of
 from parity_tests.adapt.language.names import BACKWARD, FORWARD, LOSSES, WEIGHTS, matches, roles
+from parity_tests.adapt.language.said import arguments_said, name_said
 from parity_tests.adapt.language.source import attributes_of, keys_of, returned_names, unpacked
 from parity_tests.adapt.program import Program, Trials
+from parity_tests.adapt.weights.flat import Flat
 from parity_tests.adapt.weights.making import BIASES, Maker, headed, weight_options
 from parity_tests.adapt.weights.module_weights import module_makers
 from parity_tests.adapt.weights.slots import Slot
@@ -25,6 +27,9 @@ def function_pairs(
     *,
     named: bool,
     strict: bool,
+    call: str = "",
+    back: str = "",
+    flat: Flat | None = None,
 ) -> tuple[list[tuple[Maker, Callee]], list[Callee]]:
     """Return the ways to call the forwards among functions, and the backwards.
 
@@ -34,29 +39,38 @@ def function_pairs(
         bases: the programs to start from.
         named: whether the user named them.
         strict: whether weights go where the names say.
+        call: the call of the forward as the user says it.
+        back: that of the backward.
+        flat: the vector of all weights, if there is one.
     """
     backs = {name: f for name, f in functions.items() if matches(name, BACKWARD)}
+    if back:
+        backs = {name: f for name, f in functions.items() if name == name_said(back)}
     forwards = {
         name: f
         for name, f in functions.items()
         if name not in backs and (named or matches(name, (*FORWARD, *LOSSES)))
     }
+    if call:
+        forwards = {name: f for name, f in functions.items() if name == name_said(call)}
+    said, back_said = arguments_said(call), arguments_said(back)
+    exact = {flat.name: flat.name} if flat else {}
     imports = (*forwards, *backs)
     everything = [value for value in vars(trials.module).values() if inspect.isfunction(value)]
     order = sorted(forwards, key=lambda name: ("step" in name or "cell" in name, name))
     pairs = [
-        (maker, Callee(name, forwards[name], 0, returned_names(forwards[name]), options))
+        (maker, Callee(name, forwards[name], 0, returned_names(forwards[name]), options, said, exact))
         for name in order
         for base in bases
-        for maker, options in _makers(forwards[name], base, imports, everything, strict=strict)
+        for maker, options in _makers(forwards[name], base, imports, everything, flat, strict=strict)
     ]
     pairs += [
-        (maker, Callee(name, forwards[name], 0, returned_names(forwards[name])))
+        (maker, Callee(name, forwards[name], 0, returned_names(forwards[name]), said=said))
         for name in order
         for base in bases
         for maker in module_makers(list(functions.values()), base, trials, imports)
     ]
-    found = [Callee(name, f, 0, returned_names(f)) for name, f in backs.items()]
+    found = [Callee(name, f, 0, returned_names(f), said=back_said, named=exact) for name, f in backs.items()]
     found.sort(key=lambda callee: "step" in callee.text or "cell" in callee.text)
     return pairs, found
 
@@ -66,10 +80,15 @@ def _makers(
     base: Program,
     imports: Sequence[str],
     everything: Sequence[Callable[..., Any]],
+    flat: Flat | None,
     *,
     strict: bool,
 ) -> Iterator[tuple[Maker, Mapping[str, Sequence[str]]]]:
     """The ways to give a function its weights."""
+    if flat:
+        program = replace(base, imports=tuple(imports))
+        yield Maker(program, (flat.slot,)), {"params": (flat.name,)}
+        return
     for turned, bias in itertools.product((False, True), BIASES):
         options = weight_options(turned, bias)
         containers = _containers(function, options, everything)

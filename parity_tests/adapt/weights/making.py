@@ -13,9 +13,10 @@ from parity_tests.adapt.language.names import KINDS, SETUP, WEIGHTS, matches, ro
 from parity_tests.adapt.language.objects import held, is_numbers, is_plain, last_name
 from parity_tests.adapt.program import Program, Trials, evaluated
 from parity_tests.adapt.weights.configs import config_options, imported_in
+from parity_tests.adapt.weights.flat import Flat, flat_said, is_flat
 from parity_tests.adapt.weights.slots import Slot, assignments, is_whole, slots_in
 from parity_tests.cases.arrays import Array
-from parity_tests.subjects.problem import Problem
+from parity_tests.subjects.adapters.problem import Problem
 
 RATE = "2.0**40"
 """A learning rate: old weights minus new, over it, is the gradient to the last digit."""
@@ -79,8 +80,10 @@ def makers(name: str, cls: type, trials: Trials, base: Program, make: str = "") 
     """
     parameters = parameters_of(cls)
     count = 0
-    configs = config_options(cls, parameters or [])
-    for text, given in _constructions(name, parameters or [], make, configs):
+    configs = dict(config_options(cls, parameters or []))
+    flat = flat_said(base.weights)
+    configs |= {flat.name: flat.name} if flat else {}
+    for text, given in constructions(name, parameters or [], make, configs):
         program = replace(base, imports=(name, *imported_in(text, trials)), make=tuple(text.split("; ")))
         if not program.head and re.search(r"\bV\b", text):
             program = replace(program, head="eye")
@@ -89,7 +92,8 @@ def makers(name: str, cls: type, trials: Trials, base: Program, make: str = "") 
         env = trials.run(program)
         if env is None or "net" not in env:
             continue
-        for maker in _with_weights(program, env, trials, given):
+        found = _with_flat(program, env, flat) if flat else _with_weights(program, env, trials, given)
+        for maker in found:
             yield maker
             count += 1
             if count >= MOST_MAKERS:
@@ -99,9 +103,7 @@ def makers(name: str, cls: type, trials: Trials, base: Program, make: str = "") 
 def made_objects(name: str, cls: type, trials: Trials) -> Iterator[Any]:
     """Yield some objects of a class, made from weights or sizes."""
     parameters = parameters_of(cls) or []
-    for text, _ in itertools.islice(
-        _constructions(name, parameters, "", config_options(cls, parameters)), 24
-    ):
+    for text, _ in itertools.islice(constructions(name, parameters, "", config_options(cls, parameters)), 24):
         imports = (name, *imported_in(text, trials))
         env = trials.run(Program("BTD", imports=imports, make=(text,), head="eye"))
         if env is not None:
@@ -109,13 +111,22 @@ def made_objects(name: str, cls: type, trials: Trials) -> Iterator[Any]:
             return
 
 
-def _constructions(
-    name: str, parameters: list[inspect.Parameter], make: str, configs: Mapping[str, str]
+def constructions(
+    name: str, parameters: list[inspect.Parameter], make: str, configs: Mapping[str, str], layers: str = "1"
 ) -> Iterator[tuple[str, Arguments]]:
+    """Yield the statements that make an object, with the arguments, the likeliest first.
+
+    Args:
+        name: of the class.
+        parameters: of its constructor.
+        make: the statements of a user's hint, nothing for none.
+        configs: the expressions of configurations by the names of parameters.
+        layers: the expression of the number of layers.
+    """
     if make:
         yield make, Arguments(make, {}, {})
         return
-    sizes = {**SIZES, "rate": (RATE,), "shape": SHAPES, "optimizer": ("Keep()", "Keep")}
+    sizes = {**SIZES, "L": (layers,), "rate": (RATE,), "shape": SHAPES, "optimizer": ("Keep()", "Keep")}
     seen = set()
     has_weights = any(set(roles(p.name)) & {*WEIGHTS} for p in parameters)
     for bias in BIASES if has_weights else ("H",):
@@ -139,6 +150,8 @@ def _with_weights(program: Program, env: dict[str, Any], trials: Trials, given: 
     found = False
     for filled in assignments(slots):
         chosen = [slot for slot in filled if slot.kind != "state"]
+        if program.padded and not any(slot.kind == "Wy" and "D" in slot.axes for slot in chosen):
+            continue
         lines = []
         for slot in chosen:
             wanted, there = evaluated(slot.value, env), evaluated(slot.texts[0], env)
@@ -166,6 +179,15 @@ def _with_weights(program: Program, env: dict[str, Any], trials: Trials, given: 
         return
     if not found and not any(slot.axes in ("HH", "KH", "HK") for slot in slots):
         yield from _made_later(program, env, trials, given)
+
+
+def _with_flat(program: Program, env: dict[str, Any], flat: Flat) -> Iterator[Maker]:
+    """An object that is given all weights in one vector, or keeps them in one of that name."""
+    if any(re.search(rf"\b{flat.name}\b", line) for line in program.make):
+        yield Maker(program, (flat.slot,))
+    elif is_flat(getattr(env["net"], flat.name, None), len(env[flat.name])):
+        text = f"net.{flat.name}"
+        yield Maker(program.adding(make=(f"{text} = {flat.name}",)), (replace(flat.slot, texts=(text,)),))
 
 
 def _of_fixed_sizes(program: Program, env: dict[str, Any], trials: Trials) -> Iterator[Maker]:

@@ -1,4 +1,4 @@
-"""Torch's modules and autograd functions: a class in the adapter calls them with arrays."""
+"""Torch's modules and autograd functions: ``helpers.TorchCode`` calls them with arrays."""
 
 import inspect
 import sys
@@ -11,56 +11,6 @@ from parity_tests.adapt.language.names import roles
 from parity_tests.adapt.program import Program, Trials
 from parity_tests.adapt.weights.making import BIASES, SIZES, Maker, headed, weight_options
 from parity_tests.adapt.weights.slots import assignments, slots_in
-
-_CALLED = (
-    "        self.given = [torch.tensor(np.array(a), requires_grad=True) for a in arrays]",
-    "        default = torch.get_default_dtype()",
-    "        torch.set_default_dtype(self.given[0].dtype)",
-    "        try:",
-    "            out = self.code(*self.given)",
-    "        finally:",
-    "            torch.set_default_dtype(default)",
-    "        self.out = out if isinstance(out, (tuple, list)) else (out,)",
-    "        return [o.detach().numpy() for o in self.out]",
-    "",
-    "    def backward(self, d):",
-)
-_GRADIENTS = (
-    "        found = torch.autograd.grad(self.out[self.judged], wanted, torch.tensor(np.array(d)), allow_unused=True)",
-    "        {}[np.zeros(tuple(w.shape)) if g is None else g.numpy() for g, w in zip(found, wanted)]",
-)
-TORCH = (
-    "",
-    "",
-    "class Torch:  # torch's code, called with arrays; autograd calls its backward",
-    "    def __init__(self, code, judged=0):",
-    "        self.code, self.judged, self.named = code, judged, dict(code.named_parameters())",
-    "        self.weights = {name: p.detach().numpy() for name, p in self.named.items()}",
-    "",
-    "    def forward(self, *arrays):",
-    "        for name, p in self.named.items():",
-    "            p.data = torch.tensor(np.array(self.weights[name]))",
-    *_CALLED,
-    "        wanted = [*self.given, *self.named.values()]",
-    _GRADIENTS[0],
-    _GRADIENTS[1].format("found = "),
-    "        self.grads = dict(zip(self.named, found[len(self.given) :]))",
-    "        return found[: len(self.given)]",
-)
-"""What calls a module."""
-FUNCTION = (
-    "",
-    "",
-    "class Torch:  # torch's code, called with arrays; autograd calls its backward",
-    "    def __init__(self, code, judged=0):",
-    "        self.code, self.judged = code, judged",
-    "",
-    "    def forward(self, *arrays):",
-    *_CALLED,
-    _GRADIENTS[0].replace("wanted", "self.given"),
-    _GRADIENTS[1].format("return ").replace("wanted", "self.given"),
-)
-"""What calls a function."""
 
 
 def is_torch(cls: type) -> str:
@@ -96,10 +46,9 @@ def torch_pairs(
     for base in bases:
         if base.symbols or base.head:
             continue
-        is_function = is_torch(cls) == "function"
-        base = replace(base, tops=FUNCTION if is_function else TORCH, imports=("torch", name))
-        if is_function:
-            program = replace(base, make=(f"net = Torch({name}.apply)",))
+        base = replace(base, imports=("TorchCode", name))
+        if is_torch(cls) == "function":
+            program = replace(base, make=(f"net = TorchCode({name}.apply)",))
             callees = [Callee("net.forward", functions[0], 0, (), options) for options in _options()]
             pairs += [(Maker(program), callee) for callee in callees]
         else:
@@ -134,7 +83,7 @@ def _modules(name: str, cls: Any, trials: Trials, base: Program) -> Iterator[Mak
     unknown = ("D", "H", "V")
     seen: set[str] = set()
     for arguments in argument_lists(parameters_of(cls) or [], SIZES, unknown=unknown, optional=unknown):
-        line = f"net = Torch({name}({arguments.text}))"
+        line = f"net = TorchCode({name}({arguments.text}))"
         if line in seen or len(seen) > 12:
             continue
         seen.add(line)

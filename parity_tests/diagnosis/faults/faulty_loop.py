@@ -17,7 +17,8 @@ probe cases; if its numbers equal those of the subject, the subject has this fau
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from types import MethodType
 from typing import Any, ClassVar, TypeVar
 
 from parity_tests.bound_numpy import np
@@ -179,6 +180,17 @@ def _replacing(classes: "tuple[type[FaultyLoop], ...]") -> dict[str, int]:
     }
 
 
+@lru_cache(maxsize=4096)
+def _not_replaced(
+    classes: "tuple[type[FaultyLoop], ...]",
+) -> tuple[list[tuple[str, Callable[..., Any]]], list[tuple[str, int]]]:
+    """Return what the last class leaves to others: the plain loop's methods, and those of classes before it."""
+    own, before = _replacing(classes[-1:]), _replacing(classes[:-1])
+    left = [(name, before[name]) for name in METHODS if own[name] < 0]
+    of_loop = [(name, getattr(Loop, name)) for name, number in left if number < 0]
+    return of_loop, [(name, number) for name, number in left if number >= 0]
+
+
 def _passed_on(name: str) -> Callable[..., Any]:
     """Return the method that calls the fault before, or the plain loop's method for the whole chain."""
 
@@ -202,13 +214,12 @@ def chained(loops: Sequence[FaultyLoop]) -> FaultyLoop:
     last = loops[-1]
     for number, loop in enumerate(loops):
         loop.link(loops[:number], last)
-    own = _replacing((type(last),))
-    for name, number in _replacing(tuple(map(type, last.before))).items():
-        # What the last fault does not replace need not be looked for in each call.
-        if own[name] < 0 and number >= 0:
-            setattr(last, name, getattr(last.before[number], name))
-        elif own[name] < 0:
-            setattr(last, name, getattr(Loop, name).__get__(last))
+    # What the last fault does not replace need not be looked for in each call.
+    of_loop, of_before = _not_replaced(tuple(map(type, loops)))
+    for name, method in of_loop:
+        last.__dict__[name] = MethodType(method, last)
+    for name, number in of_before:
+        last.__dict__[name] = getattr(loops[number], name)
     last.keep_preactivations = any(loop.keep_preactivations for loop in loops)
     last.inner_roundoff = max(loop.inner_roundoff for loop in loops)
     return last
@@ -258,7 +269,7 @@ class Variant:
         """Yield the variants that may match the samples, with their constants."""
         return self.loop.infer(self, samples)
 
-    @property
+    @cached_property
     def replaced(self) -> frozenset[str]:
         """The methods of the plain loop that the class replaces."""
         classes = self.loop.__mro__[: self.loop.__mro__.index(FaultyLoop)]
@@ -267,7 +278,7 @@ class Variant:
         }
         return frozenset(found & {*METHODS})
 
-    @property
+    @cached_property
     def stage(self) -> Stage:
         """Where the fault is."""
         if self.loop.stage is not None:

@@ -7,8 +7,9 @@ from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call, calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import Answer
-from parity_tests.diagnosis.lines.nonlinearities import IDENTITY, RELU, TANH, Nonlinearity
+from parity_tests.diagnosis.lines.nonlinearities import IDENTITY, NONLINEARITIES, TANH, Nonlinearity
 from parity_tests.references.float64_cell import CellTrace, Gradients
+from parity_tests.references.float64_head import HeadTrace
 from parity_tests.references.float64_loop import Loop, Spread
 from parity_tests.references.rounding import NoNoise
 
@@ -69,9 +70,10 @@ class _Tracing(Loop):
         gradients: list[Gradients],
         hs: Array,
         dx: Array,
+        head: HeadTrace | None,
     ) -> Spread:
         self.kept.append((call, traces, gradients))
-        return super().spread(call, kept, traces, gradients, hs, dx)
+        return super().spread(call, kept, traces, gradients, hs, dx, head)
 
 
 @dataclass(slots=True)
@@ -93,7 +95,7 @@ class RightValues:
     @classmethod
     def of(cls, case: Case, nonlinearity: Nonlinearity | None = None) -> "RightValues":
         """Compute a case as it should be; with another nonlinearity than the case's, if one is given."""
-        nonlinearity = nonlinearity or (RELU if case.relu else TANH)
+        nonlinearity = nonlinearity or next(each for each in NONLINEARITIES if each.name == case.nonlinearity)
         loop, calls = _Tracing(case, nonlinearity), calls_of(case)
         answers = loop.answers(calls)
         by_cell = [

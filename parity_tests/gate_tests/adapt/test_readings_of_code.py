@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from parity_tests.adapt import search
 from parity_tests.adapt.child import outcome_of
 from parity_tests.adapt.search import Hints
 from parity_tests.gate_tests.adapt.reading import read
@@ -166,6 +167,66 @@ def test_functions_that_are_not_called_are_not_imported(tmp_path: Path) -> None:
     outcome = read(FUNCTIONS, "", tmp_path)
     assert " import Params, backward, forward\n" in outcome.text
     assert ":forward,backward, written by" in outcome.text
+
+
+IN_PLACE = FUNCTIONS.replace(
+    "from typing import NamedTuple\n", "from dataclasses import dataclass\n"
+).replace("class Params(NamedTuple):", "@dataclass\nclass Params:")
+IN_PLACE = IN_PLACE.replace(
+    "(np.zeros_like(p) for p in params)", "(np.zeros_like(p) for p in vars(params).values())"
+)
+IN_PLACE = IN_PLACE.replace(
+    "        w_in, w_rec, bias = w_in + xs[t].T @ da, w_rec + hs[t].T @ da, bias + da.sum(0)\n",
+    "        w_in += xs[t].T @ da\n        w_rec += hs[t].T @ da\n        bias += da.sum(0)\n",
+)
+"""Gradients that are added in place, which raises where the sum over the batch is forgotten."""
+
+
+@pytest.mark.parametrize(
+    ("place", "fault"), [("bias += da.sum(0)", "bias += da"), ("w_in += xs[t].T @ da", "w_in += da")]
+)
+def test_a_row_at_a_time_is_told_where_the_batch_alone_would_be_right(
+    place: str, fault: str, tmp_path: Path
+) -> None:
+    right = read(IN_PLACE, "", tmp_path)
+    assert (right.equal, right.assumed) == (EVERY, ())
+    outcome = read(IN_PLACE.replace(place, fault), "", tmp_path)
+    assert any("with one row" in line for line in outcome.assumed)
+
+
+SQUEEZED = """import torch
+
+class Net(torch.nn.Module):
+    def __init__(self, n_in, n_hidden):
+        super().__init__()
+        self.wx, self.wh = torch.nn.Linear(n_in, n_hidden), torch.nn.Linear(n_hidden, n_hidden)
+
+    def forward(self, x, hx):
+        h, hs = hx.squeeze(0), []
+        rows, units = h.shape
+        for x_t in x.unbind(1):
+            h = torch.tanh(self.wx(x_t) + self.wh(h) FAULT)
+            hs.append(h)
+        return torch.stack(hs, 1)
+"""
+"""With several rows torch squeezes nothing away, so that the state may be [B, H] or [1, B, H]; one row tells."""
+
+
+@pytest.mark.parametrize("fault", ["", "- self.wh.bias"])
+def test_an_axis_that_is_squeezed_away_is_given(fault: str, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    outcome = read(SQUEEZED.replace("FAULT", fault), "Net", tmp_path)
+    assert "net.forward(x, h[None])" in outcome.text
+    assert outcome.equal == (EVERY if not fault else ())
+
+
+def test_names_that_say_nothing_end_the_search_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "SECONDS", 3600.0)
+    source = "import numpy as np\n\ndef forward(p, q, r, s, u, v):\n    return np.zeros((5, 3, 11))\n"
+    outcome = read(source, "", tmp_path)
+    assert outcome.gave_up
+    assert "gave up at" in outcome.refusal
+    assert outcome.trials < 8000
 
 
 CONFIG = "from dataclasses import dataclass\n\n@dataclass\nclass Config:\n    n_in: int = 3\n    n_hidden: int = 4\n    seed: int = 0\n\n"

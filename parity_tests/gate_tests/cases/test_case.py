@@ -9,7 +9,7 @@ import pytest
 
 from parity_tests.cases.arrays import Array, Call, calls_of
 from parity_tests.cases.case import Case
-from parity_tests.cases.fields import CHOICES
+from parity_tests.cases.fields import DRAWN
 from parity_tests.cases.memory_layouts import LAYOUTS, laid_out
 from parity_tests.run.options import checked_options
 from parity_tests.run.plan import Plan
@@ -173,7 +173,7 @@ def test_the_run_draws_what_it_says() -> None:
 
 def test_the_draw_reaches_every_kind() -> None:
     cases = _cases()
-    for name, choices in CHOICES.items():
+    for name, choices in DRAWN.items():
         assert {getattr(case, name) for case in cases} == set(choices), name
     for name in ("B", "T", "D", "H"):
         assert sum(getattr(case, name) == 1 for case in cases) > 40

@@ -9,7 +9,7 @@ pytest.importorskip("torch", reason="fresh cases need torch")
 
 from parity_tests.cases.arrays import calls_of
 from parity_tests.cases.case import Case
-from parity_tests.cases.tensors import TENSORS
+from parity_tests.cases.tensors import OF_ADAPTERS, TENSORS
 from parity_tests.checks.values import judge
 from parity_tests.gate_tests.kept import answers_of, drawn
 from parity_tests.gate_tests.right import RIGHT
@@ -20,7 +20,9 @@ from parity_tests.subjects.drivers import kinds_of, run_case
 
 pytestmark = pytest.mark.usefixtures("allowances_kept")
 CASES = 150
-NOTEBOOK = tuple(name for name in TENSORS if "_ih" not in name and "_hh" not in name)
+NOTEBOOK = tuple(
+    name for name in TENSORS if not name.startswith(("dweight", "dbias")) and name not in OF_ADAPTERS
+)
 
 
 def _report(layers: object, number: int = CASES, seed: int = 11) -> Report:

@@ -16,7 +16,7 @@ from parity_tests.cases.arrays import calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.draw import draw_case
 from parity_tests.cases.features import FEATURES, restricted
-from parity_tests.cases.tensors import TENSORS, family
+from parity_tests.cases.tensors import OF_ADAPTERS, TENSORS, family
 from parity_tests.checks.contract import speed
 from parity_tests.checks.registry import TEMPLATES, checks_for, run_contract_check
 from parity_tests.checks.values import judge
@@ -72,8 +72,11 @@ class Lacking:
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self.check(arguments, options)
         if not self.kind.startswith("nn."):
-            refuse("row-bias" in self.names and arguments[2].ndim == 2)
-            refuse("flat-bias" in self.names and arguments[2].ndim == 1)
+            refuse("bias" in self.names and len(arguments) > 2)
+            bias = [*arguments, np.zeros(arguments[1].shape[1], arguments[1].dtype)][2]
+            arguments = *arguments[:2], bias
+            refuse("row-bias" in self.names and bias.ndim == 2)
+            refuse("flat-bias" in self.names and bias.ndim == 1 and "bias" not in self.names)
         self.layer = BASES[self.kind](*arguments, **options)
         self.stateful = options.get("stateful", False)
         self.batch_axis = 1 if self.kind == "nn.RNN" and "batch_first" not in options else 0
@@ -156,7 +159,9 @@ def tensors_of(kind: str) -> list[str]:
     own = [
         name
         for name in TENSORS
-        if name[0] == "d" and ("_ih" in name or "_hh" in name) == kind.startswith("nn.")
+        if name[0] == "d"
+        and name not in OF_ADAPTERS
+        and ("_ih" in name or "_hh" in name) == kind.startswith("nn.")
     ]
     return shared + [name for name in own if name not in shared]
 

@@ -20,9 +20,8 @@ from parity_tests.diagnosis.faults.catalogue import CATALOGUE
 from parity_tests.diagnosis.places import CELLS, Place
 from parity_tests.gate_tests.people import STRANGERS, several_habits, several_loops, several_styles
 from parity_tests.references.live_torch import torch_answers
-from parity_tests.run.plan import LACKED_BY_INTERFACE
 from parity_tests.selftest.catalogue_run import answering
-from parity_tests.subjects.drivers import kinds_of, run_case
+from parity_tests.subjects.drivers import implied_by, kinds_of, run_case
 from parity_tests.subjects.interfaces import subject_of
 
 UNNAMED = {"HalfOfTheSum": "the first fault leaves too little that one further fault explains"}
@@ -67,9 +66,7 @@ def test_strangers_are_different_unless_they_are_right() -> None:
         (kind,) = kinds_of(subject)
         judged = (
             judge(case, torch_answers, run, stranger.without)
-            for case in islice(
-                cases(kind, (*stranger.without, *LACKED_BY_INTERFACE.get(stranger.interface, ()))), SOME
-            )
+            for case in islice(cases(kind, (*stranger.without, *implied_by(subject))), SOME)
         )
         assert any(report.faults for report in judged) == bool(stranger.faults), stranger.name
 
@@ -113,7 +110,7 @@ def test_every_fault_of_a_layer_is_named_and_no_other(names: tuple[str, ...], cl
 def test_the_faults_of_strangers_are_named(stranger: Any) -> None:
     subject = subject_of(stranger.target, stranger.interface)
     (kind,) = kinds_of(subject)
-    lacking = (*stranger.without, *LACKED_BY_INTERFACE.get(stranger.interface, ()))
+    lacking = (*stranger.without, *implied_by(subject))
     found = diagnose(
         kind,
         partial(run_case, subject, without=stranger.without),

@@ -13,6 +13,7 @@ from parity_tests.gate_tests.lines.layers import FURTHER
 from parity_tests.gate_tests.lines.truth import LINES, consistent_lines_of, lines_of, targets
 from parity_tests.gate_tests.people import STRANGERS
 from parity_tests.run.plan import LACKED_BY_INTERFACE
+from parity_tests.subjects.adapters.declared import Declared
 from parity_tests.subjects.drivers import kinds_of
 from parity_tests.subjects.interfaces import subject_of
 from parity_tests.subjects.loading import Target, load
@@ -90,7 +91,11 @@ def _told(
     consistent: set[tuple[str, int]],
 ) -> Told:
     interface = Target.at_hand(obj, target.interface).interface or ""
-    lacking = (*without, *LACKED_BY_INTERFACE.get(interface, ()))
+    lacking = (
+        *without,
+        *LACKED_BY_INTERFACE.get(interface, ()),
+        *(Declared().implied if interface == "adapter" else ()),
+    )
     (kind, *_) = kinds_of(subject_of(obj, interface))
 
     def restrict(case: Case) -> Case:

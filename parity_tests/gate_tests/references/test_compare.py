@@ -139,7 +139,7 @@ def test_a_lost_state_stays_lost_and_takes_its_gradients_along() -> None:
 
 
 def test_relu_near_zero_may_fall_on_either_side() -> None:
-    case = Case(layer="nn.RNN", B=1, T=2, D=1, H=3, relu=True, dtype="f32")
+    case = Case(layer="nn.RNN", B=1, T=2, D=1, H=3, nonlinearity="relu", dtype="f32")
     (call,) = deepcopy(calls_of(case))
     weights = call.weights[0]
     assert weights.b is not None

@@ -64,7 +64,6 @@ FILES = {
     "objects": _npz(**{f"{TOKEN}/0/in/xs": np.array([None])}),
     "strings": _npz(**{f"{TOKEN}/0/in/xs": np.array(["a"])}),
     "records": _npz(**{f"{TOKEN}/0/in/xs": np.zeros(1, "i4,f8")}),
-    "a file that unpacks to 257 MiB": _zip(KEY, bytes(257 * 2**20)),
 }
 
 
@@ -89,6 +88,10 @@ def _refused(folder: Path) -> str:
 @pytest.mark.parametrize("what", FILES)
 def test_a_damaged_file_under_a_right_hash_is_refused(what: str, tmp_path: Path) -> None:
     assert "cases-0.npz" in _refused(_folder(tmp_path, FILES[what]))
+
+
+def test_a_file_that_unpacks_to_257_mib_is_refused(tmp_path: Path) -> None:
+    assert "expected at most 268,435,456 bytes" in _refused(_folder(tmp_path, _zip(KEY, bytes(257 * 2**20))))
 
 
 @pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 200_000, "9" * 5000, "\0", "null", '"', "NaN"])

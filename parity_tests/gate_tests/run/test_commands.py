@@ -12,12 +12,13 @@ from parity_tests.gate_tests.run.test_run import run
 from parity_tests.run.cli import RESERVED
 
 Command = Callable[..., tuple[int, str]]
+ONE_CASE = ("--reference", "recorded", "--case", "cell-B1D1H1-f32-s0")
 
 
 @pytest.mark.parametrize("name", RESERVED)
-def test_a_reserved_name_is_no_target_yet(name: str, tmp_path: Path) -> None:
+def test_a_reserved_name_is_no_target_yet(name: str, tmp_path: Path, run_here: Command) -> None:
     (tmp_path / f"{name}.py").write_text("from rnn_np import RNN\n", "utf-8")
-    status, output = run(name, folder=tmp_path)
+    status, output = run_here(name, folder=tmp_path)
     assert status == 2
     assert output == f"rnn-parity: {name} does not exist yet; a target of this name is written ./{name}.py\n"
 
@@ -26,23 +27,24 @@ def test_a_target_with_the_name_of_a_subcommand_is_written_as_a_file(
     tmp_path: Path, run_here: Command
 ) -> None:
     (tmp_path / "faults.py").write_text("from rnn_np import RNN\n", "utf-8")
-    status, output = run_here("./faults.py:RNN", "--reference", "recorded", folder=tmp_path)
+    status, output = run_here("./faults.py:RNN", *ONE_CASE, folder=tmp_path)
     assert status == 0, output
     assert "judging ./faults.py:RNN, taken for a cell" in output
-    status, output = run_here("judge", "faults:RNN", "--reference", "recorded", folder=tmp_path)
+    status, output = run_here("judge", "faults:RNN", *ONE_CASE, folder=tmp_path)
     assert status == 0, output
     assert "judging faults:RNN, taken for a cell" in output
 
 
 def test_judge_is_the_default_command(run_here: Command) -> None:
     for words in (["judge"], []):
-        status, output = run_here(*words, "--reference", "recorded")
+        status, output = run_here(*words, *ONE_CASE)
         assert status == 0, output
-        assert "202 of 202 cases compared" in output
+        assert "judging rnn_np (" in output
+        assert "1 of 1 cases compared" in output
 
 
-def test_an_empty_target_is_refused() -> None:
-    status, output = run("", "--reference", "recorded")
+def test_an_empty_target_is_refused(run_here: Command) -> None:
+    status, output = run_here("", "--reference", "recorded")
     assert status == 2
     assert "target: expected package.module:Name, " in output
 

@@ -13,7 +13,7 @@ import pytest
 
 import rnn_np
 from parity_tests.cases.case import Case
-from parity_tests.cases.tensors import TENSORS
+from parity_tests.cases.tensors import OF_ADAPTERS, TENSORS
 from parity_tests.run.options import checked_options
 from parity_tests.run.plan import make_plan
 from parity_tests.subjects.session import InProcess
@@ -52,26 +52,20 @@ def run_json(
     return status, output, json.loads((folder / "report.json").read_text("utf-8"))
 
 
-BUNDLED = ("-v", "--cases", "110", "--seed", "7")
+BUNDLED = ("--cases", "110", "--seed")
 """Three batches of all kinds of layers."""
 
 
-@pytest.fixture(scope="module")
-def bundled(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str, dict[str, Any]]:
-    """The bundled layers, judged from outside by two workers."""
-    pytest.importorskip("torch")
-    return run_json(tmp_path_factory.mktemp("bundled"), *BUNDLED, "--workers", "2")
-
-
-def test_the_bundled_layers_are_equal(bundled: tuple[int, str, dict[str, Any]]) -> None:
+def test_the_bundled_layers_are_equal(tmp_path: Path, run_here: Command) -> None:
     torch = pytest.importorskip("torch")
-    status, output, report = bundled
+    status, output, report = run_json(tmp_path, "-v", *BUNDLED, "7", run=run_here)
     assert status == 0, output
     assert "seed 7, 110 random cases; reference: torch.nn.RNN, live\n" in output
     assert f"torch {torch.__version__}" in output
     assert "BLAS: " in " ".join(output.split())
     assert "one thread a worker" in " ".join(output.split())
-    for tensor in TENSORS:
+    asked = {*TENSORS} - {*OF_ADAPTERS}
+    for tensor in asked:
         assert re.search(rf"^{tensor} +\d+ +\d+ +\d+ +0\.\d+ +[^ ]+-s\d+$", output, re.MULTILINE), output
     assert re.search(
         r"^EQUAL: .*; 110 of 110 cases compared, (\d+) of \1 checks run in [0-9.]+ s$", output, re.MULTILINE
@@ -79,7 +73,7 @@ def test_the_bundled_layers_are_equal(bundled: tuple[int, str, dict[str, Any]]) 
     assert report["ok"] is True
     assert (report["reference"], report["seed"], report["cases"]) == ("torch", 7, 110)
     assert report["versions"]["torch"] == torch.__version__
-    assert set(report["tensors"]) == set(TENSORS)
+    assert set(report["tensors"]) == asked
     assert report["inconclusive"] == sum(tally["inconclusive"] for tally in report["tensors"].values()) > 0
     assert report["findings"] == report["not_judged"] == []
     for tally in report["tensors"].values():
@@ -87,20 +81,14 @@ def test_the_bundled_layers_are_equal(bundled: tuple[int, str, dict[str, Any]]) 
         assert Case.parse(tally["case"])
 
 
-def test_the_cases_do_not_depend_on_the_workers(
-    bundled: tuple[int, str, dict[str, Any]], tmp_path: Path, run_here: Command
-) -> None:
-    *_, report = run_json(tmp_path, *BUNDLED, run=run_here)
-    assert report["cases"] == 110
-    assert report == bundled[2]
-
-
 @pytest.mark.proof
 @pytest.mark.parametrize("workers", ["1", "3"])
 def test_the_cases_do_not_depend_on_the_number_of_workers(
-    workers: str, bundled: tuple[int, str, dict[str, Any]], tmp_path: Path
+    workers: str, tmp_path: Path, run_here: Command
 ) -> None:
-    assert run_json(tmp_path, *BUNDLED, "--workers", workers)[2] == bundled[2]
+    pytest.importorskip("torch")
+    alone = run_json(tmp_path, *BUNDLED, "7", run=run_here)[2]
+    assert run_json(tmp_path, *BUNDLED, "7", "--workers", workers)[2] == alone
 
 
 def test_a_wrong_layer_is_reported_in_full(tmp_path: Path, run_here: Command) -> None:
@@ -131,8 +119,8 @@ def test_a_wrong_layer_is_reported_in_full(tmp_path: Path, run_here: Command) ->
     assert finding["message"] in " ".join(output.split())
 
 
-def test_the_catalogue_is_put_in_and_printed() -> None:
-    status, output = run("faults", "--workers", "0", "--", "-k", "dropped or overwritten")
+def test_the_catalogue_is_put_in_and_printed(run_here: Command) -> None:
+    status, output = run_here("faults", "--", "-k", "dropped or overwritten")
     assert status == 0, output
     assert re.search(
         "^upstream gradient dropped +TimeRNN +1 case +yes +B[^ ]+-s[0-9]+ ", output, re.MULTILINE
@@ -205,9 +193,9 @@ def test_what_cannot_be_judged_exits_2_with_the_reason(
 def test_recorded_answers_judge_without_torch(tmp_path: Path, run_here: Command) -> None:
     status, output = run(code=NO_TORCH.format(hidden={"torch"}), folder=tmp_path)
     assert status == 0, output
-    assert "202 recorded cases; reference: answers recorded from torch 2.13.0" in output
-    assert "EQUAL to the 202 recorded cases (torch is not installed); 202 of 202 cases" in output
-    status, output = run_here(WRONG, "--reference", "recorded")
+    assert "214 recorded cases; reference: answers recorded from torch 2.13.0" in output
+    assert "EQUAL to the 214 recorded cases (torch is not installed); 214 of 214 cases" in output
+    status, output = run_here(WRONG, "--reference", "recorded", "--no-lines")
     assert status == 1, output
     assert f"run it alone: rnn-parity {WRONG} --case " in output
     assert " --reference recorded\n" in output
@@ -227,13 +215,14 @@ def test_a_fresh_seed_is_fresh_and_the_workers_have_the_one_that_is_shown(
 ) -> None:
     pytest.importorskip("torch")
     reports: list[dict[str, Any]] = []
-    # Two batches, so that both workers have cases.
-    options = ("rnn_np:RNN", "--cases", "51", "--seed")
+    # From outside by two workers, and in this process.
     for door, seed in ((run, ("fresh", "--workers", "2")), (run_here, ())):
         given = seed or (str(reports[0]["seed"]),)
-        status, output, report = run_json(tmp_path, *options, *given, run=door)
-        assert status in (0, 2)  # few random cases may leave a tensor inconclusive
-        assert f"seed {report['seed']}, 51 random cases" in output
+        status, output, report = run_json(tmp_path, *BUNDLED, *given, "--without", "speed", run=door)
+        assert status in (0, 2), output  # few random cases may leave a tensor inconclusive
+        assert f"seed {report['seed']}, 110 random cases" in output
+        assert "110 of 110 cases compared" in output
+        assert (report["cases"], report["findings"]) == (110, [])
         reports.append(report)
     assert reports[0] == reports[1]
     plans = [make_plan(checked_options({"seed": "fresh"}), InProcess(rnn_np, "package")) for _ in "12"]
@@ -249,14 +238,13 @@ def test_the_pytest_door(
     assert pytest.main([*tests, "-n", "0", "--parity-cases", "60"]) == 0
     assert "60 of 60 cases compared" in capfd.readouterr().out
     door = [sys.executable, "-m", "pytest", *tests]
-    options = ["-n", "2", "--parity-reference", "recorded", "--parity-target", WRONG]
+    options = ["-n", "2", "--parity-reference", "recorded", "--parity-target", WRONG, "--parity-lines", "no"]
     done = subprocess.run([*door, *options], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
     assert re.search(r"DIFFERENT: .*; (\d+) of \1 cases compared", done.stdout)
     options = ["-n", "0", "--parity-reference", "recorded", "--parity-seed", "1"]
-    done = subprocess.run([*door, *options], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "parity: seed: cannot be set to 1 here: fresh cases need " in done.stderr
+    assert pytest.main([*tests, *options]) == pytest.ExitCode.USAGE_ERROR
+    assert "parity: seed: cannot be set to 1 here: fresh cases need " in capfd.readouterr().err
 
 
 def test_a_worker_that_dies_is_no_pass(tmp_path: Path) -> None:

@@ -342,7 +342,7 @@ def test_the_call_shown_is_python_and_reproduces_the_finding() -> None:
 def test_an_assertion_says_verdict_and_fault_first() -> None:
     pytest.importorskip("torch")
     with pytest.raises(AssertionError) as raised:
-        parity_tests.assert_parity(target_class("NotebookRNN"), case="B1T1D1H1-f64-s0")
+        parity_tests.assert_parity(target_class("NotebookRNN"), case="B1T1D1H1-f64-s0", lines=False)
     first = str(raised.value).splitlines()[0]
     assert re.match(r"DIFFERENT: [a-z ]+ \(values of .*dWx", first), first
     assert raised.traceback[-1].frame.f_locals.get("__tracebackhide__")

@@ -86,10 +86,10 @@ def faults(report: dict[str, Any]) -> set[str | None]:
     return {f["fault"] for f in report["findings"] if f["severity"] == "fault"}
 
 
-def test_a_right_layer_of_a_file_passes(tmp_path: Path) -> None:
+def test_a_right_layer_of_a_file_passes(tmp_path: Path, run_here: Command) -> None:
     target = written(tmp_path, RIGHT) + ":MyRNN"
     status, output, report = run_json(
-        tmp_path, target, "--workers", "0", "--cases", "60", "--without", "row-bias"
+        tmp_path, target, "--cases", "60", "--without", "row-bias", run=run_here
     )
     assert status == 0, output
     assert (report["kind"], report["cases"], report["without"]) == ("layer", 60, ["row-bias"])
@@ -146,7 +146,7 @@ def test_an_adapter_answers_what_it_can(tmp_path: Path, run_here: Command) -> No
 def test_what_is_known_to_fail_is_excused_until_it_passes(tmp_path: Path, run_here: Command) -> None:
     target = written(tmp_path, RIGHT.replace("self.dh = dh", "self.dh = 2 * dh")) + ":MyRNN"
     known = written(tmp_path, "# of old\nvalues of dh_0: doubled for our optimizer\n", "known.txt")
-    options = (target, "--cases", "10", "--without", "row-bias")
+    options = (target, "--cases", "10", "--without", "row-bias", "--no-lines")
     assert run_here(*options)[0] == 1
     status, output, report = run_json(tmp_path, *options, "--known", known, run=run_here)
     assert status == 0, output

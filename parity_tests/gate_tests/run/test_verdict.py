@@ -89,18 +89,20 @@ def test_what_raises_at_once_is_not_judged(tmp_path: Path) -> None:
         assert "test_verdict.py:" in str(report)
 
 
-def test_a_class_that_raises_at_once_is_refused_by_the_command_and_by_pytest(tmp_path: Path) -> None:
+def test_a_class_that_raises_at_once_is_refused_by_the_command_and_by_pytest(
+    tmp_path: Path, run_here: Callable[..., tuple[int, str]]
+) -> None:
     (tmp_path / "mine.py").write_text(
         "import rnn_np\n"
         "class Mine(rnn_np.TimeRNN):\n"
         "    def backward(self, dhs):\n"
         "        return dhs @ self.params[9]\n"
     )
-    status, output = run_command("mine.py:Mine", folder=tmp_path)
+    status, output = run_here("mine.py:Mine", folder=tmp_path)
     assert status == 2
     assert output.strip() == (
         "rnn-parity: NOT JUDGED: mine.py:Mine: the first ordinary call raises IndexError: list index out of range "
-        "(mine.py:4 in backward); the call was backward(dhs [3, 4, 5]); it was taken for a layer: a sequence, "
+        "(mine.py:4 in backward); the call was backward(dhs [3, 4, 5]); it was judged as a layer: a sequence, "
         "made of its weights, like rnn_np.TimeRNN. If it is no such layer: `rnn-parity adapt mine.py:Mine "
         "-o adapter.py` looks for an adapter"
     )
@@ -144,6 +146,16 @@ def test_an_adapter_that_returns_only_some_tensors_is_told_which(
     report = parity_tests.check(answer, without=without)
     assert (report.verdict, report.cases, report.findings) == (Verdict.NOT_JUDGED, 0, [])
     assert told in report.not_judged[0]
+
+
+def test_a_layer_that_lacks_tensors_is_told_the_exact_without() -> None:
+    """Its interface promises them, so that it is a fault unless it is declared."""
+
+    class Forgetful(rnn_np.TimeRNN):
+        h = dh = None
+
+    report = parity_tests.check(Forgetful, kind="layer", case="B2T3D4H5-f64-h0-s0", lines=False)
+    assert "If your code has none, --without h_n,dh_0 says so." in " ".join(str(report).split())
 
 
 def test_an_adapter_is_told_of_a_name_that_no_tensor_has_and_of_no_dict() -> None:
@@ -202,7 +214,7 @@ def test_that_it_raises_in_every_case_is_said_once_with_the_place_and_the_call()
     assert fault.message.startswith("It raises in every case. ZeroDivisionError: of mine (")
     assert fault.message.count("ZeroDivisionError") == 1
     assert re.search(
-        r"\(\S*test_verdict.py:\d+ in backward\).*; the call was backward\(dhs \[[\d, ]+]\); it was taken for a layer: ",
+        r"\(\S*test_verdict.py:\d+ in backward\).*; the call was backward\(dhs \[[\d, ]+]\); it was judged as a layer: ",
         fault.message,
     )
 

@@ -1,0 +1,1 @@
+"""Tests of what adapters declare, are given and return."""

@@ -1,0 +1,1 @@
+"""What an adapter is given and declares, and what is taken from it."""
