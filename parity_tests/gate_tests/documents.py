@@ -1,6 +1,7 @@
 """The documents of the project as tests see them: blocks, commands, and tables that are made from code.
 
-``python -m parity_tests.gate_tests.documents`` writes the tables of ``parity_tests/README.md`` anew.
+``python -m parity_tests.gate_tests.documents`` writes the tables of ``parity_tests/README.md`` anew, and the
+cookbook. It runs all of its recipes, for a minute or two, but those whose packages are not installed.
 """
 
 import inspect
@@ -19,6 +20,7 @@ from parity_tests.cases.fields import token_table
 from parity_tests.cases.tensors import TENSORS
 from parity_tests.checks.registry import check_table
 from parity_tests.diagnosis.faults import faulty_loop
+from parity_tests.gate_tests.subjects.adapters.cookbook import page
 from parity_tests.run.cli import judge_parser
 from parity_tests.run.options import OPTIONS
 from rnn_np import nn
@@ -27,7 +29,8 @@ ROOT = Path(__file__).parents[2]
 GITHUB = ROOT / ".github"
 IN_CHECKOUT = GITHUB.exists()
 README, LAYERS, GATE = ROOT / "README.md", ROOT / "rnn_np" / "README.md", ROOT / "parity_tests" / "README.md"
-DOCUMENTS = (README, LAYERS, GATE, *sorted(GITHUB.rglob("*.md")))
+COOKBOOK = page.COOKBOOK
+DOCUMENTS = (README, LAYERS, GATE, COOKBOOK, *sorted(GITHUB.rglob("*.md")))
 
 
 def blocks(document: Path, language: str) -> list[str]:
@@ -158,3 +161,4 @@ def shell_commands(code: str) -> Iterator[str]:
 
 if __name__ == "__main__":
     GATE.write_text(with_tables(GATE.read_text("utf-8")), "utf-8")
+    COOKBOOK.write_text(page.page(page.obtained(COOKBOOK.read_text("utf-8"))), "utf-8")

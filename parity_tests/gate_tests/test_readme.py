@@ -17,6 +17,7 @@ from parity_tests.checks.values import judge
 from parity_tests.diagnosis.faults.catalogue import CATALOGUE
 from parity_tests.diagnosis.faults.faulty_loop import Variant
 from parity_tests.gate_tests.documents import (
+    COOKBOOK,
     DOCUMENTS,
     GATE,
     IN_CHECKOUT,
@@ -46,6 +47,7 @@ pytestmark = pytest.mark.skipif(not IN_CHECKOUT, reason="only a checkout has the
 EXAMPLES = [
     pytest.param(document, code, id=f"{name_of(document)}-{number}")
     for document in DOCUMENTS
+    if document != COOKBOOK  # cookbook/test_cookbook.py runs its files
     for number, code in enumerate(blocks(document, "python"))
 ]
 LONGEST = 120
@@ -64,7 +66,12 @@ def test_an_example_runs(document: Path, code: str) -> None:
 
 
 def test_every_document_with_examples_is_found() -> None:
-    assert {document for document in DOCUMENTS if blocks(document, "python")} == {README, LAYERS, GATE}
+    assert {document for document in DOCUMENTS if blocks(document, "python")} == {
+        README,
+        LAYERS,
+        GATE,
+        COOKBOOK,
+    }
 
 
 @pytest.mark.parametrize("document", [README, LAYERS])
@@ -234,7 +241,7 @@ def test_the_rooms_of_the_gate_are_all_there() -> None:
         " ".join(row[0] for row in rows(GATE, "folder or file | question that it answers | read first |")),
     )
     inside = {path.name for path in GATE.parent.iterdir() if not path.name.startswith(("_", "."))}
-    assert {*named} | {"py.typed", "README.md"} >= inside
+    assert {*named} | {"py.typed", "README.md", "COOKBOOK.md"} >= inside
 
 
 def test_lines_are_short() -> None:

@@ -18,6 +18,7 @@ from parity_tests.report import (
     named,
     shown_worst,
 )
+from parity_tests.report.wrong_line import WrongLine
 from parity_tests.run.again import is_of_contract, run_again
 from parity_tests.run.layout import IN_A_LOG, Column, Layout, table
 from parity_tests.run.plan import NOT_OF_TORCH, Plan, default_reference
@@ -28,7 +29,6 @@ from parity_tests.subjects.generated import Generated, generated
 from parity_tests.subjects.interfaces import taken_for
 from parity_tests.subjects.session import DEFAULT_TARGET
 from parity_tests.words import counted, in_words
-from parity_tests.wrong_line import WrongLine
 
 NO_TIME = (
     "nothing through time was judged: a cell without dh_0 has one step and no gradient to the step before"

@@ -192,10 +192,10 @@ class WeightDecay(Changed):
         value: Array | None
         for wanted in roles:
             for sample, call, got, truth, name in pairs(samples, wanted):
+                cell = call.weights[0]
                 if sample.case.layer in ("TimeRNN", "RNN"):
-                    value = {"dWx": call.Wx, "dWh": call.Wh, "db": call.b}[wanted]
+                    value = {"dWx": cell.Wx, "dWh": cell.Wh, "db": cell.b}[wanted]
                 elif name.endswith(("ih", "hh", "ih_l0", "hh_l0")):
-                    cell = call.weights[0]
                     value = {"dWx": cell.Wx.T, "dWh": cell.Wh.T, "db": cell.b}[wanted]
                 else:
                     continue

@@ -11,8 +11,8 @@ from parity_tests.cases.case import Case
 from parity_tests.diagnosis.lines.find import Finder
 from parity_tests.diagnosis.lines.instrument import Instrumenter
 from parity_tests.diagnosis.lines.recording import Recorder
+from parity_tests.report.wrong_line import WrongLine
 from parity_tests.subjects.compiling import LoadedFarEnough
-from parity_tests.wrong_line import WrongLine
 
 INSTRUMENTER = Instrumenter()
 RECORDER = Recorder()

@@ -18,7 +18,7 @@ from parity_tests.diagnosis.lines.search import FORWARD, MOST_RUNS, Attempt, Sea
 from parity_tests.diagnosis.lines.sentences import described
 from parity_tests.diagnosis.lines.sites import Site
 from parity_tests.diagnosis.lines.trial import PRECISE, ROUGH, Trial
-from parity_tests.wrong_line import WrongLine
+from parity_tests.report.wrong_line import WrongLine
 
 SINGLE = 1e-3
 """The tolerance of cases in float32."""

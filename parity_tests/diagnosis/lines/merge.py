@@ -10,7 +10,7 @@ from parity_tests.diagnosis.faults.faulty_loop import Stage
 from parity_tests.diagnosis.lines.point import WrongLines
 from parity_tests.diagnosis.lines.search import FORWARD
 from parity_tests.report import Finding, Severity
-from parity_tests.wrong_line import WrongLine
+from parity_tests.report.wrong_line import WrongLine
 
 SINGLE = "float32"
 """What a line is that lowers the precision."""

@@ -11,11 +11,11 @@ from typing import Any
 from parity_tests.cases.case import Case
 from parity_tests.diagnosis.lines.cases import cases_to_search
 from parity_tests.diagnosis.lines.child import instrumented, next_line, outcome, start
+from parity_tests.report.wrong_line import WrongLine
 from parity_tests.subjects.interfaces import TargetError
 from parity_tests.subjects.loading import SUFFIXES, Target
 from parity_tests.subjects.sandbox.parent import Child, ChildError, ChildTimeout
 from parity_tests.subjects.sandbox.process import can_start
-from parity_tests.wrong_line import WrongLine
 
 SECONDS = 10.0
 """For all lines of a target together."""

@@ -10,7 +10,7 @@ from parity_tests.cases.tensors import families_of
 from parity_tests.diagnosis.lines.choice import sum_is_wrong
 from parity_tests.diagnosis.lines.recognition import same
 from parity_tests.diagnosis.lines.search import Attempt, Search
-from parity_tests.wrong_line import WrongLine
+from parity_tests.report.wrong_line import WrongLine
 
 WORDS = {
     "h_t": "the state h_t",

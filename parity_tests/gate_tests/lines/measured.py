@@ -12,12 +12,12 @@ from parity_tests.diagnosis.lines.point import wrong_lines
 from parity_tests.gate_tests.lines.layers import FURTHER
 from parity_tests.gate_tests.lines.truth import LINES, consistent_lines_of, lines_of, targets
 from parity_tests.gate_tests.people import STRANGERS
+from parity_tests.report.wrong_line import WrongLine
 from parity_tests.run.plan import LACKED_BY_INTERFACE
 from parity_tests.subjects.adapters.declared import Declared
 from parity_tests.subjects.drivers import kinds_of
 from parity_tests.subjects.interfaces import subject_of
 from parity_tests.subjects.loading import Target, load
-from parity_tests.wrong_line import WrongLine
 
 OWN = {
     "TimeRNN": (

@@ -14,10 +14,10 @@ import pytest
 import rnn_np
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import OF_ADAPTERS, TENSORS
+from parity_tests.report.wrong_line import JSON_KEYS
 from parity_tests.run.options import checked_options
 from parity_tests.run.plan import make_plan
 from parity_tests.subjects.session import InProcess
-from parity_tests.wrong_line import JSON_KEYS
 
 WRONG = "parity_tests.gate_tests.wrong"
 Command = Callable[..., tuple[int, str]]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from parity_tests.gate_tests.run.test_run import run_json
-from parity_tests.wrong_line import JSON_KEYS
+from parity_tests.report.wrong_line import JSON_KEYS
 
 pytest.importorskip("torch", reason="fresh cases need torch")
 

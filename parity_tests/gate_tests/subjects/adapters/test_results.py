@@ -12,8 +12,8 @@ pytest.importorskip("torch", reason="fresh cases need torch")
 import torch
 
 from parity_tests import Problem, gradients_from_update
-from parity_tests.gate_tests.adapters.models import Model
-from parity_tests.gate_tests.adapters.test_declared import CASES, judged, wrong_tensors
+from parity_tests.gate_tests.subjects.adapters.models import Model
+from parity_tests.gate_tests.subjects.adapters.test_declared import CASES, judged, wrong_tensors
 from parity_tests.subjects.adapters.updates import UpdateGradient
 
 CASE = "B3T4D2H5-f64-h0-s1"

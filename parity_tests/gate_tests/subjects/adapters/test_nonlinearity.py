@@ -10,8 +10,8 @@ pytest.importorskip("torch", reason="fresh cases need torch")
 
 import parity_tests
 from parity_tests import Problem
-from parity_tests.gate_tests.adapters.models import FUNCTIONS, SLOPES, Model
-from parity_tests.gate_tests.adapters.test_declared import CASES, judged
+from parity_tests.gate_tests.subjects.adapters.models import FUNCTIONS, SLOPES, Model
+from parity_tests.gate_tests.subjects.adapters.test_declared import CASES, judged
 from parity_tests.report import Report
 from rnn_np import TimeRNN
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import TENSORS, family
+from parity_tests.report.wrong_line import JSON_KEYS, WrongLine
 from parity_tests.words import counted, html_table
-from parity_tests.wrong_line import JSON_KEYS, WrongLine
 
 
 class Verdict(StrEnum):

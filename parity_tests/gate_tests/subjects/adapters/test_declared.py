@@ -14,7 +14,7 @@ import parity_tests
 from parity_tests import Problem
 from parity_tests.cases.draw import draw_case
 from parity_tests.checks.values import judge
-from parity_tests.gate_tests.adapters.models import FUNCTIONS, Model, stack
+from parity_tests.gate_tests.subjects.adapters.models import FUNCTIONS, Model, stack
 from parity_tests.references.live_torch import torch_answers
 from parity_tests.subjects.adapters.problem import halves
 from parity_tests.subjects.drivers import implied_by, kinds_of, run_case
