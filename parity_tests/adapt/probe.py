@@ -171,7 +171,7 @@ def _catalogue(token: str, starts: bool) -> list[States]:
     case = case_of(given)
     moved = replace(given, xs=np.concatenate([given.xs[:, :1] + 0.1, given.xs[:, 1:]], axis=1))
     found = []
-    for fault, variant in of_kind("TimeRNN"):
+    for fault, variant in of_kind("TimeRNN", [case]):
         if variant.may_change_states:
             hs, other = (
                 variant.for_case(case, NoNoise(case)).answers([call_of(each, starts=starts)])[0]["hs"]

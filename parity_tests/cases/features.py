@@ -10,7 +10,7 @@ from typing import Any
 from parity_tests.cases.arrays import calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.fields import FIELD, FIELDS
-from parity_tests.cases.tensors import TENSORS, family
+from parity_tests.cases.tensors import ALTERNATIVES, OUTPUTS, TENSORS, family
 from parity_tests.words import did_you_mean
 
 
@@ -163,6 +163,9 @@ def _without_lengths(case: Case) -> Case:
     return case
 
 
+BACKWARD = "backward"
+"""Stands for all gradients."""
+GRADIENTS = tuple(name for name in TENSORS if name not in OUTPUTS)
 OPPOSITES = (("float32", "float64"), ("row-bias", "flat-bias"), ("bias", "no-bias"))
 """One of them must be there."""
 
@@ -174,19 +177,30 @@ def parse(text: str, checks: Iterable[str]) -> tuple[str, ...]:
         ValueError: a name is neither a feature nor a tensor nor a check, or nothing is left to judge.
     """
     hyphenated = [check.replace(" ", "-") for check in checks]
-    known = [*FEATURES, *hyphenated, *TENSORS]
-    names = tuple(sorted({name.strip() for name in text.split(",") if name.strip()}))
+    known = [*FEATURES, BACKWARD, *hyphenated, *TENSORS]
+    given = {name.strip() for name in text.split(",") if name.strip()}
+    names = tuple(sorted(given - {BACKWARD} | {*(GRADIENTS if BACKWARD in given else ())}))
     for name in names:
         if name not in known and family(name) not in TENSORS:
             raise ValueError(
-                f"without: expected features ({', '.join(FEATURES)}), tensors ({', '.join(TENSORS)}) or "
+                f"without: expected features ({', '.join(FEATURES)}), {BACKWARD} for all gradients, tensors ({', '.join(TENSORS)}) or "
                 f"checks ({', '.join(hyphenated)}), got {name!r}{did_you_mean(name, known)}"
             )
     if any({*pair} <= {*names} for pair in OPPOSITES):
         raise ValueError(f"without: nothing is left to judge without {', '.join(names)}")
-    return names
+    # What stands for a tensor is not missed either.
+    others = {other for name in names for other in ALTERNATIVES.get(name, ()) if name == "logits"}
+    return tuple(sorted({*names, *others}))
+
+
+def in_short(names: Iterable[str]) -> list[str]:
+    """The names, with ``backward`` in place of all gradients."""
+    listed = list(names)
+    if not {*GRADIENTS} <= {*listed}:
+        return listed
+    return [BACKWARD, *(name for name in listed if name not in GRADIENTS)]
 
 
 def described(name: str) -> str:
     """A feature in words; other names as they are."""
-    return FEATURES[name][0] if name in FEATURES else name
+    return "a backward" if name == BACKWARD else FEATURES[name][0] if name in FEATURES else name

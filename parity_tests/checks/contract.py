@@ -8,10 +8,10 @@ import time
 from dataclasses import replace
 
 from parity_tests.bound_numpy import np
+from parity_tests.cases.features import BACKWARD
 from parity_tests.cases.memory_layouts import LAYOUTS
 from parity_tests.check_facts import GRADIENTS_IN_PLACE, INPUTS_UNTOUCHED, RESULTS_OWNED
 from parity_tests.checks.trial import (
-    BACKWARD,
     ContractBroken,
     Trial,
     contract_check,

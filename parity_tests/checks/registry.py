@@ -12,12 +12,12 @@ from types import ModuleType
 from typing import Any
 
 from parity_tests.cases.case import Case
-from parity_tests.cases.features import restricted
+from parity_tests.cases.features import BACKWARD, restricted
 from parity_tests.cases.layers import KINDS
 from parity_tests.cases.tensors import OUTPUTS, family, tensor_names
 from parity_tests.check_facts import CASE_CHECKS, Check, as_advice
 from parity_tests.checks import contract, state
-from parity_tests.checks.trial import BACKWARD, ContractBroken, ContractCheck, Trial
+from parity_tests.checks.trial import ContractBroken, ContractCheck, Trial
 from parity_tests.report import Finding
 from parity_tests.subjects.drivers import strictly
 from parity_tests.subjects.parts import PartMissing

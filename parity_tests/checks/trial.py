@@ -23,10 +23,6 @@ CLOSE = {"f64": 1e-9, "f32": 1e-3}
 another order."""
 
 
-BACKWARD = "backward"
-"""What a layer lacks if every gradient is declared missing."""
-
-
 class ContractBroken(Exception):
     """The layer does not pass the check.
 

@@ -7,7 +7,8 @@ from typing import Any
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.cases.tensors import Answer, family
-from parity_tests.diagnosis.faults.faulty_loop import METHODS, CannotCombine, FaultyLoop
+from parity_tests.diagnosis.faults.faulty_loop import CannotCombine, FaultyLoop
+from parity_tests.diagnosis.faults.stages import METHODS
 from parity_tests.diagnosis.places import Place
 from parity_tests.references.float64_cell import CellTrace, Gradients
 
@@ -15,6 +16,8 @@ ROW_AXES = {
     **dict.fromkeys(("slope", "step_gradients", "input_gradient", "outputs", "inputs", "starts"), 2),
     **dict.fromkeys(("upstream", "previous_states", "layer_input", "summed", "dropped", "undropped"), 2),
     **dict.fromkeys(("carry", "first_carry", "start_gradient", "final", "previous", "carry_in_padding"), 1),
+    **dict.fromkeys(("head_states", "logits", "softmax", "targets", "losses", "errors"), 2),
+    **dict.fromkeys(("logits_gradient", "states_gradient"), 2),
     "final_gradient": 0,
 }
 """The axis of the batch in what a method returns."""
@@ -28,6 +31,14 @@ STEPS_FIRST = (
     "inputs",
     "upstream",
     "previous_states",
+    "head_states",
+    "logits",
+    "softmax",
+    "targets",
+    "losses",
+    "errors",
+    "logits_gradient",
+    "states_gradient",
 )
 """Methods that return an array whose first axis is time."""
 

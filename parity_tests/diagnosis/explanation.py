@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import Answer
 from parity_tests.diagnosis.confined_loop import ConfinedLoop
-from parity_tests.diagnosis.faults.faulty_loop import Fault, FaultyLoop, Stage, Variant, chained
+from parity_tests.diagnosis.faults.faulty_loop import Fault, FaultyLoop, Variant, chained
+from parity_tests.diagnosis.faults.nonlinearities import written
+from parity_tests.diagnosis.faults.stages import Stage
 from parity_tests.diagnosis.places import Place
 from parity_tests.diagnosis.samples import Sample
 from parity_tests.references.rounding import NoNoise, RoundingNoise
@@ -14,11 +16,19 @@ from parity_tests.references.rounding import NoNoise, RoundingNoise
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Suspect:
-    """A fault of the catalogue with one of its loops, and where it is confined to."""
+    """A fault of the catalogue with one of its loops, and where it is confined to.
+
+    Attributes:
+        fault: the fault.
+        variant: the loop.
+        place: where it is; None: everywhere.
+        nonlinearity: the one that its sentence speaks of.
+    """
 
     fault: Fault
     variant: Variant
     place: Place | None = None
+    nonlinearity: str = "tanh"
 
     @property
     def name(self) -> str:
@@ -33,7 +43,8 @@ class Suspect:
     @property
     def sentence(self) -> str:
         """What the numbers show, and where to look."""
-        text = f"{self.fault.sentence.format(**self.variant.constants)} {self.fault.look}"
+        both = f"{self.fault.sentence} {self.fault.look}"
+        text = written(both, self.nonlinearity, **self.variant.constants)
         return f"{self.place.words[0].upper()}{self.place.words[1:]}: {text}" if self.place else text
 
     @property

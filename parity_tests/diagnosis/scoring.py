@@ -117,12 +117,14 @@ class Scoring:
         """Return the faults that may come next, with constants found from what is not yet explained."""
         left = rebased(explanation, self.samples)
         found = []
-        for fault, variant in of_kind(self.kind):
+        own = {sample.case.nonlinearity for sample in self.samples}
+        spoken_of = own.pop() if len(own) == 1 else "tanh"
+        for fault, variant in of_kind(self.kind, [sample.case for sample in self.samples]):
             if not (variant.may_change_states if of_states else variant.may_change_gradients):
                 continue
             # A constant may depend on a tensor that the subject does not return.
             with suppress(KeyError, ValueError, IndexError, np.linalg.LinAlgError):
-                found += [Suspect(fault, inferred) for inferred in variant.infer(left)]
+                found += [Suspect(fault, inferred, None, spoken_of) for inferred in variant.infer(left)]
         return [suspect for suspect in found if _is_fine_enough(suspect, left)]
 
     def _screens(self, partial: Partial, of_states: bool) -> list[int]:

@@ -12,7 +12,7 @@ from itertools import combinations, islice, product
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array
 from parity_tests.diagnosis.explanation import Explanation, Suspect
-from parity_tests.diagnosis.faults.faulty_loop import Stage
+from parity_tests.diagnosis.faults.stages import Stage
 from parity_tests.diagnosis.given_states import GivenStates
 from parity_tests.diagnosis.matching import CANNOT, Target, reproduces, states_hold, target_of
 from parity_tests.diagnosis.place_search import MOST_PLACES, PlaceSearch

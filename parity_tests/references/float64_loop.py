@@ -170,7 +170,11 @@ class Loop(Head, Cell):
         unsure |= {"h_n": finals, "dx": reached, "dh_0": starts}
         if self.case.has_head:
             outputs = hs[:, -1:] if self.case.many_to_one else hs
-            unsure |= {"logits": outputs, "probabilities": outputs, "loss": np.asarray(outputs.any())}
+            unsure |= {"logits": outputs, "probabilities": outputs}
+        if "loss" in runs:
+            unsure["loss"] = np.asarray(
+                [outputs.any()] | self.noise.too_large(runs["loss"][..., None], self.case.is_unbounded)
+            )
         return unsure if self.case.is_cell else {"hs": hs, **unsure}
 
     # Pieces that a fault may replace: each does one part of the forward or the backward.

@@ -11,6 +11,7 @@ from parity_tests.cases.features import (
     declared,
     declared_nonlinearity,
     described,
+    in_short,
     is_declared,
     parse,
     restricted,
@@ -154,7 +155,7 @@ class Plan:
     @property
     def declared(self) -> list[str]:
         """What the target is declared to lack beyond what is implied."""
-        return [name for name in self.without if name not in self.implied]
+        return in_short(name for name in self.without if name not in self.implied)
 
     @property
     def skipped(self) -> list[str]:
@@ -175,7 +176,7 @@ def make_plan(options: Options, session: Session) -> Plan:
     if not session.kinds:
         raise OptionError(f"{options.target.spec}: there is nothing to judge in it")
     try:
-        without = parse(",".join(options.without), CONTRACT_CHECKS)
+        without = parse(",".join((*options.without, *session.lacked)), CONTRACT_CHECKS)
         known = read_known(options.known) if options.known else {}
     except ValueError as error:
         raise OptionError(str(error)) from error

@@ -1,7 +1,7 @@
 """The gate tested on its own catalogue: every fault is put into a layer, and must be caught and named."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -11,6 +11,7 @@ import numpy as np
 from parity_tests.cases.arrays import DTYPES, Array, Call, calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.draw import draw_case, shrink
+from parity_tests.cases.features import restricted
 from parity_tests.cases.layers import KINDS
 from parity_tests.cases.tensors import SECOND_BIAS, Answer
 from parity_tests.checks.registry import CONTRACT_CHECKS, run_contract_check
@@ -18,11 +19,13 @@ from parity_tests.checks.values import RunCase, judge
 from parity_tests.diagnosis.diagnose import diagnose
 from parity_tests.diagnosis.explanation import Explanation
 from parity_tests.diagnosis.faults.catalogue import CATALOGUE
-from parity_tests.diagnosis.faults.faulty_loop import Variant
+from parity_tests.diagnosis.faults.faulty_loop import HEADLESS, Fault, Variant
+from parity_tests.diagnosis.probe_cases import PROBE_CASES
 from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import NoNoise
 from parity_tests.report import Finding
 from parity_tests.selftest.broken_layers import BROKEN
+from parity_tests.subjects.adapters.declared import Declared
 from parity_tests.subjects.interfaces import subject_of
 from parity_tests.subjects.results import CallResult, CaseResults
 
@@ -69,9 +72,9 @@ def tried(name: str, check: str) -> Tried:
     if shown is None:
         return Tried(name, "", 0, None, "", time.monotonic() - start)
     deadline = time.monotonic() + SHRINK_SECONDS
-    kind, run_case = shown.kind, shown.run_case
-    smallest = shrink(0, shown.number, partial(_fails, run_case), deadline, (kind,))
-    diagnoses = diagnose(kind, run_case, shown.findings)
+    (kind, without), run_case = shown.asked, shown.run_case
+    smallest = shrink(0, shown.number, partial(_fails, run_case), deadline, (kind,), without)
+    diagnoses = diagnose(kind, run_case, shown.findings, partial(restricted, without=without))
     named = "; ".join(found.fault for found in diagnoses if found.fault) or None
     return Tried(name, kind, shown.number + 1, named, str(smallest), time.monotonic() - start)
 
@@ -81,27 +84,43 @@ class Shown:
     """The first drawn case in which a layer with a fault is found wrong.
 
     Attributes:
-        kind: of the layer.
+        asked: the kind of the layer, and what its cases lack or have.
         run_case: the layer.
         number: of the case.
         findings: what was found.
     """
 
-    kind: str
+    asked: tuple[str, tuple[str, ...]]
     run_case: RunCase
     number: int
     findings: list[Finding]
 
 
+def asked_of(fault: Fault) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the kinds of layers that can have a fault, and what is declared of each so that its cases may show it."""
+    for kind in KINDS:
+        if kind not in fault.layers:
+            continue
+        if any(fault.fits(case) for case in PROBE_CASES[kind]):
+            yield kind, ()
+        elif kind == "TimeRNN":
+            losses, nonlinearities = fault.losses or HEADLESS, fault.nonlinearities or ("tanh",)
+            ones = (True,) if fault.many_to_one else (False, True)
+            for loss, nonlinearity, many_to_one in product(losses, nonlinearities, ones):
+                if loss != "none" or not many_to_one:
+                    declared = Declared(nonlinearity, loss, many_to_one=many_to_one)
+                    yield kind, declared.implied
+
+
 def first_shown(name: str) -> Shown | None:
     """Put a fault of the catalogue into the first kind of layer, and in the first variant, in which it shows."""
     (fault,) = (fault for fault in CATALOGUE if fault.name == name)
-    for kind, variant in product((kind for kind in KINDS if kind in fault.layers), fault.loops):
+    for (kind, without), variant in product(asked_of(fault), fault.loops):
         run_case = answering(variant)
         for number in range(MAX_CASES_TRIED):
-            findings = _findings(run_case, draw_case(0, number, (kind,)))
+            findings = _findings(run_case, draw_case(0, number, (kind,), without))
             if findings:
-                return Shown(kind, run_case, number, findings)
+                return Shown((kind, without), run_case, number, findings)
     return None
 
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from parity_tests.diagnosis.diagnose import diagnose
 from parity_tests.diagnosis.explanation import Explanation, Suspect
 from parity_tests.diagnosis.faults.catalogue import CATALOGUE
-from parity_tests.diagnosis.faults.faulty_loop import Fault, Stage, Variant
+from parity_tests.diagnosis.faults.faulty_loop import Fault, Variant
+from parity_tests.diagnosis.faults.stages import Stage
 from parity_tests.diagnosis.matching import CANNOT, reproduces
 from parity_tests.diagnosis.places import CELLS, Place
 from parity_tests.diagnosis.probe_cases import PROBE_CASES
@@ -73,6 +74,11 @@ class Outcome:
         return any(not {_fault_of(given) for given in each} & names for each in self.named)
 
 
+def _of(kind: str) -> list[Fault]:
+    """The faults that a kind of layer can have without any declaration."""
+    return [f for f in CATALOGUE if kind in f.layers and any(map(f.fits, PROBE_CASES[kind]))]
+
+
 def _fault_of(name: str) -> str:
     """The name of the fault, without its place."""
     return name.split(", ")[0]
@@ -88,9 +94,9 @@ def combinations(kind: str, faults: int, number: int) -> Iterator[Combination]:
     """
     rng = random.Random(f"{kind} {faults}")
     by_stage: dict[Stage, list[tuple[Fault, Variant]]] = {}
-    for fault in CATALOGUE:
+    for fault in _of(kind):
         for variant in fault.loops:
-            if kind in fault.layers and fault.name not in NEEDS_A_SUBJECT and not variant.loop.inner_roundoff:
+            if fault.name not in NEEDS_A_SUBJECT and not variant.loop.inner_roundoff:
                 by_stage.setdefault(variant.stage, []).append((fault, variant))
     found = 0
     while found < number:
@@ -129,7 +135,7 @@ def confined(number: int) -> Iterator[Combination]:
     found = 0
     while found < number:
         kind = ("nn.RNN", "TimeRNN")[found % 2]
-        fault = rng.choice([fault for fault in CATALOGUE if kind in fault.layers])
+        fault = rng.choice(_of(kind))
         variant, place = rng.choice(fault.loops), rng.choice(PLACES)
         suspect = Suspect(fault, variant, place)
         explanation = Explanation((suspect,))

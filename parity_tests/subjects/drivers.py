@@ -167,6 +167,11 @@ def implied_by(subject: Any) -> tuple[str, ...]:
     return declared_by(subject.answer).implied if hasattr(subject, "answer") else ()
 
 
+def lacked_by(subject: Any) -> tuple[str, ...]:
+    """What an adapter declares to lack, as ``--without`` does."""
+    return declared_by(subject.answer).without if hasattr(subject, "answer") else ()
+
+
 def strictly(findings: list[Finding], subject: Any, kind: str) -> list[Finding]:
     """Return findings as they count for a subject: of the project's own layers, advice is a fault."""
     module = getattr(class_of(kind, subject), "__module__", None) or ""

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from parity_tests.cases.case import Case
 from parity_tests.check_facts import PRINTS, PROCESS_GOES_ON, RAISES, RETURNS_IN_TIME
 from parity_tests.report import Finding
-from parity_tests.subjects.drivers import implied_by, kinds_of, run_case
+from parity_tests.subjects.drivers import implied_by, kinds_of, lacked_by, run_case
 from parity_tests.subjects.interfaces import TargetError, subject_of
 from parity_tests.subjects.loading import Target
 from parity_tests.subjects.results import CaseResults
@@ -40,6 +40,7 @@ class Session(Protocol):
         interface: the target's, one of ``INTERFACES``.
         kinds: the kinds of layers that it has.
         implied: the features that its cases do not have, and the fields that all have, as an adapter declares.
+        lacked: what an adapter declares to lack, as ``--without`` does.
         notices: what was out of order when it was loaded.
         without: what the target is declared to lack, features and tensors.
     """
@@ -47,6 +48,7 @@ class Session(Protocol):
     interface: str
     kinds: tuple[str, ...]
     implied: tuple[str, ...]
+    lacked: tuple[str, ...]
     notices: list[str]
     without: tuple[str, ...]
 
@@ -77,6 +79,7 @@ class InProcess:
         self.subject = subject_of(obj, interface)
         self.kinds = kinds_of(self.subject)
         self.implied = implied_by(self.subject)
+        self.lacked = lacked_by(self.subject)
         self.notices: list[str] = []
         self.without: tuple[str, ...] = ()
 
@@ -110,7 +113,7 @@ class InChild:
 
     def __init__(self, target: Target, timeout: float, functions: tuple[Callable[..., Any], ...]) -> None:
         self.timeout = timeout
-        self.child = Child(target, timeout, functions=(kinds_of, implied_by, run_case, *functions))
+        self.child = Child(target, timeout, functions=(kinds_of, implied_by, lacked_by, run_case, *functions))
         loaded = self.child.start()
         self.interface = loaded.interface
         self.notices = loaded.notices
@@ -119,6 +122,7 @@ class InChild:
             self.kinds: tuple[str, ...] = tuple(self.child.call(kinds_of))
             is_adapter = self.interface == "adapter"
             self.implied: tuple[str, ...] = tuple(self.child.call(implied_by)) if is_adapter else ()
+            self.lacked: tuple[str, ...] = tuple(self.child.call(lacked_by)) if is_adapter else ()
         except ChildError as error:
             self.child.close()
             raise TargetError(f"{target.spec}: its attributes cannot be read: {error}") from error

@@ -53,22 +53,23 @@ class OtherActivation(FaultyLoop):
 
 @fault(
     "nonlinearity applied twice",
-    sentence="The states are tanh(tanh(z)):",
-    look="look for a tanh in the cell and another one around it.",
+    sentence="The states are {function}({function}(z)):",
+    look="look for a {function} in the cell and another one around it.",
     variants=BOTH_BACKWARDS,
 )
-class TanhTwice(OtherActivation):
+class AppliedTwice(OtherActivation):
     def activation(self, z: Array) -> Array:
-        return np.tanh(np.tanh(z))
+        return self.applied(self.applied(z))
 
     def derivative(self, h: Array, z: Array) -> Array:
-        return (1 - h * h) * (1 - self.tanh(z) ** 2)
+        return self.slope_at(h) * self.slope_at(self.applied(z))
 
 
 @fault(
     "logistic function in place of tanh",
     sentence="The states are the logistic function of the pre-activations:",
     look="look for `1 / (1 + exp(-z))` where `tanh(z)` is due.",
+    nonlinearities=("tanh",),
     variants=BOTH_BACKWARDS,
 )
 class Logistic(OtherActivation):
@@ -94,7 +95,7 @@ class LinearForRelu(Linear):
 register(
     "nonlinearity missing",
     sentence="The states are the pre-activations themselves:",
-    look="look for a tanh (or relu) that is never applied.",
+    look="look for a {function} that is never applied.",
     loops=(*with_both_backwards(Linear), *with_both_backwards(LinearForRelu)),
 )
 
@@ -103,6 +104,7 @@ register(
     "relu in place of tanh",
     sentence="The states are relu of the pre-activations where tanh is due:",
     look="look for `np.maximum(z, 0)`, and for the default of the option `nonlinearity`, which is tanh.",
+    nonlinearities=("tanh",),
     variants=BOTH_BACKWARDS,
 )
 class Relu(OtherActivation):
@@ -119,7 +121,7 @@ class Relu(OtherActivation):
     "tanh in place of relu",
     sentence="With nonlinearity='relu' the layer computes tanh all the same:",
     look="look for the option `nonlinearity` that is not passed on.",
-    layers=("nn.RNN", "nn.RNNCell"),
+    nonlinearities=("relu",),
     variants=BOTH_BACKWARDS,
 )
 class TanhForRelu(OtherActivation):
@@ -153,6 +155,7 @@ register(
     "tanh overflows",
     sentence="The states are NaN where the pre-activation is large:",
     look="look for a tanh made of exponentials: it is `np.tanh`.",
+    nonlinearities=("tanh",),
     loops=(TanhOfExponentials, TanhOfOneExponential),
 )
 
@@ -166,6 +169,7 @@ def _tanh_states(samples: Sequence[Sample]) -> list[Array]:
     "pre-activation clipped",
     sentence="The pre-activations are clipped to +-{limit:g} before tanh:",
     look="look for `np.clip` in the forward.",
+    nonlinearities=("tanh",),
     variants=BOTH_BACKWARDS,
 )
 class ClippedPreactivation(OtherActivation):
@@ -196,7 +200,7 @@ class RoundedStates(OtherActivation):
     decimals: int = 4
 
     def activation(self, z: Array) -> Array:
-        return np.round(np.tanh(z), self.decimals)
+        return np.round(self.applied(z), self.decimals)
 
     @classmethod
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
@@ -223,7 +227,7 @@ class RecurrentTermOutside(FaultyLoop):
 
     def covered(self, z: Array) -> Array:
         """Apply the nonlinearity."""
-        return np.maximum(z, 0) if self.case.relu else np.tanh(z)
+        return self.applied(z)
 
     def step(self, trace: CellTrace, t: int, recurrent: Array) -> None:
         trace.h[t + 1] = self.covered(trace.z[t]) + recurrent
@@ -236,7 +240,7 @@ class RecurrentTermOutside(FaultyLoop):
     def slope(self, trace: CellTrace) -> Array:
         if not self.own_backward or self.case.relu:
             return super().slope(trace)
-        return 1 - self.tanh(trace.z) ** 2
+        return self.slope_at(self.applied(trace.z))
 
     def carry(self, trace: CellTrace, t: int, dz: Array) -> Array:
         return super().carry(trace, t, trace.d[t] if self.own_backward else dz)
@@ -259,8 +263,8 @@ class InputTermOutside(RecurrentTermOutside):
 
 register(
     "nonlinearity covers one summand only",
-    sentence="The states are those of a layer whose nonlinearity covers one summand only, as tanh(x Wx + b) + h Wh:",
-    look="look for a parenthesis closed too early in `tanh(x @ Wx + h @ Wh + b)`.",
+    sentence="The states are those of a layer whose nonlinearity covers one summand only, as {function}(x Wx + b) + h Wh:",
+    look="look for a parenthesis closed too early in `{function}(x @ Wx + h @ Wh + b)`.",
     loops=(
         *with_both_backwards(RecurrentTermOutside),
         *with_both_backwards(RecurrentTermOutside.with_params(bias_inside=False)),
@@ -271,7 +275,7 @@ register(
 
 @fault(
     "bias behind the nonlinearity",
-    sentence="The states are tanh(x Wx + h Wh) + b:",
+    sentence="The states are {function}(x Wx + h Wh) + b:",
     look="look for a parenthesis closed before `+ b`.",
     variants=BOTH_BACKWARDS,
 )
@@ -288,7 +292,9 @@ class BiasOutside(FaultyLoop):
 
     def slope(self, trace: CellTrace) -> Array:
         return (
-            1 - self.tanh(trace.z) ** 2 if self.own_backward and not self.case.relu else super().slope(trace)
+            self.slope_at(self.applied(trace.z))
+            if self.own_backward and not self.case.relu
+            else super().slope(trace)
         )
 
     def parameter_gradients(self, trace: CellTrace, dz: Array) -> tuple[Array, Array, Array]:
@@ -319,7 +325,7 @@ class LeakyUnit(FaultyLoop):
     def slope(self, trace: CellTrace) -> Array:
         if not self.own_backward or self.case.relu:
             return super().slope(trace)
-        return self.new * (1 - self.tanh(trace.z) ** 2)
+        return self.new * self.slope_at(self.applied(trace.z))
 
     def carry(self, trace: CellTrace, t: int, dz: Array) -> Array:
         through = super().carry(trace, t, dz)

@@ -3,8 +3,9 @@
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call
 from parity_tests.cases.tensors import Answer
-from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, FaultyLoop, Stage, fault, register
+from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, FaultyLoop, fault, register
 from parity_tests.diagnosis.faults.shared import Changed
+from parity_tests.diagnosis.faults.stages import Stage
 from parity_tests.references.float64_cell import CellTrace, Gradients
 
 

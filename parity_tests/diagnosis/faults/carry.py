@@ -174,11 +174,11 @@ register(
 @fault(
     "carry multiplied by the slope twice",
     sentence="What goes back from step to step is multiplied by the derivative of the nonlinearity twice:",
-    look="look for a second `1 - h**2` at `dz @ Wh.T`.",
+    look="look for a second `{slope}` at `dz @ Wh.T`.",
 )
 class CarrySlopedTwice(FaultyLoop):
     def carry(self, trace: CellTrace, t: int, dz: Array) -> Array:
-        return super().carry(trace, t, dz * (1 - trace.h[t + 1] ** 2))
+        return super().carry(trace, t, dz * self.slope_at(trace.h[t + 1]))
 
 
 @fault(

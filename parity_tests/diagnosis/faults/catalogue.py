@@ -1,5 +1,8 @@
 """The catalogue of faults: all faults that the gate can name, and their order of preference."""
 
+from collections.abc import Sequence
+
+from parity_tests.cases.case import Case
 from parity_tests.diagnosis.faults import (
     activation,
     between_calls,
@@ -20,6 +23,7 @@ from parity_tests.diagnosis.faults import (
     scaling,
     slope,
     slope_order,
+    slope_sigmoid,
     states,
     sums,
     tensors_moved,
@@ -29,10 +33,20 @@ from parity_tests.diagnosis.faults import (
     weights,
 )
 from parity_tests.diagnosis.faults.faulty_loop import REGISTERED, Fault, Variant
+from parity_tests.diagnosis.faults.head import (
+    head_gradients,
+    logits,
+    logits_gradient,
+    losses,
+    reductions,
+    softmax,
+    states_gradient,
+)
 
 FAMILIES = (
     slope,
     slope_order,
+    slope_sigmoid,
     activation,
     functions,
     relu_functions,
@@ -57,9 +71,78 @@ FAMILIES = (
     final_states,
     precision,
     between_calls,
+    logits,
+    softmax,
+    losses,
+    reductions,
+    logits_gradient,
+    states_gradient,
+    head_gradients,
 )
 """Importing these modules adds their faults to the catalogue."""
 ORDER = (
+    "logits from the state before",
+    "head reads another state than the last",
+    "logits bias left out",
+    "bias of the head summed over the hidden units",
+    "Wy transposed where it is square",
+    "nonlinearity on the logits",
+    "softmax over the wrong axis",
+    "logistic function in place of softmax",
+    "softmax applied twice",
+    "exponentials not normalised",
+    "constant in the denominator of softmax",
+    "softmax overflows",
+    "loss of one step only",
+    "loss of some steps left out",
+    "targets one step off",
+    "targets in another order",
+    "logarithm of an unnormalised value",
+    "logarithm missing in the loss",
+    "loss of all classes",
+    "squared error of probabilities",
+    "absolute errors in place of squares",
+    "root of the squared errors",
+    "epsilon inside the logarithm",
+    "another reduction",
+    "another reduction of the loss alone",
+    "another reduction of the gradient alone",
+    "squared error with another factor",
+    "loss times a constant",
+    "logarithm of another base",
+    "loss with the wrong sign",
+    "loss gradient with the wrong sign",
+    "loss gradient without the target",
+    "loss gradient with another number at the target",
+    "loss gradient without the outputs",
+    "loss gradient times p (1 - p)",
+    "diagonal of the softmax Jacobian",
+    "gradient of the probabilities for that of the logits",
+    "loss gradient of one step only",
+    "loss gradient cumulated over the steps",
+    "loss gradient times the loss",
+    "gradient through Wy not transposed",
+    "gradient through Wy missing",
+    "head gradient one step off",
+    "head gradient of one step only",
+    "head gradient not used",
+    "head gradient cumulated over the steps",
+    "head gradient reversed in time",
+    "last state's gradient at every step",
+    "last state's gradient at another step",
+    "head gradient through the slope twice",
+    "head gradient divided by a size",
+    "dWy with another state",
+    "dWy from the mean of the states",
+    "dWy and dby of one step only",
+    "dWy of one step only",
+    "dby of one step only",
+    "dWy and dby divided by a size",
+    "dWy divided by a size",
+    "dby divided by a size",
+    "dby summed over the wrong axis",
+    "dWy transposed where it is square",
+    "dWy from the probabilities",
     "upstream gradient dropped",
     "activation in place of its derivative",
     "slope 1 + h^2",
@@ -69,6 +152,14 @@ ORDER = (
     "slope of the logistic function",
     "slope at the pre-activation",
     "tanh taken again in the slope",
+    "slope of tanh under sigmoid",
+    "sigmoid taken again in the slope",
+    "slope h (1 + h)",
+    "slope h (h - 1)",
+    "slope 1 - h under sigmoid",
+    "slope of sigmoid with a square",
+    "slope of relu under sigmoid",
+    "slope of a nonlinearity in a linear layer",
     "slope without the square",
     "slope (1 - h)^2",
     "slope 1 - |h|",
@@ -275,6 +366,8 @@ CATALOGUE = _in_order()
 """All faults, in order of preference."""
 
 
-def of_kind(kind: str) -> list[tuple[Fault, Variant]]:
-    """Return the faults that a kind of layer can have, each with each of its loops."""
-    return [(fault, loop) for fault in CATALOGUE if kind in fault.layers for loop in fault.loops]
+def of_kind(kind: str, cases: Sequence[Case]) -> list[tuple[Fault, Variant]]:
+    """Return the faults that a kind of layer can have in any of the cases, each with each of its loops."""
+    kinds = {(case.loss, case.nonlinearity, case.many_to_one): case for case in cases}.values()
+    fitting = [fault for fault in CATALOGUE if kind in fault.layers and any(map(fault.fits, kinds))]
+    return [(fault, loop) for fault in fitting for loop in fault.loops]

@@ -8,7 +8,6 @@ from parity_tests.diagnosis.faults.faulty_loop import (
     PARAMETERS,
     SEQUENCES,
     FaultyLoop,
-    Stage,
     Variant,
     fault,
     register,
@@ -21,6 +20,7 @@ from parity_tests.diagnosis.faults.infer import (
     round_constant,
 )
 from parity_tests.diagnosis.faults.shared import Changed
+from parity_tests.diagnosis.faults.stages import Stage
 from parity_tests.diagnosis.samples import Sample, pairs, prefer_float64
 from parity_tests.references.float64_cell import CellTrace, Gradients
 

@@ -16,16 +16,16 @@ probe cases; if its numbers equal those of the subject, the subject has this fau
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
 from functools import cached_property, lru_cache
 from types import MethodType
 from typing import Any, ClassVar, TypeVar
 
-from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call
 from parity_tests.cases.case import Case
 from parity_tests.cases.layers import KINDS
 from parity_tests.cases.tensors import Answer
+from parity_tests.diagnosis.faults.nonlinearities import applied, slope_at
+from parity_tests.diagnosis.faults.stages import METHODS, OF_BOTH, OF_STATES, STAGE_OF_METHODS, Stage
 from parity_tests.diagnosis.samples import Sample
 from parity_tests.references.float64_cell import CellTrace, Gradients
 from parity_tests.references.float64_loop import Loop, Spread
@@ -36,58 +36,12 @@ SEQUENCES = ("TimeRNN", "nn.RNN")
 """The layers that run over a sequence."""
 STACKS = ("nn.RNN",)
 """The layers that may have several layers and two directions."""
-
-
-class Stage(IntEnum):
-    """Where in a layer's computation a fault is: a later stage works on what the earlier ones have computed."""
-
-    STATES = 0
-    """The states."""
-    PREACTIVATION = 1
-    """The gradient of the pre-activation: upstream gradient, carry, slope."""
-    GRADIENTS = 2
-    """The gradients of the input, the initial state and the parameters, each by itself."""
-    FINISHED = 3
-    """What is done to finished gradients."""
-    LIMITED = 4
-    """Finished gradients that are clipped, or scaled down to a norm."""
-
-
-OF_STATES = frozenset(
-    (
-        *(
-            "cells",
-            "masks",
-            "valid",
-            "inputs",
-            "layer_input",
-            "starts",
-            "flips",
-            "joined",
-            "dropped",
-            "forward",
-        ),
-        *("matrices", "biases", "step", "previous", "activate", "outputs", "final"),
-    )
-)
-"""The methods that compute the states."""
-OF_BOTH = frozenset(("call", "flipped", "as_returned"))
-"""Those that handle states and gradients."""
-OF_PREACTIVATION = frozenset(
-    (
-        *("backward_traces", "upstream", "final_gradient", "part", "summed", "undropped", "slope", "delta"),
-        *("carry", "step_gradients", "first_carry", "order", "carry_in_padding"),
-    )
-)
-"""Those that compute the gradients of the pre-activations."""
-OF_GRADIENTS = frozenset(
-    ("backward", "start_gradient", "input_gradient", "parameter_gradients", "previous_states")
-)
-"""Those that compute the gradients from them."""
-OF_FINISHED = frozenset(("by_parameter_name",))
-"""Those that get finished gradients."""
-METHODS = (*sorted(OF_STATES | OF_BOTH | OF_PREACTIVATION | OF_GRADIENTS | OF_FINISHED),)
-"""The methods of the plain loop that a fault may replace."""
+HEADLESS = ("none",)
+"""What a case has behind its states where their gradient is given."""
+ENTROPY, SQUARES = ("cross_entropy",), ("mse", "half_mse")
+LOSSES = (*ENTROPY, *SQUARES)
+HEADS = ("logits", *LOSSES)
+"""Any head, with a loss or without."""
 
 
 class FaultyLoop(Loop):
@@ -148,11 +102,15 @@ class FaultyLoop(Loop):
         """Return which slices depend on a diverged state: a single run cannot tell, and nobody asks."""
         return {} if self.noise.runs == 1 else super().unsure(call, kept, traces, gradients, runs)
 
-    def tanh(self, z: Array) -> Array:
-        """Return tanh of the pre-activations ``z`` [T, runs, B, H], with its rounding."""
-        value = np.tanh(z)
+    def applied(self, z: Array) -> Array:
+        """Return the case's nonlinearity of the pre-activations ``z`` [T, runs, B, H], with its rounding."""
+        value = applied(self.case.nonlinearity, z)
         self.noise.absolute(value[:, 1:])
         return value
+
+    def slope_at(self, h: Array) -> Array:
+        """Return the derivative of the case's nonlinearity, from the states ``h``."""
+        return slope_at(self.case.nonlinearity, h)
 
     @classmethod
     def with_params(cls, **params: Any) -> "Variant":
@@ -207,6 +165,17 @@ for _name in METHODS:
 
 class CannotCombine(Exception):
     """A fault cannot be computed in the loop that it is put into."""
+
+
+def known(value: Array | None) -> Array:
+    """Return what a fault remembers.
+
+    Raises:
+        CannotCombine: a fault behind it computes otherwise, so that it was never told.
+    """
+    if value is None:
+        raise CannotCombine("what the fault remembers is not computed")
+    return value
 
 
 def chained(loops: Sequence[FaultyLoop]) -> FaultyLoop:
@@ -283,7 +252,7 @@ class Variant:
         """Where the fault is."""
         if self.loop.stage is not None:
             return self.loop.stage
-        for stage, methods in _STAGE_OF_METHODS:
+        for stage, methods in STAGE_OF_METHODS:
             if self.replaced & methods:
                 return stage
         return Stage.FINISHED
@@ -299,11 +268,6 @@ class Variant:
         return bool(self.replaced - OF_STATES) or self.loop.inner_roundoff > 0
 
 
-_STAGE_OF_METHODS = (
-    (Stage.STATES, OF_STATES),
-    (Stage.PREACTIVATION, OF_PREACTIVATION),
-    (Stage.GRADIENTS, OF_GRADIENTS),
-)
 AnyLoop = TypeVar("AnyLoop", bound=FaultyLoop)
 
 
@@ -317,6 +281,9 @@ class Fault:
         look: what to look for in the code.
         loops: the ways in which this fault is commonly written.
         layers: the kinds of layers that can have it.
+        losses: what a case has behind its states, for a fault that needs it; empty for any.
+        nonlinearities: those that it can be a fault of; empty for any.
+        many_to_one: whether it needs a head that reads the last state alone.
     """
 
     name: str
@@ -324,6 +291,17 @@ class Fault:
     look: str
     loops: tuple[Variant, ...]
     layers: tuple[str, ...] = KINDS
+    losses: tuple[str, ...] = ()
+    nonlinearities: tuple[str, ...] = ()
+    many_to_one: bool = False
+
+    def fits(self, case: Case) -> bool:
+        """Return whether a layer may have the fault in a case."""
+        return (
+            (not self.losses or case.loss in self.losses)
+            and (not self.nonlinearities or case.nonlinearity in self.nonlinearities)
+            and (not self.many_to_one or case.many_to_one)
+        )
 
 
 REGISTERED: list[Fault] = []
@@ -337,9 +315,13 @@ def register(
     look: str,
     loops: Sequence[type[FaultyLoop] | Variant],
     layers: tuple[str, ...] = KINDS,
+    losses: tuple[str, ...] = (),
+    nonlinearities: tuple[str, ...] = (),
+    many_to_one: bool = False,
 ) -> None:
     """Add a fault to the catalogue whose ``loops`` are several classes."""
-    REGISTERED.append(Fault(name, sentence, look, tuple(map(as_variant, loops)), layers))
+    variants = tuple(map(as_variant, loops))
+    REGISTERED.append(Fault(name, sentence, look, variants, layers, losses, nonlinearities, many_to_one))
 
 
 def fault(
@@ -348,6 +330,9 @@ def fault(
     sentence: str,
     look: str,
     layers: tuple[str, ...] = KINDS,
+    losses: tuple[str, ...] = (),
+    nonlinearities: tuple[str, ...] = (),
+    many_to_one: bool = False,
     variants: Sequence[Mapping[str, Any]] = ({},),
 ) -> Callable[[type[AnyLoop]], type[AnyLoop]]:
     """Add a fault to the catalogue whose loop is the decorated class.
@@ -357,7 +342,16 @@ def fault(
 
     def add(cls: type[AnyLoop]) -> type[AnyLoop]:
         loops = [cls.with_params(**params) for params in variants]
-        register(name, sentence=sentence, look=look, loops=loops, layers=layers)
+        register(
+            name,
+            sentence=sentence,
+            look=look,
+            loops=loops,
+            layers=layers,
+            losses=losses,
+            nonlinearities=nonlinearities,
+            many_to_one=many_to_one,
+        )
         return cls
 
     return add

@@ -57,7 +57,7 @@ register(
 @fault(
     "h_n before the nonlinearity",
     sentence="The final state is the last pre-activation:",
-    look="look for `z` kept where `tanh(z)` is due.",
+    look="look for `z` kept where `{function}(z)` is due.",
 )
 class FinalPreactivation(OtherFinal):
     keep_preactivations = True

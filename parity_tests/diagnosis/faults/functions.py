@@ -278,6 +278,7 @@ register(
     "another function in place of tanh",
     sentence="The states are those of another function that resembles tanh (rational, hard, softsign, arctan, sine, a table, tanh of a multiple):",
     look="look for the approximation, or a factor at tanh: it is `np.tanh(z)`.",
+    nonlinearities=("tanh",),
     loops=(
         *with_both_backwards(Rational),
         *with_both_backwards(HardTanh),

@@ -98,6 +98,7 @@ register(
     "constant inside the nonlinearity",
     sentence="The states (or the derivative alone) are those of tanh(z + {constant:g}):",
     look="look for a constant such as `1e-8` in the argument of tanh, or in `1 - h**2`.",
+    nonlinearities=("tanh",),
     loops=(ConstantInside, ConstantInSlope, ConstantInSlope.with_params(of_state=True)),
 )
 
@@ -106,6 +107,7 @@ register(
     "epsilon in the denominator of tanh",
     sentence="The states are those of tanh made of exponentials, with {epsilon:g} added to the denominator:",
     look="look for `exp(z) + exp(-z) + eps`: it is `np.tanh(z)`, which never divides by zero.",
+    nonlinearities=("tanh",),
     variants=(
         {},
         {"one_exponential": True},

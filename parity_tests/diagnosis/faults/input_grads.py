@@ -224,7 +224,7 @@ class InputFromUpstream(OtherInputGradient, RemembersUpstream):
 register(
     "dx without the carry",
     sentence="dx uses the upstream gradient of its step alone, without the carry of the later steps:",
-    look="look for `dhs * (1 - h**2)` in the line of dx.",
+    look="look for `dhs * ({slope})` in the line of dx.",
     layers=SEQUENCES,
     loops=(
         InputWithoutCarry,

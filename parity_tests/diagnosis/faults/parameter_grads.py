@@ -161,7 +161,7 @@ class BiasFromCarry(Changed):
 register(
     "d taken for dz",
     sentence="The tensors that are wrong take the gradient of the state where that of the pre-activation is due:",
-    look="look for `dh` where `dz = dh * (1 - h**2)` is due.",
+    look="look for `dh` where `dz = dh * ({slope})` is due.",
     loops=(FromStateGradient, FromStateGradient.with_params(**of_roles("dx"))),
 )
 

@@ -105,7 +105,7 @@ register(
     "another function in place of relu",
     sentence="With nonlinearity='relu' the states are those of another function (relu6, leaky relu, softplus, elu, gelu or the absolute value):",
     look="look for the function that is called: it is `np.maximum(z, 0)`.",
-    layers=("nn.RNN", "nn.RNNCell"),
+    nonlinearities=("relu",),
     loops=tuple(
         loop
         for cls in (LeakyRelu, CappedRelu, SoftPlus, ExponentialUnit, GaussianUnit, AbsoluteValue)

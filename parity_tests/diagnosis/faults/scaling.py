@@ -4,18 +4,18 @@ from collections.abc import Iterator, Sequence
 
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call
-from parity_tests.cases.tensors import Answer, family, is_parameter_gradient
+from parity_tests.cases.tensors import OUTPUTS, Answer, family, is_parameter_gradient
 from parity_tests.diagnosis.faults.faulty_loop import (
     PARAMETERS,
     SEQUENCES,
     FaultyLoop,
-    Stage,
     Variant,
     fault,
     register,
 )
 from parity_tests.diagnosis.faults.infer import common_ratio, constant_tolerance, round_constant
 from parity_tests.diagnosis.faults.shared import Changed
+from parity_tests.diagnosis.faults.stages import Stage
 from parity_tests.diagnosis.samples import Sample, pairs, prefer_float64
 from parity_tests.references.float64_cell import CellTrace
 
@@ -80,7 +80,7 @@ class Scaled(FaultyLoop):
 
     def takes(self, name: str) -> bool:
         """Return whether the tensor ``name`` is scaled."""
-        return family(name) in self.families if self.families else name not in ("hs", "h_n")
+        return family(name) in self.families if self.families else name not in OUTPUTS
 
     @classmethod
     def fits(cls, factor: float) -> bool:
@@ -91,18 +91,21 @@ class Scaled(FaultyLoop):
     def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
         names = {family(name) for sample in samples for got in sample.got for name in got}
         factors: dict[float, set[str]] = {}
-        for name in sorted(names - {"hs", "h_n"}):
+        gradients = names - {*OUTPUTS}
+        # A factor of all gradients is one of the gradient of the loss.
+        of_loss = any(sample.case.has_loss for sample in samples)
+        for name in sorted(gradients):
             factor = common_ratio(samples, lambda other, name=name: family(other) == name)  # type: ignore[misc]
             if factor not in (None, 1.0):
                 factors.setdefault(factor, set()).add(name)
         for factor, families in factors.items():
-            if cls.fits(factor):
+            if cls.fits(factor) and not (of_loss and families == gradients):
                 yield variant.with_constants(factor=factor, families=frozenset(families))
                 # Another fault may hide it in the rest.
                 parameters = {name for name in names if is_parameter_gradient(name)}
                 if families < parameters:
                     yield variant.with_constants(factor=factor, families=frozenset(parameters))
-                if len(families) > 1:
+                if len(families) > 1 and not of_loss:
                     yield variant.with_constants(factor=factor, families=frozenset())
 
 

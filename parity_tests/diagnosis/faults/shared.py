@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from parity_tests.cases.arrays import Array, Call, CellWeights
-from parity_tests.diagnosis.faults.faulty_loop import PARAMETERS, FaultyLoop, Stage, Variant
+from parity_tests.diagnosis.faults.faulty_loop import PARAMETERS, FaultyLoop, Variant
+from parity_tests.diagnosis.faults.stages import Stage
 from parity_tests.diagnosis.samples import Sample, wrong_roles
 from parity_tests.references.float64_cell import CellTrace, Gradients
 from parity_tests.references.float64_loop import Spread

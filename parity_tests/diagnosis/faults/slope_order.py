@@ -9,7 +9,7 @@ from parity_tests.references.float64_cell import CellTrace, Gradients
 @fault(
     "slope before the sum with the carry",
     sentence="The derivative of the nonlinearity multiplies the upstream gradient or the carry, not their sum:",
-    look="look for `dhs[:, t] * (1 - h**2) + dh_next` where `(dhs[:, t] + dh_next) * (1 - h**2)` is due.",
+    look="look for `dhs[:, t] * ({slope}) + dh_next` where `(dhs[:, t] + dh_next) * ({slope})` is due.",
     layers=SEQUENCES,
     variants=(
         {},
@@ -41,7 +41,7 @@ class SlopeBeforeSum(FaultyLoop):
 @fault(
     "slope behind the weights in the carry",
     sentence="In the carry the derivative of the nonlinearity is multiplied in behind the recurrent weights:",
-    look="look for `(1 - h**2) * (d @ Wh.T)` where `((1 - h**2) * d) @ Wh.T` is due.",
+    look="look for `({slope}) * (d @ Wh.T)` where `(({slope}) * d) @ Wh.T` is due.",
     variants=tuple(
         {"of_state_before": before, "once_more": more} for more in (False, True) for before in (False, True)
     ),
@@ -57,7 +57,7 @@ class SlopeBehindWeights(FaultyLoop):
 
     def carry(self, trace: CellTrace, t: int, dz: Array) -> Array:
         h = trace.h[t] if self.of_state_before else trace.h[t + 1]
-        slope = np.asarray(h > 0, np.float64) if self.case.relu else 1 - h * h
+        slope = self.slope_at(h)
         carry = super().carry(trace, t, dz if self.once_more else trace.d[t]) * slope
         self.noise.relative(carry[1:])
         return carry

@@ -73,7 +73,7 @@ class LastOutputEverywhere(ChangedResults):
 @fault(
     "outputs before the nonlinearity",
     sentence="hs are the pre-activations:",
-    look="look for `z` returned where `tanh(z)` is due.",
+    look="look for `z` returned where `{function}(z)` is due.",
     layers=SEQUENCES,
 )
 class OutputsBeforeTanh(FaultyLoop):

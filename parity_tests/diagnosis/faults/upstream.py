@@ -4,7 +4,14 @@ from collections.abc import Sequence
 
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call
-from parity_tests.diagnosis.faults.faulty_loop import SEQUENCES, STACKS, FaultyLoop, fault, register
+from parity_tests.diagnosis.faults.faulty_loop import (
+    HEADLESS,
+    SEQUENCES,
+    STACKS,
+    FaultyLoop,
+    fault,
+    register,
+)
 from parity_tests.references.float64_cell import CellTrace
 
 
@@ -12,6 +19,7 @@ from parity_tests.references.float64_cell import CellTrace
     "upstream gradients read one step off",
     sentence="Each step is given the upstream gradient of its neighbour:",
     look="look for `dhs[:, t - 1]` or `dhs[:, t + 1]` where `dhs[:, t]` is due.",
+    losses=HEADLESS,
     layers=SEQUENCES,
     variants=tuple({"shift": by, "wraps": wraps} for by in (-1, 1) for wraps in (True, False)),
 )
@@ -32,6 +40,7 @@ class UpstreamOneOff(FaultyLoop):
     "only the last upstream gradient used",
     sentence="Only the upstream gradient of the last step is used:",
     look="look for a backward written for one output at the end: `dhs[:, t]` is due at every step.",
+    losses=HEADLESS,
     layers=SEQUENCES,
 )
 class OnlyLastUpstream(FaultyLoop):
@@ -45,6 +54,7 @@ class OnlyLastUpstream(FaultyLoop):
     "last upstream gradient at every step",
     sentence="Every step gets the upstream gradient of the last (or first) step:",
     look="look for `dhs[:, -1]`, or a `dh` set before the loop, where `dhs[:, t]` is due.",
+    losses=HEADLESS,
     layers=SEQUENCES,
     variants=(
         {},
@@ -64,6 +74,7 @@ class OneUpstreamEverywhere(FaultyLoop):
     "only the first upstream gradient used",
     sentence="Only the upstream gradient of the first step is used:",
     look="look for `dhs[:, 0]` where `dhs[:, t]` is due.",
+    losses=HEADLESS,
     layers=SEQUENCES,
 )
 class OnlyFirstUpstream(FaultyLoop):
@@ -77,6 +88,7 @@ class OnlyFirstUpstream(FaultyLoop):
     "last upstream gradient not used",
     sentence="The upstream gradient of the last step is not used:",
     look="look for a backward that starts from a carry of zeros and adds `dhs[:, t - 1]`, or starts at T - 2.",
+    losses=HEADLESS,
     layers=SEQUENCES,
 )
 class LastUpstreamLost(FaultyLoop):
@@ -90,6 +102,7 @@ class LastUpstreamLost(FaultyLoop):
     "upstream gradients not used",
     sentence="The upstream gradients of the outputs have no effect:",
     look="look for `dhs` that is never added.",
+    losses=HEADLESS,
     layers=("nn.RNN",),
 )
 class UpstreamIgnored(FaultyLoop):
@@ -101,6 +114,7 @@ class UpstreamIgnored(FaultyLoop):
     "upstream gradients summed into the last step",
     sentence="The upstream gradients enter together at the last step:",
     look="look for `dhs.sum(axis=1)`.",
+    losses=HEADLESS,
     layers=SEQUENCES,
     variants=(
         {},
@@ -120,6 +134,7 @@ class UpstreamSummed(FaultyLoop):
     "upstream gradients cumulated",
     sentence="Each step also gets the upstream gradients of all later steps, unchanged:",
     look="look for `dhs` that is added up over the steps, in addition to the carry.",
+    losses=HEADLESS,
     layers=SEQUENCES,
 )
 class UpstreamCumulated(FaultyLoop):
@@ -131,6 +146,7 @@ class UpstreamCumulated(FaultyLoop):
     "upstream gradients reversed in time",
     sentence="The upstream gradients are read in reversed order of time:",
     look="look for steps walked from the end and `dhs` from the front.",
+    losses=HEADLESS,
     layers=SEQUENCES,
 )
 class UpstreamReversed(FaultyLoop):
@@ -142,6 +158,7 @@ class UpstreamReversed(FaultyLoop):
     "upstream gradient divided by the batch size",
     sentence="All gradients are those of an upstream gradient divided by the batch size:",
     look="look for a mean over the batch: it belongs to the loss.",
+    losses=HEADLESS,
 )
 class UpstreamOverBatch(FaultyLoop):
     """All upstream gradients are scaled before they are used."""
@@ -168,6 +185,7 @@ register(
     "upstream gradient divided by the number of steps",
     sentence="All gradients are those of an upstream gradient divided by the number of steps (or of tokens):",
     look="look for a mean over time: it belongs to the loss.",
+    losses=HEADLESS,
     layers=SEQUENCES,
     loops=(UpstreamOverTime, UpstreamOverTokens),
 )
@@ -177,6 +195,7 @@ register(
     "absent output gradient is garbage",
     sentence="Without a gradient of the output all gradients are NaN:",
     look="look for `np.empty` where `np.zeros` is due.",
+    losses=HEADLESS,
     layers=STACKS,
 )
 class AbsentGradientIsNaN(FaultyLoop):

@@ -105,7 +105,7 @@ class StatesOneStepOff(FaultyLoop):
 
     def slope(self, trace: CellTrace) -> Array:
         h = trace.h[:-1]
-        slope = np.asarray(h > 0, np.float64) if self.case.relu else 1 - h * h
+        slope = self.slope_at(h)
         self.noise.relative(slope[:, 1:])
         return slope
 

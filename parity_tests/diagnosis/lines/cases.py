@@ -1,6 +1,6 @@
 """The cases in which wrong lines are looked for, the simplest first."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from parity_tests.cases.case import Case
@@ -27,21 +27,29 @@ _TOKENS = {
     ),
 }
 """With all sizes distinct, so that the axes of an array tell what it is."""
+OUTPUTS = 5
+"""Of a head; no other size is this one."""
 MOST_CELL_STEPS = 400
 """Of a case of the user's: larger ones take too long."""
 MOST_ELEMENTS = 200_000
 """Of a tensor of it."""
 
 
-def cases_to_search(kind: str, own: Iterable[Case]) -> list[Case]:
+def cases_to_search(kind: str, own: Iterable[Case], restrict: Callable[[Case], Case]) -> list[Case]:
     """The cases for a kind of layer, then those in which it was seen to be wrong.
 
     Args:
         kind: of the layer.
         own: cases in which it is wrong.
+        restrict: removes from a case what the target does not support.
     """
     small = sorted((_in_double(case) for case in own if _is_small(case)), key=lambda case: case.size)
-    return list(dict.fromkeys([*map(Case.parse, _TOKENS[kind]), *small]))
+    first = (_with_distinct_sizes(restrict(Case.parse(token))) for token in _TOKENS[kind])
+    return list(dict.fromkeys([*first, *map(restrict, small)]))
+
+
+def _with_distinct_sizes(case: Case) -> Case:
+    return replace(case, V=OUTPUTS, shift="none") if case.has_head else case
 
 
 def _in_double(case: Case) -> Case:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from parity_tests.cases.tensors import families_of, family
 from parity_tests.diagnosis.diagnose import OF_DTYPES, OF_NUMBERS
 from parity_tests.diagnosis.faults.catalogue import CATALOGUE
-from parity_tests.diagnosis.faults.faulty_loop import Stage
+from parity_tests.diagnosis.faults.stages import Stage
 from parity_tests.diagnosis.lines.point import WrongLines
 from parity_tests.diagnosis.lines.search import FORWARD
 from parity_tests.report import Finding, Severity

@@ -64,7 +64,7 @@ def wrong_lines(
             child.start()
             for kind, cases in own:
                 lines = found.lines.setdefault(kind, [])
-                searched = list(dict.fromkeys(map(restrict, cases_to_search(kind, cases))))
+                searched = cases_to_search(kind, cases, restrict)
                 if not child.call(start, searched, tuple(without)):
                     found.note = "No line is told: the target is not written in Python that can be read."
                     return found

@@ -12,7 +12,7 @@ from parity_tests.diagnosis.lines.right_values import TURNED, RightValue, RightV
 
 SAME = 1e-8
 """Of the largest number of a value: two values that differ by less are the same."""
-CONSTANT = ("h_0", "Wx", "Wh", "[Wx; Wh]", "[Wh; Wx]", "b", "b_ih", "b_hh")
+CONSTANT = ("h_0", "Wx", "Wh", "[Wx; Wh]", "[Wh; Wx]", "b", "b_ih", "b_hh", "Wy", "by")
 """Right values that are the same at every step."""
 
 

@@ -7,6 +7,7 @@ from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call, calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import Answer
+from parity_tests.diagnosis.lines.head_values import head_rows
 from parity_tests.diagnosis.lines.nonlinearities import IDENTITY, NONLINEARITIES, TANH, Nonlinearity
 from parity_tests.references.float64_cell import CellTrace, Gradients
 from parity_tests.references.float64_head import HeadTrace
@@ -55,6 +56,7 @@ class _Tracing(Loop):
         super().__init__(case, NoNoise(case))
         self.nonlinearity = nonlinearity
         self.kept: list[tuple[Call, list[CellTrace], list[Gradients]]] = []
+        self.heads: list[HeadTrace] = []
 
     def activate(self, trace: CellTrace, t: int) -> None:
         trace.h[t + 1] = self.nonlinearity.function(trace.z[t])
@@ -73,6 +75,7 @@ class _Tracing(Loop):
         head: HeadTrace | None,
     ) -> Spread:
         self.kept.append((call, traces, gradients))
+        self.heads += [] if head is None else [head]
         return super().spread(call, kept, traces, gradients, hs, dx, head)
 
 
@@ -113,6 +116,11 @@ class RightValues:
             for name, axes, _, is_forward in by_cell[0][0]
             if all(name in cell for cells in named for cell in cells)
         ]
+        if loop.heads:
+            rows = head_rows(case, loop.heads)
+            values += [
+                RightValue(name, axes, tuple((a,) for a in each), first) for name, axes, each, first in rows
+            ]
         return cls(case, calls, answers, values + _of_stack(case, loop))
 
 

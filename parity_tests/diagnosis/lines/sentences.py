@@ -34,6 +34,13 @@ WORDS = {
     "Wx": "the input weights Wx",
     "Wh": "the recurrent weights Wh",
     "b": "the bias b",
+    "h_t Wy": "h_t Wy, without the bias of the head",
+    "Wy": "the weights Wy of the head",
+    "by": "the bias by of the head",
+    "the gradient of the logits times Wy^T": "the gradient of the state from the head, dlogits_t Wy^T",
+    "h_t^T times the gradient of the logits": "dWy of one step, h_t^T dlogits_t",
+    "the gradient of the logits": "the gradient of the logits, dlogits_t",
+    "the softmax at the targets": "the softmax of the logits, at the targets",
 }
 """Right values as a sentence names them."""
 LONGEST_SOURCE = 100

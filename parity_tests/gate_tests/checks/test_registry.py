@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from parity_tests.cases.case import Case
-from parity_tests.cases.features import FEATURES
+from parity_tests.cases.features import BACKWARD, FEATURES
 from parity_tests.check_facts import GRADIENTS_IN_PLACE, INPUTS_UNTOUCHED, RESULTS_OWNED, Check
 from parity_tests.checks import contract, registry, state
 from parity_tests.checks.registry import ALL_CHECKS, CONTRACT_CHECKS, checks_for, run_contract_check
-from parity_tests.checks.trial import BACKWARD, ContractCheck, Trial, contract_check
+from parity_tests.checks.trial import ContractCheck, Trial, contract_check
 from parity_tests.gate_tests.people import LAYERS
 from parity_tests.report import Severity
 from parity_tests.selftest.broken_layers import BROKEN

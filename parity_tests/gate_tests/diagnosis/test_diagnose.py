@@ -22,7 +22,7 @@ from parity_tests.gate_tests.people import CELLS, LAYERS, MODULES, RIGHT_LAYERS,
 from parity_tests.references.float64_cell import CellTrace
 from parity_tests.references.rounding import NoNoise
 from parity_tests.report import Finding
-from parity_tests.selftest.catalogue_run import answering, results_of
+from parity_tests.selftest.catalogue_run import answering, asked_of, results_of
 from parity_tests.subjects.drivers import run_case
 from parity_tests.subjects.results import CaseResults
 
@@ -253,7 +253,7 @@ def unpacked(case: Case) -> Case:
 def test_names_are_unique() -> None:
     names = [fault.name for fault in CATALOGUE] + [symptom.name for symptom in SYMPTOMS]
     assert len(names) == len({*names})
-    assert all("{" not in fault.look for fault in CATALOGUE)
+    assert all("{" not in fault.look.format(function="tanh", slope="1 - h**2") for fault in CATALOGUE)
 
 
 def test_the_order_of_preference_names_faults_of_the_catalogue_only() -> None:
@@ -275,7 +275,10 @@ def every_loop() -> list[Any]:
 
 @pytest.mark.parametrize(("fault", "loop"), every_loop())
 def test_every_faulty_loop_is_distinguished_from_all_others(fault: Fault, loop: Variant) -> None:
-    named: Iterable[list[Diagnosis]] = (diagnose(kind, asking(loop), []) for kind in fault.layers)
+    named: Iterable[list[Diagnosis]] = (
+        diagnose(kind, asking(loop), [], partial(restricted, without=without))
+        for kind, without in asked_of(fault)
+    )
     first = next((found for found in named if found), [])
     assert first, loop
     name = first[0].fault

@@ -67,7 +67,9 @@ class RNN:
 @pytest.fixture
 def one_case(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let lines be looked for in the simplest case alone; they are verified in others all the same."""
-    monkeypatch.setattr(point, "cases_to_search", lambda kind, own: cases_to_search(kind, [])[:1])
+    monkeypatch.setattr(
+        point, "cases_to_search", lambda kind, own, restrict: cases_to_search(kind, [], restrict)[:1]
+    )
 
 
 @pytest.mark.parametrize("name", SOME)

@@ -1,6 +1,6 @@
 """What an adapter declares of the code that it calls, beyond one tanh layer in one direction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -26,6 +26,7 @@ class Declared:
     bidirectional: bool = False
     lengths: bool = False
     final_gradient: bool = False
+    without: tuple[str, ...] = ()
 
     @property
     def is_stack(self) -> bool:
@@ -76,6 +77,7 @@ def adapter(
     bidirectional: bool = False,
     lengths: bool = False,
     final_gradient: bool = False,
+    without: str | Iterable[str] = (),
 ) -> Callable[[Adapter], Adapter]:
     """Declare what the code behind an adapter has; the cases then have it too.
 
@@ -96,6 +98,7 @@ def adapter(
         bidirectional: both directions; ``hs`` is [B, T, 2 * H].
         lengths: sequences of unequal lengths; ``hs`` is 0 after the end of each.
         final_gradient: ``dh_n`` is given, the upstream gradient of ``h_n``.
+        without: what else the code lacks, the names that ``--without`` takes, so that they need not be typed.
 
     Returns:
         A decorator that returns the adapter itself.
@@ -145,6 +148,7 @@ def adapter(
         bidirectional,
         lengths,
         final_gradient,
+        names_of(without),
     )
     if declarations.is_stack and (loss is not None or head or indices):
         raise ValueError(
@@ -157,6 +161,19 @@ def adapter(
         return function
 
     return declare
+
+
+def names_of(without: str | Iterable[str]) -> tuple[str, ...]:
+    """Return names as they are given to ``without``, with commas or in a list.
+
+    Raises:
+        TypeError: they are something else.
+    """
+    given = without.split(",") if isinstance(without, str) else without
+    names = [*given] if isinstance(given, Iterable) else [None]
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"without: expected names, as a str with commas or a list, got {without!r}")
+    return tuple(sorted({name.strip() for name in names if name and name.strip()}))
 
 
 def check_nonlinearity(value: object) -> None:

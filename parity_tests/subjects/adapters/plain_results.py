@@ -7,6 +7,8 @@ from parity_tests.bound_numpy import np
 from parity_tests.cases.tensors import family
 from parity_tests.subjects.adapters.updates import UpdateGradient
 
+FINE = 2.0**40
+"""A learning rate from which on the rounding of weights does not show in the gradients."""
 COARSE = 2.0**-46
 """An error of a gradient, as a part of it, that is larger than the rounding of nearly all code."""
 
@@ -40,6 +42,8 @@ def errors_of(answer: Mapping[str, Any]) -> dict[str, float]:
 def coarse_updates(answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the gradients whose error hides more than rounding does, and what to do."""
     for name, error in errors_of(answer).items():
+        if answer[name].learning_rate >= FINE:
+            continue
         largest = float(np.abs(np.asarray(answer[name], np.float64)).max(initial=0.0))
         roundoff = float(np.finfo(answer[name].dtype).eps)
         if np.isfinite(largest) and error > COARSE / 2.0**-53 * roundoff / 2 * largest:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call, CellWeights
@@ -18,6 +19,21 @@ DECLARED_BY = {
     "dh_n": "a gradient of h_n: `@parity_tests.adapter(final_gradient=True)` declares it",
 }
 """What an array of a problem belongs to, and how an adapter asks for it."""
+
+
+class Cell(NamedTuple):
+    """The weights of one layer in one direction."""
+
+    Wx: Array
+    """[D, H]; above the first layer [directions * H, H]"""
+    Wh: Array
+    """[H, H]"""
+    b: Array
+    """[H], the sum of both biases"""
+    b_ih: Array
+    """[H]"""
+    b_hh: Array
+    """[H]"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +91,18 @@ class Problem:
     lengths: Array
     token: str
     further: Mapping[str, Array] = field(default_factory=dict)
+
+    @property
+    def cells(self) -> tuple["Cell", ...]:
+        """The weights of every cell of a stack, layer by layer, in each layer the forward direction first."""
+        zeros, found = np.zeros_like(self.b), []
+        for name in self.weights:
+            if name.startswith("weight_ih"):
+                suffix = name.removeprefix("weight_ih")
+                Wx, Wh = self.weights[name].T, self.weights[f"weight_hh{suffix}"].T
+                b_ih, b_hh = (self.weights.get(f"bias_{part}{suffix}", zeros) for part in ("ih", "hh"))
+                found.append(Cell(own(Wx), own(Wh), b_ih + b_hh, own(b_ih), own(b_hh)))
+        return tuple(found)
 
     @property
     def Wy(self) -> Array:

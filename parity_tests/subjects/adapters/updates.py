@@ -11,12 +11,15 @@ class UpdateGradient(np.ndarray[Any, np.dtype[Any]]):
 
     Attributes:
         error: the largest error of an element.
+        learning_rate: of the update.
     """
 
     error: float
+    learning_rate: float
 
     def __array_finalize__(self, made_from: Any) -> None:
         self.error = getattr(made_from, "error", 0.0)
+        self.learning_rate = getattr(made_from, "learning_rate", 1.0)
 
 
 def gradients_from_update(before: Array, after: Array, learning_rate: float) -> Array:
@@ -61,5 +64,6 @@ def gradients_from_update(before: Array, after: Array, learning_rate: float) -> 
     gradient = (before.astype(wide) - after.astype(wide)) / learning_rate
     result = gradient.astype(before.dtype).view(UpdateGradient)
     largest = max(float(np.abs(value).max(initial=0.0)) for value in (before, after))
+    result.learning_rate = float(learning_rate)
     result.error = float(np.finfo(before.dtype).eps) * largest / learning_rate
     return result

@@ -251,3 +251,51 @@ def test_a_case_of_what_is_not_declared_is_refused(case: str, message: str) -> N
 def test_a_case_of_something_else_than_declared_is_refused() -> None:
     with pytest.raises(ValueError, match=r"is no case of what .* declares: .*loss mse"):
         judged(Model("mse"), {"loss": "mse"}, case="B2T3D4H5-f64-s0")
+
+
+def test_an_adapter_declares_what_it_lacks() -> None:
+    def forward(problem: Problem) -> dict[str, Any]:
+        result = Model()(problem)
+        return {"hs": result["hs"], "h_n": result["h_n"]}
+
+    report = judged(forward, {"without": "backward"}, cases=CASES)
+    assert report.ok, report.text
+    assert {*report.tensors} == {"hs", "h_n"}
+    assert "skipped (declared missing): a backward" in report.text
+    assert judged(forward, {"without": ["batch"]}, cases=CASES, without=["backward"]).ok
+    assert judged(stack, {"num_layers": True, "without": "backward"}, cases=CASES).ok
+    with pytest.raises(
+        ValueError, match=r"without: expected features .*, got 'backwards'; did you mean backward"
+    ):
+        judged(forward, {"without": "backwards"}, cases=1)
+    with pytest.raises(TypeError, match="without: expected names, as a str with commas or a list, got 3"):
+        parity_tests.adapter(without=3)  # type: ignore[arg-type]
+
+
+def test_code_that_gives_no_logits_may_give_no_probabilities_either() -> None:
+    def answer(problem: Problem) -> dict[str, Any]:
+        return {name: value for name, value in Model("cross_entropy")(problem).items() if name != "logits"}
+
+    assert judged(answer, {"loss": "cross_entropy", "without": "logits"}, cases=CASES).ok
+    assert "logits" in str(judged(answer, {"loss": "cross_entropy"}, cases=CASES).not_judged)
+
+
+def test_the_cells_of_a_stack_are_its_weights() -> None:
+    def answer(problem: Problem) -> dict[str, Any]:
+        assert len(problem.cells) == problem.num_layers * (1 + problem.bidirectional)
+        last = problem.cells[-1]
+        suffix = f"_l{problem.num_layers - 1}" + "_reverse" * problem.bidirectional
+        assert np.array_equal(last.Wx.T, problem.weights[f"weight_ih{suffix}"])
+        assert np.array_equal(
+            last.b, problem.weights[f"bias_ih{suffix}"] + problem.weights[f"bias_hh{suffix}"]
+        )
+        assert np.array_equal(problem.cells[0].Wh, problem.Wh)
+        return stack(problem)
+
+    for declared in (STACK, {"without": "backward"}):
+        report = judged(
+            answer if declared is STACK else lambda problem: (problem.cells, Model()(problem))[1],
+            declared,
+            cases=2,
+        )
+        assert report.ok, report.text

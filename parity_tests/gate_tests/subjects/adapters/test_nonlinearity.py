@@ -13,6 +13,9 @@ from parity_tests import Problem
 from parity_tests.gate_tests.subjects.adapters.models import FUNCTIONS, SLOPES, Model
 from parity_tests.gate_tests.subjects.adapters.test_declared import CASES, judged
 from parity_tests.report import Report
+from parity_tests.run.options import checked_options
+from parity_tests.run.render import header, to_json
+from parity_tests.run.runner import Run
 from rnn_np import TimeRNN
 
 NAMES = {
@@ -132,3 +135,15 @@ def test_bad_nonlinearities_are_refused(options: dict[str, Any], message: str) -
 def test_an_adapter_and_an_option_must_not_contradict_each_other() -> None:
     with pytest.raises(ValueError, match="nonlinearity: the adapter declares relu, got sigmoid"):
         judged(Model(), {"nonlinearity": "relu"}, cases=1, nonlinearity="sigmoid")
+
+
+def test_what_is_declared_is_in_the_first_lines_and_in_json() -> None:
+    run = Run.open(
+        checked_options({"target": layer("sigmoid"), "kind": "layer", "nonlinearity": "sigmoid", "cases": 1})
+    )
+    with run:
+        first, second = header(run, 0)
+        assert first.endswith(" with nonlinearity sigmoid")
+        assert "reference: a loop of torch's operations" in second
+        report = to_json(run)
+    assert (report["declared"], report["without"]) == (["nonlinearity=sigmoid"], [])

@@ -1,0 +1,1 @@
+"""Faults of a head and of a loss, by what they are in."""
