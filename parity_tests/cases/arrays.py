@@ -220,6 +220,7 @@ class _Maker:
         case, V = self.case, self.case.V
         Wy, by = self.uniform(case.H, V, scale=1 / np.sqrt(case.H)), self.uneven(V, scale=0.3)
         by += self.dtype.type({"none": 0, "high": 1, "low": -1}[case.shift] * SHIFT[case.dtype])
+        by *= case.head_bias == "by"
         if not case.has_loss:
             return HeadArrays(Wy, by, dlogits=self.upstream(B, T, V))
         if case.loss == "cross_entropy":

@@ -71,6 +71,7 @@ class Case:
     reduction: str = "mean"
     many_to_one: bool = False
     indices: bool = False
+    head_bias: str = "by"
     shift: str = "none"
     seed: int = 0
 
@@ -135,7 +136,12 @@ class Case:
     def _head_contradictions(self) -> list[tuple[str, bool, str]]:
         has_head, has_loss = self.has_head, self.has_loss
         return [
-            ("V", has_head and self.V < 2, f"a head needs at least 2 outputs, got V = {self.V}"),
+            ("V", has_head and self.V < 1, f"a head needs at least 1 output, got V = {self.V}"),
+            (
+                "V",
+                self.loss == "cross_entropy" and self.V == 1,
+                "cross_entropy needs at least 2 outputs, got V = 1",
+            ),
             ("V", self.V > 0 and not has_head, f"{self.V} outputs need a loss or `logits`, got none"),
             ("loss", has_head and self.calls != "once", f"{self.loss} needs calls once, got {self.calls}"),
             (
@@ -149,11 +155,13 @@ class Case:
                 f"{self.reduction} needs a loss, got {self.loss}",
             ),
             ("many_to_one", self.many_to_one and not has_head, "needs a head, got none"),
+            ("head_bias", self.head_bias == "noby" and not has_head, "noby needs a head, got none"),
             (
                 "shift",
                 self.shift != "none" and self.loss != "cross_entropy",
                 f"{self.shift} needs cross_entropy, got {self.loss}",
             ),
+            ("shift", self.shift != "none" and self.head_bias == "noby", f"{self.shift} needs a bias, by"),
             ("nonfinite", has_head and self.nonfinite != "none", f"{self.nonfinite} needs no head"),
             (
                 "nonfinite",

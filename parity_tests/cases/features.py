@@ -80,14 +80,18 @@ FEATURES: dict[str, tuple[str, Callable[[Case], dict[str, Any]]]] = {
         ),
     ),
     "final-gradient": ("a gradient of h_n", lambda case: {"grad_outputs": "output"}),
+    "head-bias": (
+        "a bias of the head",
+        lambda case: {"head_bias": "noby", "shift": "none"} if case.has_head else {},
+    ),
 }
 """Name of the feature, what it is, and the fields that change in a case without it."""
 
 
 MAX_GAIN_UNBOUNDED = 1.5
 """States of relu grow without bound; outside the range of float32 nothing can be judged."""
-MOST_OUTPUTS = 9
-"""Of a head."""
+NUMBERS_OF_OUTPUTS = 8
+"""How many sizes a head may have, from the least one on."""
 SHIFT_OF_SEED = {6: "high", 7: "low"}
 """Of the last octal digit of a seed."""
 
@@ -107,6 +111,22 @@ def is_declared(name: str) -> bool:
     return "=" in name
 
 
+def declared_in_words(name: str) -> str:
+    """A field that a target has in every case, as a message has it.
+
+    Example:
+        >>> declared_in_words("loss=logits"), declared_in_words("many_to_one=many_to_one")
+        ('a head', 'many to one')
+        >>> declared_in_words("nonlinearity=relu")
+        'nonlinearity relu'
+    """
+    field, _, value = name.partition("=")
+    words = {"loss=logits": "a head", "indices": "one-hot inputs", "bidirectional": "two directions"}
+    words |= {"V": f"outputs {value.removeprefix('V')}", "batch_first": "the batch first"}
+    usual = field.replace("_", " ") + ("" if FIELD[field].flag else f" {value}")
+    return words.get(name) or words.get(field) or usual
+
+
 def restricted(case: Case, without: Collection[str]) -> Case:
     """The case without the features in ``without``, and with the fields declared there.
 
@@ -117,6 +137,8 @@ def restricted(case: Case, without: Collection[str]) -> Case:
             case = replace(case, **FEATURES[name][1](case))
     if fixed := dict(name.split("=") for name in without if is_declared(name)):
         case = _with_fields(case, {name: FIELD[name].read(text) for name, text in fixed.items()})
+        if "head-bias" in without:
+            case = replace(case, **FEATURES["head-bias"][1](case))  # only now there is a head
     return _without_lengths(case) if "lengths" in without else case
 
 
@@ -125,6 +147,7 @@ def undeclared(case: Case, without: Collection[str]) -> list[str]:
     given = {name.partition("=")[0] for name in without if is_declared(name)}
     given |= {"shift"} if "loss" in given else set()
     given |= {"bias"} if "bias" in without else set()
+    given |= {"head_bias"} if "head-bias" in without else set()
     return [
         row.name
         for row in FIELDS
@@ -143,11 +166,12 @@ def _with_fields(case: Case, fields: dict[str, Any]) -> Case:
         changes["gain"] = min(case.gain, MAX_GAIN_UNBOUNDED)
     if fields.get("loss", "none") != "none":
         # Nothing else of a drawn case decides on the outputs, so they follow from its seed.
-        drawn: dict[str, Any] = {"V": 2 + case.seed % (MOST_OUTPUTS - 1)}
+        least = 2 if fields["loss"] == "cross_entropy" else 1
+        drawn: dict[str, Any] = {"V": least + case.seed % NUMBERS_OF_OUTPUTS}
         drawn["shift"] = SHIFT_OF_SEED.get(case.seed % 8, "none")
         own: dict[str, Any] = {"V": case.V, "shift": case.shift} if case.has_head else drawn
         own |= {} if fields["loss"] == "cross_entropy" else {"shift": "none"}
-        absent = {"reduction": "mean", "many_to_one": False, "indices": False}
+        absent = {"reduction": "mean", "many_to_one": False, "indices": False, "head_bias": "by"}
         changes = {**absent, **own, **changes, "calls": "once", "nonfinite": "none"}
         changes |= {} if fields["loss"] == "logits" else {"upstream": "dense"}
     if fields.get("indices") and case.nonfinite.endswith("xs"):

@@ -25,6 +25,7 @@ NONLINEARITIES = ("tanh", "relu", "sigmoid", "identity")
 LOSSES = ("none", "logits", "cross_entropy", "mse", "half_mse")
 REDUCTIONS = ("mean", "sum", "batchmean")
 SHIFTS = ("none", "high", "low")
+HEAD_BIASES = ("by", "noby")
 NONFINITE = (
     "none",
     *(f"{value}@{place}" for place in ("xs", "dhs", "h0", "pad") for value in ("nan", "inf")),
@@ -205,6 +206,13 @@ FIELDS = (
         kinds=_TIME,
         declared={True: _TIME},
         help="every input is one-hot, and given as an index too",
+    ),
+    Field(
+        name="head_bias",
+        values=HEAD_BIASES,
+        kinds=_TIME,
+        declared={"noby": _TIME},
+        help="a bias of the head (`by`), or none (`noby`)",
     ),
     Field(
         name="shift",

@@ -148,7 +148,7 @@ def tensor_names(case: Case) -> tuple[str, ...]:
     """The tensors that a layer must answer with, in the order of the table."""
     of_parameters = ["dWx", "dWh", "db"][: 2 if case.bias == "nobias" else 3]
     if case.has_head:
-        of_parameters += ["dWy", "dby"]
+        of_parameters += ["dWy", "dby"][: 1 if case.head_bias == "noby" else 2]
     if case.has_torch_interface:
         parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 2 if case.bias == "nobias" else 4]
         of_parameters = [f"d{part}{suffix}" for suffix in suffixes(case) for part in parts]

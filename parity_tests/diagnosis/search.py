@@ -222,17 +222,20 @@ class Search(PlaceSearch):
         return [child for child in children if child is not None and not child.left]
 
     def _pairs(self, partial: Partial, suspects: Sequence[Suspect], of_states: bool) -> list[Partial]:
-        """Return explanations with two more faults of one stage, neither of which explains anything alone."""
+        """Return explanations with two more faults, neither of which explains anything alone.
+
+        Both are in the states, or in what the gradient of the pre-activation is made of.
+        """
         screens = self._screens(partial, of_states)
         if not screens:
             return []
-        stage = Stage.STATES if of_states else Stage.PREACTIVATION
+        stages = (Stage.STATES,) if of_states else (Stage.STATES_GRADIENT, Stage.PREACTIVATION)
         number = screens[0]
         target, before = self.targets[number], partial.scores[number]
         # Faults that give the same numbers here are tried as one.
         alike: dict[bytes, list[Suspect]] = {}
         for suspect in suspects:
-            if suspect.stage == stage:
+            if suspect.stage in stages:
                 key = self._numbers(target, partial.explanation.and_with(suspect))
                 alike.setdefault(key, []).append(suspect)
         alike.pop(self._numbers(target, partial.explanation), None)

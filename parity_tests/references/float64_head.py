@@ -40,7 +40,7 @@ class HeadTrace:
             runs["probabilities"] = self.probabilities.transpose(1, 2, 0, 3)
         if case.has_loss:
             runs["loss"] = self.loss[:, None]
-        return runs | {"dWy": self.dWy, "dby": self.dby}
+        return runs | {"dWy": self.dWy} | ({"dby": self.dby} if case.head_bias == "by" else {})
 
 
 class Head:

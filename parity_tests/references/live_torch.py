@@ -70,10 +70,12 @@ def _answer(case: Case, call: Call, h_0: Array | None) -> Answer:
 
 def _through_head(case: Case, arrays: HeadArrays, hs: torch.Tensor) -> Answer:
     """The tensors of head and loss, after the backward through both and through the states ``hs``."""
-    head = torch.nn.Linear(case.H, case.V, dtype=torch.float64)
+    has_bias = case.head_bias == "by"
+    head = torch.nn.Linear(case.H, case.V, has_bias, dtype=torch.float64)
     with torch.no_grad():
         head.weight.copy_(_tensor(arrays.Wy.T))
-        head.bias.copy_(_tensor(arrays.by))
+        if has_bias:
+            head.bias.copy_(_tensor(arrays.by))
     logits = head(hs[:, -1:] if case.many_to_one else hs)
     answer = {"logits": logits}
     if case.loss in ("cross_entropy", "logits"):
@@ -88,7 +90,7 @@ def _through_head(case: Case, arrays: HeadArrays, hs: torch.Tensor) -> Answer:
     return {
         **{name: _array(value).reshape(value.shape or (1,)) for name, value in answer.items()},
         "dWy": _array(head.weight.grad).T,
-        "dby": _array(head.bias.grad),
+        **({"dby": _array(head.bias.grad)} if has_bias else {}),
     }
 
 

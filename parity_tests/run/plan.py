@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from parity_tests.cases.case import Case
 from parity_tests.cases.features import (
     declared,
+    declared_in_words,
     declared_nonlinearity,
     described,
     in_short,
@@ -303,7 +304,7 @@ def _unfit(plan: Plan, case: Case) -> str:
         return f"{case} has {fields}, which {spec} does not declare: see parity_tests.adapter"
     needs = [name for name in plan.without if not is_declared(name) and restricted(case, (name,)) != case]
     if not needs:
-        declared_too = in_words([name.replace("=", " ") for name in plan.without if is_declared(name)])
+        declared_too = in_words([declared_in_words(name) for name in plan.without if is_declared(name)])
         return f"{case} is no case of what {spec} declares: {declared_too}"
     declared = [name for name in needs if name in plan.declared]
     why = (

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from parity_tests.cases.features import declared_nonlinearity, is_declared
+from parity_tests.cases.features import declared_in_words, declared_nonlinearity, is_declared
 from parity_tests.cases.tensors import TENSORS
 from parity_tests.report import (
     SHOWN,
@@ -186,7 +186,7 @@ def header(run: Run, detail: int = 1) -> list[str]:
     if plan.target.spec != DEFAULT_TARGET:
         words = taken_for(plan.interface, plan.kinds, is_forced=plan.target.interface is not None)
         taken = f", {'as' if plan.target.interface else 'taken for'} {words}"
-    if has := [name.replace("=", " ") for name in plan.without if is_declared(name)]:
+    if has := [declared_in_words(name) for name in plan.without if is_declared(name)]:
         taken += f" with {in_words(has)}"
     adapter = _adapter_of(plan)
     judged = f"{adapter.of} through an adapter" if adapter and adapter.is_temporary else plan.target.spec

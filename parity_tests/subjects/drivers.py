@@ -32,7 +32,8 @@ class _AdapterDriver(Driver):
 
     def run(self, calls: Sequence[Call]) -> None:
         (call,) = calls  # an adapter keeps nothing from call to call
-        problem = problem_of(self.case, call)
+        has_dh_n = declared_by(self.subject.answer).final_gradient
+        problem = problem_of(self.case, call, has_dh_n)
         answer = called(self.subject.answer, problem)
         if isinstance(answer, Mapping):
             given = {str(name): value for name, value in answer.items()}
@@ -44,9 +45,8 @@ class _AdapterDriver(Driver):
             self.find_all(UPDATE_ERROR, list(coarse_updates(given)))
         else:
             self.find(TYPE, "", f"the answer is {described(answer)}, expected tensors by name, a dict")
-        self.find_all(
-            INPUTS_UNTOUCHED, overwritten_inputs(arrays_of(problem), arrays_of(problem_of(self.case, call)))
-        )
+        given_again = problem_of(self.case, call, has_dh_n)
+        self.find_all(INPUTS_UNTOUCHED, overwritten_inputs(arrays_of(problem), arrays_of(given_again)))
 
 
 class _ListDriver(Driver):

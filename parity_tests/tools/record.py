@@ -147,8 +147,8 @@ def _declared() -> list[Case]:
             if seed < 46 or is_plain:
                 names = declared("loss", loss), declared("reduction", reduction), *option
                 cases.append(restricted(Case(**some), names))
-        names = declared("loss", "cross_entropy"), declared("nonlinearity", "relu")
-        cases.append(restricted(Case(**some), names))
+        for other in (declared("nonlinearity", "relu"), "head-bias"):
+            cases.append(restricted(Case(**some), (declared("loss", "cross_entropy"), other)))
     return cases
 
 

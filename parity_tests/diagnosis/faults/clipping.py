@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from parity_tests.bound_numpy import np
-from parity_tests.cases.arrays import Array
+from parity_tests.cases.arrays import Array, Call
+from parity_tests.cases.tensors import Answer, is_parameter_gradient
 from parity_tests.diagnosis.faults.faulty_loop import (
     PARAMETERS,
     SEQUENCES,
@@ -46,6 +47,27 @@ class AllGradientsClipped(ClippedGradients):
     allowed_roles = ("dx", "dh_0", *PARAMETERS)
 
 
+class ClippedWithTheHead(FaultyLoop):
+    """Clips all gradients of weights and biases, those of a head too."""
+
+    stage = Stage.LIMITED
+    limit: float = 0.5
+
+    def as_returned(self, call: Call, runs: Answer) -> Answer:
+        runs = super().as_returned(call, runs)
+        return {
+            name: np.clip(value, -self.limit, self.limit) if is_parameter_gradient(name) else value
+            for name, value in runs.items()
+        }
+
+    @classmethod
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
+        of_head = [sample for sample in samples if sample.case.has_head]
+        limits = {largest_magnitude(of_head, role) for role in (*PARAMETERS, "dWy", "dby")}
+        if limits and max(limits) > 0:
+            yield variant.with_constants(limit=max(limits))
+
+
 class ClippedAtEveryStep(ClippedGradients):
     """Clips the running sum after every step, or with ``parts`` each step's part before it is added."""
 
@@ -80,6 +102,7 @@ register(
     loops=(
         ClippedGradients,
         AllGradientsClipped,
+        ClippedWithTheHead,
         ClippedAtEveryStep,
         ClippedAtEveryStep.with_params(parts=True),
     ),
@@ -224,6 +247,24 @@ class CommonNorm(FaultyLoop):
         return [names]
 
 
+class CommonNormWithTheHead(CommonNorm):
+    """Scales all gradients of weights and biases down to one norm, those of a head too."""
+
+    def by_parameter_name(self, gradients: list[Gradients]) -> list[Gradients]:
+        return FaultyLoop.by_parameter_name(self, gradients)
+
+    def as_returned(self, call: Call, runs: Answer) -> Answer:
+        runs = dict(super().as_returned(call, runs))
+        names = [name for name in runs if is_parameter_gradient(name)]
+        norm = np.sqrt(sum((runs[name].reshape(self.noise.runs, -1) ** 2).sum(axis=1) for name in names))
+        return runs | {name: self.scaled_down(runs[name], norm) for name in names}
+
+    @classmethod
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
+        of_head = [sample for sample in samples if sample.case.has_head]
+        yield from super().infer(variant, of_head) if of_head else ()
+
+
 class OwnNorm(CommonNorm):
     def by_parameter_name(self, gradients: list[Gradients]) -> list[Gradients]:
         for found in gradients:
@@ -340,6 +381,7 @@ register(
     look="look for clipping by norm in the backward: it belongs to the optimizer.",
     loops=(
         CommonNorm,
+        CommonNormWithTheHead,
         OwnNorm,
         LineNorm,
         LineNorm.with_params(over="D"),

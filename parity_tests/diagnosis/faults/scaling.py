@@ -18,6 +18,7 @@ from parity_tests.diagnosis.faults.shared import Changed
 from parity_tests.diagnosis.faults.stages import Stage
 from parity_tests.diagnosis.samples import Sample, pairs, prefer_float64
 from parity_tests.references.float64_cell import CellTrace
+from parity_tests.references.float64_head import HeadTrace
 
 
 @fault(
@@ -219,11 +220,33 @@ class SignDecay(WeightDecay):
         return np.sign(weights)
 
 
+class HeadDecay(FaultyLoop):
+    """The weights of the head times ``rate`` are added to their gradient."""
+
+    stage = Stage.FINISHED
+    rate: float = 0.1
+
+    def head_gradients(self, trace: HeadTrace) -> tuple[Array, Array]:
+        dWy, dby = super().head_gradients(trace)
+        return dWy + self.rate * np.asarray(trace.arrays.Wy, np.float64), dby
+
+    @classmethod
+    def infer(cls, variant: Variant, samples: Sequence[Sample]) -> Iterator[Variant]:
+        chosen = prefer_float64(samples)
+        for sample, call, got, truth, name in pairs(chosen, "dWy"):
+            assert call.head is not None  # there is a dWy
+            weights = np.asarray(call.head.Wy, np.float64).ravel()
+            rate = float(weights @ (got[name] - truth[name]).ravel() / (weights @ weights))
+            if rate and sample.case.B > 1:
+                yield variant.with_constants(rate=round_constant(rate, max(1e-7, constant_tolerance(chosen))))
+                return
+
+
 register(
     "weight decay in the gradient",
     sentence="The weights times {rate:g} (or their signs) are added to their gradients:",
     look="look for a penalty in the backward: it belongs to the optimizer.",
-    loops=(WeightDecay, SignDecay),
+    loops=(WeightDecay, SignDecay, HeadDecay),
 )
 
 

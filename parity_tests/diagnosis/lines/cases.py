@@ -44,12 +44,12 @@ def cases_to_search(kind: str, own: Iterable[Case], restrict: Callable[[Case], C
         restrict: removes from a case what the target does not support.
     """
     small = sorted((_in_double(case) for case in own if _is_small(case)), key=lambda case: case.size)
-    first = (_with_distinct_sizes(restrict(Case.parse(token))) for token in _TOKENS[kind])
+    first = (_with_distinct_sizes(restrict(Case.parse(token)), restrict) for token in _TOKENS[kind])
     return list(dict.fromkeys([*first, *map(restrict, small)]))
 
 
-def _with_distinct_sizes(case: Case) -> Case:
-    return replace(case, V=OUTPUTS, shift="none") if case.has_head else case
+def _with_distinct_sizes(case: Case, restrict: Callable[[Case], Case]) -> Case:
+    return restrict(replace(case, V=OUTPUTS, shift="none")) if case.has_head else case
 
 
 def _in_double(case: Case) -> Case:

@@ -125,7 +125,7 @@ def test_recorded_answers_accuse_no_right_layer(name: str) -> None:
 
 def test_recorded_cases_are_of_all_kinds() -> None:
     cases = RECORDED.cases
-    assert len(cases) == len({*cases}) == 304
+    assert len(cases) == len({*cases}) == 308
     for name, choices in CHOICES.items():
         assert {getattr(case, name) for case in cases} == {*choices} - {"sigmoid", "identity"}, name
     assert max(case.T for case in cases) == 300

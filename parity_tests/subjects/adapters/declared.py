@@ -8,6 +8,8 @@ from parity_tests.cases.features import declared
 from parity_tests.cases.fields import LOSSES, NONLINEARITIES, REDUCTIONS
 from parity_tests.subjects.signatures import origin
 
+MOST_OUTPUTS = 1024
+"""Of a head that has a fixed number of them."""
 HELD_IN = "parity_declared"
 """The attribute of an adapter that holds its declarations."""
 Adapter = TypeVar("Adapter", bound=Callable[..., Any])
@@ -27,6 +29,7 @@ class Declared:
     lengths: bool = False
     final_gradient: bool = False
     without: tuple[str, ...] = ()
+    outputs: int = 0
 
     @property
     def is_stack(self) -> bool:
@@ -51,6 +54,7 @@ class Declared:
         named = [
             declared(name, value) for name, value in fields.items() if value != getattr(Declared(), name)
         ]
+        named += [declared("V", self.outputs)] if self.outputs else []
         if self.is_stack:
             lacked += ["dropout", "no-bias", "packed", "unbatched"]
             there = {
@@ -62,6 +66,7 @@ class Declared:
             }
             lacked += [name for name, is_there in there.items() if not is_there]
             named.append(declared("batch_first", True))
+            named += [declared("bidirectional", True)] if self.bidirectional else []
         return (*lacked, *named)
 
 
@@ -71,6 +76,7 @@ def adapter(
     loss: str | None = None,
     reduction: str = "mean",
     head: bool = False,
+    outputs: int | None = None,
     many_to_one: bool = False,
     indices: bool = False,
     num_layers: bool = False,
@@ -90,14 +96,15 @@ def adapter(
         reduction: ``"mean"`` as in torch, of all steps and rows, and of all outputs for squared errors;
             ``"sum"``; or ``"batchmean"``, the sum over the batch size.
         head: a linear layer without a loss: the adapter is given ``Wy``, ``by`` and ``dlogits``.
+        outputs: how many outputs the head has, if the code has a fixed number; None: any.
         many_to_one: the head reads the last state alone; logits are [B, V].
         indices: the inputs are one-hot, and given as ``indices`` [B, T] too.
         num_layers: a stack of any number of layers. This and the next three ask for the cases of
             ``torch.nn.RNN``: ``weights`` by torch's names, ``h_0`` and ``h_n`` [layers * directions, B, H], and
             gradients by torch's names, such as ``dweight_ih_l0`` [H, D].
-        bidirectional: both directions; ``hs`` is [B, T, 2 * H].
+        bidirectional: both directions, in every case; ``hs`` is [B, T, 2 * H].
         lengths: sequences of unequal lengths; ``hs`` is 0 after the end of each.
-        final_gradient: ``dh_n`` is given, the upstream gradient of ``h_n``.
+        final_gradient: ``dh_n`` is given, the upstream gradient of ``h_n``; in some cases zeros.
         without: what else the code lacks, the names that ``--without`` takes, so that they need not be typed.
 
     Returns:
@@ -149,7 +156,10 @@ def adapter(
         lengths,
         final_gradient,
         names_of(without),
+        outputs or 0,
     )
+    if outputs is not None:
+        _check_outputs(outputs, has_head=head or loss is not None, least=2 if loss == "cross_entropy" else 1)
     if declarations.is_stack and (loss is not None or head or indices):
         raise ValueError(
             "num_layers, bidirectional, lengths, final_gradient: expected none of them beside a head, a loss "
@@ -161,6 +171,15 @@ def adapter(
         return function
 
     return declare
+
+
+def _check_outputs(outputs: object, *, has_head: bool, least: int) -> None:
+    if not isinstance(outputs, int) or isinstance(outputs, bool):
+        raise TypeError(f"outputs: expected a whole number or None, got {outputs!r}")
+    if not has_head:
+        raise ValueError(f"outputs: {outputs} outputs need a loss or head=True, got neither")
+    if not least <= outputs <= MOST_OUTPUTS:
+        raise ValueError(f"outputs: expected {least} to {MOST_OUTPUTS}, got {outputs}")
 
 
 def names_of(without: str | Iterable[str]) -> tuple[str, ...]:

@@ -9,14 +9,14 @@ from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import parameters
 
-OF_HEAD = "a head: `@parity_tests.adapter(loss=...)` or `(head=True)` declares one"
+OF_HEAD = "head: `@parity_tests.adapter(loss=...)` or `(head=True)` declares one"
 DECLARED_BY = {
     "Wy": OF_HEAD,
     "by": OF_HEAD,
-    "targets": "a loss: `@parity_tests.adapter(loss=...)` declares one",
-    "dlogits": "a head without a loss: `@parity_tests.adapter(head=True)` declares one",
+    "targets": "loss: `@parity_tests.adapter(loss=...)` declares one",
+    "dlogits": "head without a loss: `@parity_tests.adapter(head=True)` declares one",
     "indices": "one-hot inputs: `@parity_tests.adapter(indices=True)` declares them",
-    "dh_n": "a gradient of h_n: `@parity_tests.adapter(final_gradient=True)` declares it",
+    "dh_n": "gradient of h_n: `@parity_tests.adapter(final_gradient=True)` declares it",
 }
 """What an array of a problem belongs to, and how an adapter asks for it."""
 
@@ -131,7 +131,7 @@ class Problem:
 
     @property
     def dh_n(self) -> Array:
-        """[layers * directions, B, H], the upstream gradient of h_n."""
+        """[layers * directions, B, H], the upstream gradient of h_n; zeros in cases without one."""
         return self._further("dh_n")
 
     def _further(self, name: str) -> Array:
@@ -140,13 +140,15 @@ class Problem:
         return self.further[name]
 
 
-def problem_of(case: Case, call: Call) -> Problem:
-    """Return what an adapter is given for a call, in arrays of its own."""
+def problem_of(case: Case, call: Call, has_dh_n: bool = False) -> Problem:
+    """Return what an adapter is given for a call, in arrays of its own; ``dh_n`` if it is declared."""
     (B, T, _), H = call.xs.shape, case.H
     h_0 = np.zeros((case.num_cells, B, H), call.xs.dtype) if call.h_0 is None else call.h_0
     dhs = np.zeros((B, T, case.directions * H), call.xs.dtype) if call.dhs is None else call.dhs
     given = one_layer(call.weights[0], call.xs, h_0[0], dhs, str(case))
-    further = {"indices": call.indices, "dh_n": call.dh_n}
+    further = {"indices": call.indices}
+    if has_dh_n:
+        further["dh_n"] = np.zeros_like(h_0) if call.dh_n is None else call.dh_n
     if call.head is not None:
         further |= {
             name: value[:, 0] if case.many_to_one and name in ("targets", "dlogits") else value

@@ -20,13 +20,6 @@ def both_directions(x, h0, weights):
 
 @parity_tests.adapter(bidirectional=True)
 def answer(problem):
-    w = problem.weights
-    weights = [
-        (w["weight_ih" + end].T, w["weight_hh" + end].T, w["bias_ih" + end] + w["bias_hh" + end])
-        for end in ["_l0", "_l0_reverse"][: 1 + problem.bidirectional]
-    ]
-    if problem.bidirectional:
-        hs, h_n = both_directions(problem.xs, problem.h_0, weights)
-    else:
-        hs, h_n = one_direction(problem.xs, problem.h_0[0], *weights[0])
-    return {"hs": hs, "h_n": h_n.reshape(problem.h_0.shape)}
+    weights = [(cell.Wx, cell.Wh, cell.b) for cell in problem.cells]
+    hs, h_n = both_directions(problem.xs, problem.h_0, weights)
+    return {"hs": hs, "h_n": h_n}

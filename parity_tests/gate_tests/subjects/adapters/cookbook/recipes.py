@@ -146,7 +146,8 @@ change between that and batch first.""",
         ),
         text="""The gradients follow from the weights before and after: `gradients_from_update`. The arrays of a
 problem must not change, hence `.copy()`. With a learning rate of 2**40 the rounding of the update vanishes.
-Half of the sum of the squared errors is `loss="half_mse", reduction="sum"`; torch's `mse_loss` is `loss="mse"`.""",
+Half of the sum of the squared errors is `loss="half_mse", reduction="sum"`; torch's `mse_loss` is `loss="mse"`.
+If the code has one output alone, declare `outputs=1`.""",
         without=("initial-state", "hs", "h_n", "logits", "probabilities", "dx", "dh_0"),
         fault=("gW_out += H[t + 1].T", "gW_out += H[t].T"),
         shows_fault=True,
@@ -155,7 +156,8 @@ Half of the sum of the squared errors is `loss="half_mse", reduction="sum"`; tor
         name="no_bias",
         title="No bias",
         looks=("two weights and no bias",),
-        text="""`--without bias`: the cases have none, and `db` is not asked for.""",
+        text="""`--without bias`: the cases have none, and `db` is not asked for. A head without a bias is
+`--without head-bias` in the same way: `by` is 0.""",
         without=("bias",),
         fault=("(1 - self.h[t + 1] ** 2)", "(1 - self.h[t] ** 2)"),
     ),
@@ -200,10 +202,9 @@ matrix for input and state side by side is `Wx` above `Wh`.""",
             "a second pass over the reversed sequence, outputs side by side",
             "several layers, or sequences of unequal lengths",
         ),
-        text="""`bidirectional=True` asks for the cases of `torch.nn.RNN`: the weights come by torch's names and in
-torch's shapes, [H, D] and [H, H], with two biases. `h_0` and `h_n` have an axis for the directions. Some of the
-cases have one direction. `num_layers=True` and `lengths=True` ask for stacks and for sequences of unequal lengths in the
-same way.""",
+        text="""`bidirectional=True` asks for the cases of `torch.nn.RNN` that have both directions. `cells` holds the
+weights of each, and `weights` has them by torch's names and in torch's shapes. `h_0` and `h_n` have an axis for the
+directions. `num_layers=True` and `lengths=True` ask for stacks and for sequences of unequal lengths in the same way.""",
         without=GRADIENTS_OF_STACK,
         fault=("reverse_output[:, ::-1]", "reverse_output"),
     ),
