@@ -1,5 +1,6 @@
 """What runs in the child process: the user's file is loaded there, and programs are tried."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -7,13 +8,17 @@ from types import ModuleType
 from typing import Any
 
 from parity_tests.adapt.deep.proof import deep_proven
+from parity_tests.adapt.heads.own import own_head
 from parity_tests.adapt.outcome import Outcome
+from parity_tests.adapt.program import GaveUp
 from parity_tests.adapt.proof import proven
 from parity_tests.adapt.refusals import refusal
-from parity_tests.adapt.search import Hints, search, whole
+from parity_tests.adapt.search import Found, Hints, search, whole
 from parity_tests.subjects.interfaces import TargetError
 from parity_tests.subjects.loading import module_of
 
+HEAD_SECONDS = 2.0
+"""Of the search for a call with its own head."""
 ONE_LAYER = "it has several layers, and one is judged: no call gives the states of all of them"
 
 
@@ -60,4 +65,18 @@ def outcome_of(
     if found.program is None or found.reading is None:
         why = refusal(module, names, found)
         return Outcome(refusal=why, trials=found.trials, gave_up=found.gave_up, notices=notices)
-    return proven(module, file, found, notices)
+    return proven(module, file, with_own_head(module, found), notices)
+
+
+def with_own_head(module: ModuleType, found: Found) -> Found:
+    """Return a reading with its own head in place of one that is taken away, where there is one."""
+    assert found.reading is not None
+    assert found.program is not None
+    deadline = time.monotonic() + HEAD_SECONDS
+    try:
+        own = own_head(module, found.name, found.reading, found.program, lambda: time.monotonic() > deadline)
+    except GaveUp:
+        return found
+    if own.program is None:
+        return replace(found, program=found.program.adding(told=own.told))
+    return replace(found, reading=own.reading, program=own.program)

@@ -1,12 +1,13 @@
 """The probe: one problem whose sizes are all distinct, what is right for it, and what known faults give."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.cases.case import Case
+from parity_tests.checks.nonlinearity import FUNCTIONS
 from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import NoNoise
 from parity_tests.subjects.adapters.problem import Problem, one_layer
@@ -31,18 +32,10 @@ def problem(B: int, T: int, D: int, H: int, dtype: str = "f8", seed: int = 0) ->
     return one_layer(weights, xs, draw(B, H, scale=0.7), draw(B, T, H), "probe")
 
 
-def case_of(given: Problem, *, relu: bool = False) -> Case:
+def case_of(given: Problem, nonlinearity: str = "tanh") -> Case:
     """The case that has the sizes of a problem."""
     B, T, D = given.xs.shape
-    return Case(
-        B=B,
-        T=T,
-        D=D,
-        H=len(given.b),
-        h0=True,
-        nonlinearity="relu" if relu else "tanh",
-        layer="nn.RNN" if relu else "TimeRNN",
-    )
+    return Case(B=B, T=T, D=D, H=len(given.b), h0=True, nonlinearity=nonlinearity)
 
 
 def call_of(given: Problem, *, starts: bool) -> Call:
@@ -51,22 +44,17 @@ def call_of(given: Problem, *, starts: bool) -> Call:
     return Call((weights,), given.xs, given.h_0[None] if starts else None, given.dhs)
 
 
-def truth(given: Problem, *, starts: bool = True, relu: bool = False) -> dict[str, Array]:
+def truth(given: Problem, *, starts: bool = True, nonlinearity: str = "tanh") -> dict[str, Array]:
     """Return the right tensors of a problem by name.
 
     Args:
         given: the problem.
         starts: whether the state starts at h_0, else at zero.
-        relu: whether the nonlinearity is relu.
+        nonlinearity: of the layer.
     """
-    case = case_of(given, relu=relu)
+    case = case_of(given, nonlinearity)
     (found,) = Loop(case, NoNoise(case)).answers([call_of(given, starts=starts)])
-    names = {"h_n": "h_n", "dh_0": "dh_0"}
-    answer = {name: value[0] if name in names else value for name, value in found.items()}
-    if relu:
-        answer["dWx"], answer["dWh"] = answer.pop("dweight_ih_l0").T, answer.pop("dweight_hh_l0").T
-        answer["db"] = answer.pop("dbias_ih_l0")
-    return answer
+    return {name: value[0] if name in ("h_n", "dh_0") else value for name, value in found.items()}
 
 
 @dataclass(frozen=True)
@@ -87,19 +75,22 @@ class States:
     kind: str = "tanh"
     row_recurs: bool = True
 
+    @property
+    def fault(self) -> str:
+        """What is wrong besides the nonlinearity."""
+        return self.name.removeprefix(OTHER_NONLINEARITIES.get(self.kind, "")).removeprefix(", ")
+
     def recurs_in(self, frame: str) -> bool:
         """Whether it recurs in what a program of a frame is given: all rows of the batch, or the first one."""
         return self.recurs and (frame == "BTD" or self.row_recurs)
 
 
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "tanh": np.tanh,
-    "relu": lambda z: np.maximum(z, 0),
-    "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
-    "no nonlinearity": lambda z: z,
+OTHER_NONLINEARITIES = {
+    "relu": "relu in place of tanh",
+    "sigmoid": "sigmoid in place of tanh",
+    "identity": "no nonlinearity",
 }
-RELU = "relu in place of tanh"
-"""The name of the loop that differs in its nonlinearity alone."""
+"""What a loop with another nonlinearity is called, where that is all that differs in it."""
 BIASES = {"": 1.0, "the bias is lost": 0.0, "the bias is added twice": 2.0}
 RECURRENCES = (
     "",
@@ -131,12 +122,12 @@ class Expected:
         """Loops with another nonlinearity, bias or recurrence, nearest to the right one first."""
         for recurrence in RECURRENCES:
             for bias in BIASES:
-                for kind in ACTIVATIONS:
+                for kind in FUNCTIONS:
                     if (recurrence, bias, kind) != ("", "", "tanh"):
                         yield self._member(kind, bias, recurrence, starts=starts)
 
     def _member(self, kind: str, bias: str, recurrence: str, *, starts: bool) -> States:
-        given, act = self.given, ACTIVATIONS[kind]
+        given, act = self.given, FUNCTIONS[kind]
         h = given.h_0 if starts else np.zeros_like(given.h_0)
         first, states = h, []
         for t in range(given.xs.shape[1]):
@@ -149,11 +140,7 @@ class Expected:
             }
             h = act(given.xs[:, t] @ given.Wx + known[recurrence] + BIASES[bias] * given.b)
             states.append(h)
-        what = [
-            *([kind if kind == "no nonlinearity" else f"{kind} in place of tanh"] * (kind != "tanh")),
-            bias,
-            recurrence,
-        ]
+        what = [OTHER_NONLINEARITIES.get(kind, ""), bias, recurrence]
         recurs = recurrence not in ("nothing recurs", "the initial state alone recurs")
         return States(", ".join(filter(None, what)), np.stack(states, axis=1), recurs, kind)
 

@@ -6,13 +6,13 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
-from parity_tests.adapt.helpers import TorchCode
+from parity_tests.adapt.helpers import SUMMED, TorchCode
 from parity_tests.bound_numpy import np
 from parity_tests.subjects.adapters.problem import Problem
 
-HELPERS = ("Module", "TorchCode", "each_row")
+HELPERS = ("TorchCode", "each_row", "each_row_shared")
 """What adapters import of the gate."""
 FOREIGN = (".", *HELPERS, "SimpleNamespace")
 """Imports that are no names of the user's module: a dot is the module itself."""
@@ -50,6 +50,8 @@ class Program:
         last: whether only the last state has a gradient.
         notes: what was read, for the head of the adapter.
         told: what the user has to be told.
+        returned: the names of what the backward returns, from its source.
+        declares: what the adapter declares, such as ``nonlinearity="relu"``.
     """
 
     frame: str
@@ -70,8 +72,10 @@ class Program:
     last: bool = False
     notes: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
+    returned: tuple[str, ...] = ()
+    declares: tuple[str, ...] = ()
 
-    def adding(self, **parts: tuple[str, ...]) -> "Program":
+    def adding(self, **parts: tuple[str, ...]) -> Self:
         """Return it with lines added to some of its parts."""
         longer: dict[str, Any] = {name: (*getattr(self, name), *lines) for name, lines in parts.items()}
         return replace(self, **longer)
@@ -105,7 +109,7 @@ class Program:
             del sizes["B"]
         return sizes
 
-    def copied(self, values: Iterable[str]) -> "Program":
+    def copied(self, values: Iterable[str]) -> Self:
         """Return it with copies of these expressions, which the code writes into."""
         make, longest_first = [], sorted({*values}, key=len, reverse=True)
         for line in self.make:
@@ -178,28 +182,70 @@ class Program:
         tensors = {**self.results, **self.gradients}
         returned = [f'"{name}": {_narrow(text) if self.narrows else text}' for name, text in tensors.items()]
         body = [*_without_unused(self.body(wide=False), " ".join(returned)), *returning(returned)]
-        weights = "Wx, Wh, b = case.Wx, case.Wh, case.b"
         lines = [f"# {line}".rstrip() for line in head]
         lines += ["from types import SimpleNamespace", ""] if "SimpleNamespace" in self.imports else []
         lines += ["import numpy as np", *self.imported(module, "\n".join([*self.tops, *body]))]
         lines += [*self.tops, "", ""]
         if not is_rows:
-            lines += ["def answer(case):", "    x, h, d = case.xs, case.h_0, case.dhs"]
-        elif "each_row" in self.imports:
-            lines += ["@each_row", "def answer(case, x, h, d):"]
+            lines += [*self.declaration, "def answer(case):", f"    {assigned(self.given)}"]
+        elif self.by_helper in self.imports:
+            lines += [*self.declaration, f"@{self.by_helper}", f"def answer(case, {', '.join(self.given)}):"]
         else:
-            lines += ["def row(case, x, h, d):"]
-        lines += [f"    {line}" for line in (weights, *body)]
-        lines += ROWS if is_rows and "each_row" not in self.imports else []
-        if is_rows and len(lines) - len(head) > MOST_LINES and "each_row" not in self.imports:
-            return self.adding(imports=("each_row",)).text(module, head)
+            lines += [f"def row(case, {', '.join(self.given)}):"]
+        lines += [f"    {line}" for line in (assigned(self.weights_given), *body)]
+        by_hand = is_rows and self.by_helper not in self.imports
+        lines += ["", "", *self.declaration, *self.rows] if by_hand else []
+        if by_hand and len(lines) - len(head) > MOST_LINES:
+            return self.adding(imports=(self.by_helper,)).text(module, head)
         return "\n".join(lines) + "\n"
+
+    @property
+    def given(self) -> dict[str, str]:
+        """The variables that are given with each row, by name, and where they are in a problem."""
+        return {"x": "case.xs", "h": "case.h_0", "d": "case.dhs"}
+
+    @property
+    def weights_given(self) -> dict[str, str]:
+        """The same of the weights."""
+        return {name: f"case.{name}" for name in ("Wx", "Wh", "b")}
+
+    @property
+    def by_helper(self) -> str:
+        """The helper that calls a function with each row."""
+        return "each_row"
+
+    @property
+    def rows(self) -> list[str]:
+        """The function around a body that takes one row of the batch."""
+        summed = [name for name in SUMMED if name in {**self.results, **self.gradients}]
+        return [
+            "def answer(case):",
+            f"    rows = [row(case, *each) for each in zip({', '.join(self.given.values())}, strict=True)]",
+            "    named = {name: [one[name] for one in rows] for name in rows[0]}",
+            *self.put_together(str(tuple(summed)).replace("'", '"')),
+        ]
+
+    def put_together(self, summed: str) -> list[str]:
+        """The statement that puts the tensors of all rows together."""
+        end = "for name, each in named.items()}"
+        return [f"    return {{name: sum(each) if name in {summed} else np.array(each) {end}"]
+
+    def variables(self, given: Problem) -> dict[str, Any]:
+        """The variables of a problem that are given with each row."""
+        found = {name: eval(text, {"case": given}) for name, text in self.given.items()}
+        return {name: (value[0] if self.frame == "TD" else value).copy() for name, value in found.items()}
+
+    @property
+    def declaration(self) -> list[str]:
+        """The line that declares, nothing where there is nothing to declare."""
+        return [f"@parity_tests.adapter({', '.join(self.declares)})"] if self.declares else []
 
     def imported(self, module: str, text: str) -> list[str]:
         """Return the imports that a text needs."""
         names = sorted(names_in(text, {*self.imports} - {*FOREIGN}))
         helpers = ", ".join(name for name in HELPERS if name in self.imports)
-        lines = [f"from parity_tests.adapt.helpers import {helpers}"] if helpers else []
+        lines = ["import parity_tests"] if self.declares else []
+        lines += [f"from parity_tests.adapt.helpers import {helpers}"] if helpers else []
         short = module.rpartition(".")[2]
         whole = f"import {module}" if short == module else f"import {module} as {short}"
         lines += [whole] if "." in self.imports else []
@@ -222,15 +268,9 @@ def sizes_used(frame: str, used: Iterable[str], width: str) -> list[str]:
     return [*first, f"H = {width}"] if "H" in words else first
 
 
-ROWS = [
-    "",
-    "",
-    "def answer(case):",
-    "    rows = [row(case, *each) for each in zip(case.xs, case.h_0, case.dhs, strict=True)]",
-    "    named = {name: [one[name] for one in rows] for name in rows[0]}",
-    '    return {name: sum(each) if name in ("dWx", "dWh", "db") else np.array(each) for name, each in named.items()}',
-]
-"""The function around a body that takes one row of the batch."""
+def assigned(names: Mapping[str, str]) -> str:
+    """Return the statement that gives variables their values."""
+    return f"{', '.join(names)} = {', '.join(names.values())}"
 
 
 def names_in(text: str, names: Iterable[str]) -> list[str]:
@@ -327,18 +367,9 @@ class Trials:
         lines = program.body(wide=True, backward=backward)
         for start, line in (instead or {}).items():
             lines = [line if each.startswith(start) else each for each in lines]
-        x, h, d = given.xs, given.h_0, given.dhs
-        if program.frame == "TD":
-            x, h, d = x[0], h[0], d[0]
-        env: dict[str, Any] = {name: getattr(given, name).copy() for name in ("Wx", "Wh", "b")}
-        env |= {f"given_{name}": env[name] for name in ("Wx", "Wh", "b")}
-        env |= {
-            "np": importlib.import_module("numpy"),
-            "case": given,
-            "x": x.copy(),
-            "h": h.copy(),
-            "d": d.copy(),
-        }
+        env: dict[str, Any] = {name: getattr(given, name).copy() for name in program.weights_given}
+        env |= {f"given_{name}": env[name] for name in program.weights_given}
+        env |= {"np": importlib.import_module("numpy"), "case": given, **program.variables(given)}
         env |= {name: getattr(self.module, name) for name in program.imports if name not in FOREIGN}
         if "." in program.imports:
             env[self.name] = self.module

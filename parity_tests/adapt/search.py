@@ -4,6 +4,7 @@ import inspect
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -11,6 +12,7 @@ from parity_tests.adapt.calling.backward import Backward
 from parity_tests.adapt.calling.forward import Forward
 from parity_tests.adapt.calling.reading import Reading
 from parity_tests.adapt.deep.search import Deep, deep_search
+from parity_tests.adapt.heads.own import own_head
 from parity_tests.adapt.language.calls import Callee, parameters_of
 from parity_tests.adapt.language.names import BACKWARD, FORWARD, LOSSES, matches, roles
 from parity_tests.adapt.language.said import arguments_said, name_said
@@ -248,7 +250,7 @@ def _of_unit(
     """The best reading of one class, or of some functions: of a whole sequence, else of a step."""
     forward = Forward(trials, Expected(trials.given))
     forward.strict = strict
-    backward = Backward(trials, backs)
+    backward = Backward(trials, backs, partial(_has_own_head, trials, name))
     first: Reading | None = None
     for readings in _units_of(forward, pairs):
         partly: Found | None = None
@@ -261,7 +263,8 @@ def _of_unit(
                 # A column [D, 1] or a plain sequence [T, D] is what code of one sample takes.
                 is_row = is_whole and program.frame == "TD"
                 is_row = is_row and (
-                    "1" in reading.layout.partition("D")[0] or not has_right_weights(program, trials)
+                    "1" in reading.layout.partition("D")[0]
+                    or not has_right_weights(program, trials, reading.states.kind)
                 )
                 told = (ONE_ROW,) if partly else (NO_BATCH,) if is_row else ()
                 return Found(name, reading, program.adding(told=told), trials.count)
@@ -281,11 +284,17 @@ def _of_unit(
     return Found(name, first, program, trials.count)
 
 
-def has_right_weights(program: Program, trials: Trials) -> bool:
+def _has_own_head(trials: Trials, name: str, reading: Reading, program: Program) -> bool:
+    """Whether a program can be given its own head."""
+    return own_head(trials.module, name, reading, program, trials.is_late).program is not None
+
+
+def has_right_weights(program: Program, trials: Trials, nonlinearity: str) -> bool:
     """Whether the gradients of weights are right for one row of the probe: a row may not be what it takes."""
     given, last = trials.given, trials.given.dhs[:1].copy()
     last[:, : -1 if program.last else 0] = 0
-    right = truth(replace(given, xs=given.xs[:1], h_0=given.h_0[:1], dhs=last), starts=program.starts)
+    row = replace(given, xs=given.xs[:1], h_0=given.h_0[:1], dhs=last)
+    right = truth(row, starts=program.starts, nonlinearity=nonlinearity)
     env = trials.run(program, backward=True) or {}
     values = {name: evaluated(program.gradients[name], env) for name in ("dWx", "dWh", "db")}
     return all(

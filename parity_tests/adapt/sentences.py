@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from parity_tests.adapt.probe import RELU
+from parity_tests.adapt.calling.gradients import OF_HEAD
+from parity_tests.adapt.heads.program import HeadProgram
+from parity_tests.adapt.probe import States
 from parity_tests.adapt.program import names_in
 
-NOT_JUDGED = "cases that the code is not for are answered by rnn_np, and say nothing of the code"
-"""Said of a class with torch's interface, which other cases too are put to."""
+NO_NONLINEARITY = "it has no nonlinearity, which is declared; code in which it was forgotten looks the same"
 
 
 def sentences(found: Any) -> tuple[str, ...]:
@@ -15,9 +16,9 @@ def sentences(found: Any) -> tuple[str, ...]:
     lines = [f"made: {program.make[0]}" if program.make else f"called: {named(found)}"]
     unit = "one time step a call" if reading.is_step else "a whole sequence a call"
     rows = "" if program.frame == "BTD" else ", one row of the batch at a time"
-    lines.append(f"unit: {unit}{rows}, the input as {shown(reading.layout)}")
+    lines.append(f"unit: {unit}{rows}, the input as {of_input(found)}")
     for slot in reading.maker.slots:
-        if slot.kind not in (("Wy", "Wy1", "by", "byD", "by1") if program.head else ("by1",)):
+        if slot.kind not in (OF_HEAD if program.head not in ("", "own") else ("by1",)):
             lines.append(f"weights: {slot.texts[0]} is {slot.value}")
     if program.ones:
         lines.append("there is no bias: it is one more input that is 1")
@@ -25,15 +26,40 @@ def sentences(found: Any) -> tuple[str, ...]:
         lines.append("the output layer is the identity, so that outputs are states")
     if program.head == "forged":
         lines.append("the output layer is made so that the gradient of the loss is dhs")
+    lines += of_head(program)
     if not program.starts:
         lines.append("there is no place for h_0: it starts at zero")
     if program.last:
         lines.append("only the last state has a gradient")
-    if is_relu(reading):
-        lines += ["its nonlinearity is relu", NOT_JUDGED]
-    elif reading.states.name:
-        lines.append(f"its states are those of a loop with a fault: {reading.states.name}")
-    return tuple(lines)
+    return (*lines, *of_states(reading.states))
+
+
+def of_states(states: States) -> list[str]:
+    """Return what is said of states: their nonlinearity if it is declared, and what is wrong in them."""
+    lines = [] if states.kind == "tanh" else [of_nonlinearity(states.kind)]
+    if states.fault:
+        lines.append(f"its states are those of a loop with a fault: {states.fault}")
+    return lines
+
+
+def of_nonlinearity(name: str) -> str:
+    """Return what is said of a nonlinearity that an adapter declares: the runner would call it a fault."""
+    return f"nonlinearity: {name}, declared; if tanh is meant, this is the fault"
+
+
+def of_head(program: Any) -> list[str]:
+    """Return what is said of a head that is judged."""
+    if not isinstance(program, HeadProgram):
+        return []
+    ways = ["of the last state"] * program.many_to_one
+    what = f"loss {program.loss}, {program.reduction} by its value" if program.loss else "no loss"
+    what += f", times {program.scale}" if program.scale else ""
+    return [", ".join([f"its own output layer, {what}", *ways])]
+
+
+def of_input(found: Any) -> str:
+    """Return the form of the input."""
+    return "indices" if getattr(found.program, "indices", False) else shown(found.reading.layout)
 
 
 def named(found: Any) -> str:
@@ -43,27 +69,26 @@ def named(found: Any) -> str:
     return ", ".join(used) or str(found.name)
 
 
-def is_relu(reading: Any) -> bool:
-    """Whether relu in place of tanh is all that tells its states from the right ones: that is no fault."""
-    return bool(reading.states.kind == "relu" and reading.states.name == RELU)
-
-
 def in_one(found: Any) -> str:
     """Return the reading in one sentence."""
     reading, program = found.reading, found.program
     unit = "a step a call" if reading.is_step else "a whole sequence a call"
     parts = [
-        f"{reading.callee.text.removeprefix('net.')}({reading.arguments.text}), {unit}, input {shown(reading.layout)}"
+        f"{reading.callee.text.removeprefix('net.')}({reading.arguments.text}), {unit}, input {of_input(found)}"
     ]
-    parts += ["no bias"] * program.ones
+    parts += of_head(program)
+    parts += ["no bias"] * (program.ones or getattr(program, "in_rows", False))
     parts += ["no h_0"] * (not program.starts)
     parts += ["the last state's gradient alone"] * program.last
-    if is_relu(reading):
-        parts.append("relu")
-    elif reading.states.name:
-        parts.append(f"states of a faulty loop ({reading.states.name})")
+    parts += in_one_of_states(reading.states)
     parts += ["ASSUMED: " + "; ".join(assumptions(found))] * bool(assumptions(found))
     return "; ".join(parts)
+
+
+def in_one_of_states(states: States) -> list[str]:
+    """Return what is said of states in a reading in one sentence."""
+    parts = [] if states.kind == "tanh" else [of_nonlinearity(states.kind)]
+    return [*parts, f"states of a faulty loop ({states.fault})"] if states.fault else parts
 
 
 def shown(layout: str) -> str:
@@ -81,10 +106,15 @@ def shown(layout: str) -> str:
 
 def assumptions(found: Any) -> tuple[str, ...]:
     """Return what is assumed in a reading."""
-    lines = list(found.program.told)
+    lines = [*found.program.told, *of_no_nonlinearity(found.reading.states)]
     if found.reading.assumed:
         lines.append(
             "the states equal no known loop, right or faulty; they were found by what they depend on: "
             "each on its own and earlier inputs and on each weight, and on nothing else"
         )
     return tuple(lines)
+
+
+def of_no_nonlinearity(states: States) -> list[str]:
+    """Return what is assumed where states have no nonlinearity."""
+    return [NO_NONLINEARITY] if states.kind == "identity" else []

@@ -23,7 +23,8 @@ def _without_initial_state(case: Case) -> dict[str, Any]:
     if case.layer == "RNN":
         return {}
     calls = case.calls if case.calls == "again" else "once"
-    return {"h0": False, "calls": calls, **_plain("h0")(case)}
+    # Code that always starts from zeros may leave the first step out of dWh, and NaN times 0 with it.
+    return {"h0": False, "calls": calls, **_plain("h0", "xs", "dhs")(case)}
 
 
 def _without_dropout(case: Case) -> dict[str, Any]:

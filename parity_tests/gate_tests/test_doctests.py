@@ -9,13 +9,14 @@ pytest.importorskip("torch", reason="the examples judge against torch")
 
 from parity_tests import api, words
 from parity_tests.adapt import find, helpers, sentences
+from parity_tests.adapt.heads import text
 from parity_tests.adapt.language import layouts, names, objects, said
 from parity_tests.adapt.weights import flat
 from parity_tests.cases import case
 from parity_tests.report import report
 from parity_tests.subjects.adapters import declared, problem, updates
 
-ADAPT = [find, flat, helpers, sentences, layouts, names, objects, said]
+ADAPT = [find, flat, helpers, text, sentences, layouts, names, objects, said]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The backward: how it is called, and where each gradient is. Both follow from names and shapes, never from numbers."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,11 @@ from parity_tests.adapt.program import GRADIENTS, Program, Trials, evaluated
 from parity_tests.adapt.weights.making import RATE, SIZES
 from parity_tests.subjects.user_frames import format_error
 
+UNPROVEN = (
+    "its gradients are not those of its loss whatever the targets are, so it is not certain how it is called: "
+    "that may be a fault"
+)
+HasOwnHead = Callable[[Reading, Program], bool]
 MOST_PROGRAMS = 6
 """Programs of one forward that are compared."""
 
@@ -28,16 +33,19 @@ class Backward:
     Args:
         trials: runs programs.
         callees: what may be called.
+        has_own_head: whether a program can be given its own head.
     """
 
-    def __init__(self, trials: Trials, callees: Sequence[Callee]) -> None:
-        self.trials, self.callees = trials, callees
+    def __init__(self, trials: Trials, callees: Sequence[Callee], has_own_head: HasOwnHead) -> None:
+        self.trials, self.callees, self.has_own_head = trials, callees, has_own_head
+        self.unproven: list[Program] = []
         self.found = Gradients(trials)
         self.failed: list[tuple[str, str]] = []
 
     def best(self, reading: Reading) -> list[Program]:
         """Return the programs of the first way to call a backward that gives gradients, the fullest first."""
         way, found = None, list[Program]()
+        self.unproven = []
         for program in itertools.islice(self.programs(reading), MOST_PROGRAMS):
             own = program.last, program.backward[-1:] if not reading.is_step else ()
             way = own if way is None else way
@@ -45,7 +53,15 @@ class Backward:
                 return [program]
             if (program.last,) == way[:1]:
                 found.append(program)
+        found += [] if found else self._with_own_head(reading)
         return sorted(found, key=lambda program: -len({"dWx", "dWh", "db"} & {*program.gradients}))
+
+    def _with_own_head(self, reading: Reading) -> list[Program]:
+        """The first program whose head cannot be taken away, as its gradients are of no loss, and need not be."""
+        for program in self.unproven[:MOST_PROGRAMS]:
+            if self.has_own_head(reading, program):
+                return [program.adding(told=(UNPROVEN,))]
+        return []
 
     def failure(self) -> tuple[str, ...]:
         """Say why no gradient was found."""
@@ -229,11 +245,15 @@ class Backward:
         )
         if not {"dWx", "dWh"} & {*found}:
             return None
-        done = replace(program, gradients={name: found[name] for name in GRADIENTS if name in found})
+        gradients = {name: found[name] for name in GRADIENTS if name in found}
+        done = replace(program, gradients=gradients, returned=callee.returned)
         done = done.adding(told=tuple(uneven(after["back"])))
         if program.head != "forged":
             return done
-        return scaled(done, self.trials, reading.states.hs) if is_linear(done, self.trials) else None
+        if is_linear(done, self.trials):
+            return scaled(done, self.trials, reading.states.hs)
+        self.unproven.append(done)
+        return None
 
 
 def uneven(back: Any) -> Iterator[str]:

@@ -132,6 +132,7 @@ class Forward:
                 found = self._matched(attempt, chosen)
                 if found:
                     is_plain = attempt is attempts[0] and (found.states.recurs or found.is_step)
+                    is_plain = is_plain or not found.states.fault
                     yield with_state_axis(found if is_plain else _told(found), self.trials)
 
     def _matched(self, attempt: Attempt, loops: Sequence[States]) -> Reading | None:

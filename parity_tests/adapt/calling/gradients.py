@@ -17,6 +17,9 @@ from parity_tests.adapt.weights.slots import Slot, is_of_gradients, is_of_optimi
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array
 
+OF_HEAD = ("Wy", "Wy1", "by", "byD", "by1")
+"""Kinds of slots that belong to a head."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -49,15 +52,13 @@ class Gradients:
         self, results: Sequence[Result], reading: Reading, env: dict[str, Any], program: Program
     ) -> dict[str, str]:
         """Return the expressions of gradients by the names of tensors."""
-        has_rate = "2.0**40" in "".join([*program.tops, *program.make, *program.forward, *program.backward])
         taken: set[str] = set()
         found: dict[str, str] = {}
         biases: list[str] = []
         slots = list(reading.maker.slots)
-        has_rate = has_rate and any(self._is_updated(slot, env) for slot in slots)
-        by_slot = {slot: self.of_slot(slot, slots, results, env, taken, has_rate=has_rate) for slot in slots}
+        by_slot = self.by_slot(results, slots, env, program, taken)
         for slot, text in by_slot.items():
-            if text is None:
+            if text is None or slot.kind in OF_HEAD:
                 continue
             for name, part in parts_of_gradient(slot, text, np.shape(evaluated(text, env))).items():
                 if name == "db":
@@ -81,6 +82,19 @@ class Gradients:
         found |= self._of_inputs(results, taken, reading)
         return found
 
+    def by_slot(
+        self,
+        results: Sequence[Result],
+        slots: Sequence[Slot],
+        env: dict[str, Any],
+        program: Program,
+        taken: set[str],
+    ) -> dict[Slot, str | None]:
+        """The expression of the gradient of each slot; what was chosen is added to ``taken``."""
+        has_rate = "2.0**40" in "".join([*program.tops, *program.make, *program.forward, *program.backward])
+        has_rate = has_rate and any(self._is_updated(slot, env) for slot in slots)
+        return {slot: self.of_slot(slot, slots, results, env, taken, has_rate=has_rate) for slot in slots}
+
     def of_slot(
         self,
         slot: Slot,
@@ -97,9 +111,11 @@ class Gradients:
             return None
         names = {each.name for each in slots}
         forms = [wanted.shape]
-        if slot.kind == "b":
+        if slot.kind in ("b", "by", "byD"):
             H = (wanted.size,)
             forms += [H, (1, *H), (*H, 1)]
+        elif slot.kind == "Wy":
+            forms.append(wanted.shape[::-1])  # one that is transposed is wrong, and no other's
         same = [each for each in results if each.array.shape in forms and each.text not in taken]
         same.sort(key=lambda each: (not each.returned, each.text.count(".")))
         key = re.search(r"\[[^\]]+\]$", slot.texts[0])
@@ -192,7 +208,7 @@ def with_tricks_undone(found: dict[str, str], program: Program) -> dict[str, str
     return found
 
 
-_WEIGHT_KINDS = ("Wx", "Wh", "Wxh", "Whx", "Wxb", "Wxhb", "Whxb", "Wbxh", "Wbhx", "flat")
+_WEIGHT_KINDS = ("Wx", "Wh", "Wy", "Wxh", "Whx", "Wxb", "Wxhb", "Whxb", "Wbxh", "Wbhx", "flat")
 
 
 def is_gradient_of_kind(name: str, kind: str) -> bool:
@@ -280,7 +296,7 @@ def parts_of_gradient(slot: Slot, text: str, shape: Sequence[int]) -> dict[str, 
     turned = ".T" in slot.value
     if slot.kind in ("Wx", "Wh"):
         return {f"d{slot.kind}": f"{_closed(text)}.T" if turned else text}
-    if slot.kind == "b":
+    if slot.kind in ("b", "by", "byD"):
         form = (
             "H"
             if len(shape) < 2
@@ -288,8 +304,14 @@ def parts_of_gradient(slot: Slot, text: str, shape: Sequence[int]) -> dict[str, 
             if ("[:, None]" in slot.value and shape[0] > 1) or shape[1] == 1
             else "1H"
         )
-        return {"db": f"{_closed(text)}{ {'H': '', '1H': '[0]', 'H1': '[:, 0]'}[form] }"}
-    if not slot.kind.startswith("W") or slot.kind in ("Wy", "Wy1"):
+        return {
+            "db"
+            if slot.kind == "b"
+            else "dby": f"{_closed(text)}{ {'H': '', '1H': '[0]', 'H1': '[:, 0]'}[form] }"
+        }
+    if slot.kind == "Wy":
+        return {"dWy": f"{_closed(text)}.T" if turned else text}
+    if not slot.kind.startswith("W") or slot.kind == "Wy1":
         return {}
     base = f"{_closed(text)}.T" if turned else _closed(text)
     found, start = {}, "0"

@@ -19,6 +19,12 @@ TARGETS = (
     "np.arange(1, T + 1)[:, None]",
 )
 """The targets of a forged head: t + 1 at step t."""
+NO_VALUE = (
+    "the loss is the mean over the steps: no value of it was found, but gradients are shared out so",
+    "the loss is the sum over the steps: no value of it was found",
+    "the loss is half the sum of squares: no value of it was found",
+)
+"""What is told where a loss has no value that is known."""
 SUM, MEAN, UNKNOWN = "sum", "mean", ""
 
 
@@ -34,11 +40,9 @@ def scaled(program: Program, trials: Trials, states: Array) -> Program:
     kind = by_value or _by_behaviour(program, trials)
     told: tuple[str, ...] = ()
     if not by_value and kind == MEAN:
-        told = (
-            "the loss is the mean over the steps: no value of it was found, but gradients are shared out so",
-        )
+        told = (NO_VALUE[0],)
     if not by_value and kind == UNKNOWN:
-        told = ("the loss is the sum over the steps: no value of it was found",)
+        told = (NO_VALUE[1],)
     if kind == MEAN:
         scaled_up = {name: f"T * {_closed(text)}" for name, text in program.gradients.items()}
         program = replace(program, gradients=scaled_up)
@@ -91,7 +95,7 @@ def scaled_squares(program: Program, trials: Trials, calls: Iterable[str]) -> Pr
                     program,
                     gradients={name: f"{_closed(text)}{end}" for name, text in program.gradients.items()},
                 )
-    return program.adding(told=("the loss is half the sum of squares: no value of it was found",))
+    return program.adding(told=(NO_VALUE[2],))
 
 
 def _closed(text: str) -> str:
@@ -109,7 +113,8 @@ def _by_value(program: Program, trials: Trials, hs: Array) -> str:
     if env is None:
         return UNKNOWN
     logits = hs @ env["F"][:, : hs.shape[-1]].T
-    each = np.log(np.exp(logits).sum(axis=-1)) - logits[np.arange(len(hs)), np.arange(1, len(hs) + 1)]
+    with np.errstate(all="ignore"):
+        each = np.log(np.exp(logits).sum(axis=-1)) - logits[np.arange(len(hs)), np.arange(1, len(hs) + 1)]
     total = float(each.sum())
     for value in _numbers(
         [env.get("back"), env.get("out"), vars(env["net"]) if hasattr(env.get("net"), "__dict__") else None]

@@ -106,7 +106,7 @@ class DeepBackward:
         self, results: list[Result], reading: DeepReading, env: Mapping[str, Any]
     ) -> dict[str, str]:
         groups = reading.groups
-        first = dict(zip(("Wx", "Wh", "b"), self.trials.given.weights[0], strict=True))  # type: ignore[index]
+        first = dict(zip(("Wx", "Wh", "b"), env["weights"][0], strict=True))
         at_first = {**env, **first}
         known = {each.text for each in results}
         of_first = [each for each in results if groups.others(each.text, known)]

@@ -98,7 +98,7 @@ class DeepForward:
 
     def _argument_lists(self, callee: Callee, layout: str) -> Iterator[Arguments]:
         options: dict[str, Any] = {**SIZES, "x": (arranged("x", "BTD", layout),), "none": ("None",)}
-        options["L"] = ("len(case.weights)",)
+        options["L"] = ("case.num_layers",)
         found = []
         for axes in STATE_OF[layout.strip("[]")]:
             if "1" not in axes:

@@ -40,10 +40,10 @@ class Groups:
     def filled(self) -> list[str]:
         """The statements that put the weights into all groups."""
         if self.is_list:
-            head = "for k, (Wx, Wh, b) in enumerate(case.weights):"
+            head = "for k, (Wx, Wh, b) in enumerate(weights):"
             place = f"{self.start}[k]"
         else:
-            head = f"for cell, (Wx, Wh, b) in zip([{', '.join(self.cells)}], case.weights, strict=True):"
+            head = f"for cell, (Wx, Wh, b) in zip([{', '.join(self.cells)}], weights, strict=True):"
             place = "cell"
         first = self.cells[0]
         lines = [
@@ -76,7 +76,7 @@ class Groups:
         pieces = re.split(r"(\[\d+\])", first)
         others = re.split(r"(\[\d+\])", second)
         text = "".join("[k]" if one != two else one for one, two in zip(pieces, others, strict=True))
-        return f"[{text} for k in range(len(case.weights))]"
+        return f"[{text} for k in range(len(weights))]"
 
 
 def _as_item(key: str) -> str:

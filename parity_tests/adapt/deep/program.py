@@ -1,21 +1,17 @@
-"""The adapter of a stack or of two directions in parts: a function, and the class that gives it torch's interface."""
+"""The adapter of a stack or of two directions in parts."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from parity_tests.adapt.program import Program, returning, sizes_used
 from parity_tests.subjects.adapters.problem import Problem
 
-LACKS = (
-    "no-bias",
-    "batch-first",
-    "unbatched",
-    "packed",
-    "lengths",
-    "dropout",
-    "layouts",
-    "final-gradient",
-)
-"""What the class has no place for."""
+WEIGHTS = "weights = [cell[:3] for cell in case.cells]"
+"""The statement that gives Wx, Wh and b of each layer or direction, in the order of ``ends``."""
+ENDS = {1: 'ends = [f"l{k}" for k in range(case.num_layers)]', 2: 'ends = ["l0", "l0_reverse"]'}
+"""By the number of directions, what the names of their weights end with."""
+OF_TORCH = {"dWx": ("dweight_ih",), "dWh": ("dweight_hh",), "db": ("dbias_ih", "dbias_hh")}
+"""The gradients of weights by torch's names."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +30,7 @@ class DeepProgram(Program):
         """Return the statements of the body; it has no head, so that ``wide`` says nothing."""
         calls = [*self.make, *self.forward, *(self.backward if backward else ())]
         used = [*calls, *self.results.values(), *(self.gradients.values() if backward else ())]
-        return [*sizes_used("BTD", used, "h.shape[2]"), *calls]
+        return [*sizes_used("BTD", used, "h.shape[2]"), ENDS[self.directions], WEIGHTS, *calls]
 
     def sizes(self, given: Problem) -> dict[str, int]:
         """The sizes by letter: G is the number of layers or directions, W the width of two directions."""
@@ -42,24 +38,38 @@ class DeepProgram(Program):
         H = len(given.b)
         return {"B": B, "T": T, "D": D, "H": H, "G": given.h_0.shape[0], "W": 2 * H}
 
+    @property
+    def declares_whole(self) -> tuple[str, ...]:
+        """What the adapter declares of its layers and directions."""
+        if self.directions == 2:
+            return ("bidirectional=True",)
+        return (f"num_layers={self.layers or True}",)
+
     def text(self, module: str, head: list[str]) -> str:
         """Return the adapter as a file."""
-        returned = [f'"{name}": {text}' for name, text in {**self.results, **self.gradients}.items()]
-        body = [*self.body(wide=False), *returning(returned)]
+        tensors = {**self.results, **self.gradients}
+        plain = [f'"{name}": {text}' for name, text in tensors.items() if name not in OF_TORCH]
+        lists = {name: text for name, text in tensors.items() if name in OF_TORCH}
+        body = self.body(wide=False)
+        if lists:
+            returned = returning(plain)
+            body += [returned[0].replace("return ", "answer = ", 1), *returned[1:]]
+            body += [f"{name} = {text}" for name, text in lists.items()]
+            body += ["for k, end in enumerate(ends):", *_named(lists), "return answer"]
+        else:
+            body += returning(plain)
         lines = [f"# {line}".rstrip() for line in head]
         lines += ["from types import SimpleNamespace", ""] if "SimpleNamespace" in self.imports else []
         lines += ["import numpy as np", *self.imported(module, "\n".join(body))]
-        lines += ["", "", "def answer(case):", "    x, h, d = case.xs, case.h_0, case.dhs"]
-        lines += [f"    {line}" for line in body]
-        name, what = (
-            ("TwoDirections", "one direction")
-            if self.directions == 2
-            else ("Stack", "another number of layers")
-        )
-        other = "" if self.layers == 0 else f"; {what} is answered by rnn_np"
-        lines += ["", "", f"class {name}(Module):  # torch's interface around answer{other}"]
-        lines += ["    answer = staticmethod(answer)"]
-        lines += [f"    directions = {self.directions}"] if self.directions == 2 else []
-        lines += [f"    layers = {self.layers}"] if self.layers != 1 else []
-        lines += ["    relu = True"] if self.head == "relu" else []
-        return "\n".join(lines) + "\n"
+        lines += ["", "", *self.declaration, "def answer(case):", "    x, h, d = case.xs, case.h_0, case.dhs"]
+        return "\n".join([*lines, *(f"    {line}" for line in body)]) + "\n"
+
+
+def _named(lists: Iterable[str]) -> list[str]:
+    """The statements that add the gradients of one layer or direction by torch's names."""
+    items = {
+        name: [f'f"{each}_{{end}}": {name}[k]{"" if name == "db" else ".T"}' for each in OF_TORCH[name]]
+        for name in lists
+    }
+    weights = [each for name in items if name != "db" for each in items[name]]
+    return [f"    answer |= {{{', '.join(each)}}}" for each in (weights, items.get("db", [])) if each]

@@ -6,17 +6,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from parity_tests.adapt.deep.program import LACKS, DeepProgram
+from parity_tests.adapt.deep.program import OF_TORCH, DeepProgram
 from parity_tests.adapt.deep.search import Deep
 from parity_tests.adapt.deep.truth import DeepProblem, deep_problem, deep_truth
 from parity_tests.adapt.outcome import Outcome
-from parity_tests.adapt.probe import OTHERS, RELU, SIZES, close
-from parity_tests.adapt.program import GRADIENTS
-from parity_tests.adapt.relu import by_torch
-from parity_tests.adapt.sentences import NOT_JUDGED, shown
+from parity_tests.adapt.probe import OTHERS, SIZES, close
+from parity_tests.adapt.proof import nonlinearity_declared
+from parity_tests.adapt.sentences import in_one_of_states, of_no_nonlinearity, of_states, shown
 from parity_tests.bound_numpy import np
+from parity_tests.cases.arrays import Array
+from parity_tests.cases.tensors import family
 
-TENSORS = ("hs", "h_n", *GRADIENTS)
+TENSORS = ("hs", "h_n", "dx", "dh_0", *(each for names in OF_TORCH.values() for each in names))
 WITHIN = 1e-7
 
 
@@ -32,24 +33,29 @@ def deep_proven(module: ModuleType, file: str, found: Deep, notices: tuple[str, 
     assert found.program is not None
     assert found.reading is not None
     assert found.reading.states is not None
-    relu = found.reading.states.kind == "relu"
-    program = replace(found.program, head="relu" if relu else "")
-    found = replace(found, program=program)
+    kind = found.reading.states.kind
+    declares = (*nonlinearity_declared(kind), *found.program.declares_whole)
+    program = replace(found.program, declares=declares)
     reads, assumed = sentences(found), assumptions(found)
     text = program.text(module.__name__, _head(file, found, reads, assumed))
     env: dict[str, Any] = {"__name__": "adapter"}
     exec(compile(text, "adapter.py", "exec"), env)
-    tensors = [name for name in TENSORS if name in {**program.results, **program.gradients}]
+    there = {
+        each for name in {**program.results, **program.gradients} for each in OF_TORCH.get(name, (name,))
+    }
+    tensors = [name for name in TENSORS if name in there]
+
+    def truth_of(given: DeepProblem) -> dict[str, Array]:
+        return deep_truth(given, starts=program.starts, nonlinearity=kind)
+
     unequal = {
         name
         for given in _problems(program)
-        for name, is_equal in _compared(env["answer"], program, given, relu=relu).items()
+        for name, is_equal in _compared(env["answer"], tensors, given, truth_of(given)).items()
         if not is_equal
     }
     missing = [name for name in TENSORS if name not in tensors]
     lacks = [] if program.starts else ["initial-state", *(["dh_0"] if "dh_0" not in missing else [])]
-    lacks += ["layers", "relu"] if program.directions == 2 else ["bidirectional", "relu"]
-    lacks = [name for name in lacks if not (relu and name == "relu")]
     return Outcome(
         text=text,
         reading=reads,
@@ -57,7 +63,7 @@ def deep_proven(module: ModuleType, file: str, found: Deep, notices: tuple[str, 
         equal=tuple(name for name in tensors if name not in unequal),
         unequal=tuple(name for name in tensors if name in unequal),
         missing=tuple(missing),
-        without=(*by_torch(missing), *lacks, *LACKS),
+        without=(*missing, *lacks),
         trials=found.trials,
         notices=notices,
     )
@@ -73,8 +79,9 @@ def _problems(program: DeepProgram) -> list[DeepProblem]:
     ]
 
 
-def _compared(answer: Any, program: DeepProgram, given: DeepProblem, *, relu: bool) -> dict[str, bool]:
-    right = deep_truth(given, starts=program.starts, relu=relu)
+def _compared(
+    answer: Any, tensors: list[str], given: DeepProblem, right: dict[str, Array]
+) -> dict[str, bool]:
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
@@ -84,15 +91,13 @@ def _compared(answer: Any, program: DeepProgram, given: DeepProblem, *, relu: bo
     except (Exception, SystemExit):
         found = {}
     return {
-        name: name in found and _is_right(found[name], right[name])
-        for name in {**program.results, **program.gradients}
+        name: all(
+            isinstance(found.get(each), np.ndarray) and close(found[each], value, WITHIN)
+            for each, value in right.items()
+            if family(each) == name
+        )
+        for name in tensors
     }
-
-
-def _is_right(value: Any, right: Any) -> bool:
-    if isinstance(right, list):
-        return len(value) == len(right) and all(map(_is_right, value, right))
-    return isinstance(value, np.ndarray) and close(value, right, WITHIN)
 
 
 def sentences(found: Deep) -> tuple[str, ...]:
@@ -114,20 +119,15 @@ def sentences(found: Deep) -> tuple[str, ...]:
             lines.append(f"weights: {slot.texts[0]} is {slot.value}, and so on")
     if not program.starts:
         lines.append("there is no place for h_0: it starts at zero")
-    if reading.states.name == RELU:
-        lines.append("its nonlinearity is relu")
-    elif reading.states.name:
-        lines.append(f"its states are those of a loop with a fault: {reading.states.name}")
-    if program.layers or program.head == "relu":
-        lines.append(NOT_JUDGED)
-    return tuple(lines)
+    return (*lines, *of_states(reading.states))
 
 
 def assumptions(found: Deep) -> tuple[str, ...]:
     """Return what is assumed in a reading."""
     assert found.reading is not None
     assert found.program is not None
-    lines = list(found.program.told)
+    assert found.reading.states is not None
+    lines = [*found.program.told, *of_no_nonlinearity(found.reading.states)]
     if found.reading.assumed:
         lines.append(
             "the states equal no known loop, right or faulty; they were found by what they depend on"
@@ -138,11 +138,13 @@ def assumptions(found: Deep) -> tuple[str, ...]:
 def _head(file: str, found: Deep, reads: tuple[str, ...], assumed: tuple[str, ...]) -> list[str]:
     reading, program = found.reading, found.program
     assert reading is not None
+    assert reading.states is not None
     assert program is not None
     what = "two directions" if program.directions == 2 else "a stack"
     called = f"{reading.callee.text.removeprefix('net.')}({reading.arguments.text})"
     parts = [f"{called}, {what}, a whole sequence a call, input {shown(reading.layout)}"]
     parts += ["no h_0"] * (not program.starts)
+    parts += in_one_of_states(reading.states)
     parts += ["ASSUMED: " + "; ".join(assumed)] * bool(assumed)
     return [
         f"Adapter of {Path(file).name}:{found.name}, written by rnn-parity adapt.",

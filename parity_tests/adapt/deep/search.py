@@ -3,7 +3,7 @@
 import inspect
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
@@ -13,16 +13,18 @@ from parity_tests.adapt.deep.groups import Groups, groups_in
 from parity_tests.adapt.deep.program import DeepProgram
 from parity_tests.adapt.deep.truth import probe
 from parity_tests.adapt.language.calls import Callee, parameters_of
-from parity_tests.adapt.language.names import KINDS, roles
+from parity_tests.adapt.language.names import KINDS, WEIGHTS, roles
 from parity_tests.adapt.program import Trials, evaluated
 from parity_tests.adapt.weights.configs import config_options, imported_in
 from parity_tests.adapt.weights.making import BIASES, constructions
 from parity_tests.adapt.weights.slots import slots_in
 from parity_tests.bound_numpy import np
 
-NUMBER = "len(case.weights)"
+NUMBER = "case.num_layers"
 """The number of layers, where code takes any."""
 MOST_MADE = 24
+ONE_WEIGHT = {*WEIGHTS} - {"b"}
+"""What a parameter that takes all weights of a direction, such as ``bw``, is not called."""
 LIMIT = 4000
 """Trials with one way to make an object."""
 
@@ -103,7 +105,7 @@ def _made(
     for text, directions in itertools.product(texts, (2, 1)):
         given = probe(directions=directions, layers=3 - directions)
         trials = Trials(module, given, LIMIT, is_late)  # type: ignore[arg-type]
-        imports = (name, "Module", *imported_in(text, trials))
+        imports = (name, *imported_in(text, trials))
         base = DeepProgram("BTD", imports=imports, make=tuple(text.split("; ")), directions=directions)
         env = trials.run(base)
         if env is None or "net" not in env:
@@ -112,25 +114,24 @@ def _made(
         for groups in groups_in(slots):
             if groups.directions != directions or (NUMBER in text and len(groups.keys) != 2):
                 continue
-            from_weights = "in case.weights" in text
-            if from_weights and not _holds(env, groups, given.weights):
+            from_weights = "in weights" in text
+            if from_weights and not _holds(env, groups, env["weights"]):
                 continue
             layers = 1 if directions == 2 else 0 if NUMBER in text or from_weights else len(groups.keys)
             lines = [] if from_weights else groups.filled()
-            made = DeepProgram(
-                "BTD", imports=imports, make=(*base.make, *lines), directions=directions, layers=layers
-            )
-            yield made, groups
+            yield replace(base, make=(*base.make, *lines), layers=layers), groups
 
 
 def _of_weights(name: str, parameters: Sequence[inspect.Parameter]) -> list[str]:
     """The ways to make an object of the weights of each direction, or of a list of those of each layer."""
     needed = [p for p in parameters if p.default is p.empty]
-    if len(needed) not in (1, 2) or any({*roles(p.name)} & {*KINDS, "shape", "rate"} for p in needed):
+    if len(needed) not in (1, 2) or any(
+        {*roles(p.name)} & {*KINDS, *ONE_WEIGHT, "shape", "rate"} for p in needed
+    ):
         return []
     star = "*" if len(needed) == 2 else ""
     return [
-        f"net = {name}({star}[[Wx{end}, Wh{end}, {bias}] for Wx, Wh, b in case.weights])"
+        f"net = {name}({star}[[Wx{end}, Wh{end}, {bias}] for Wx, Wh, b in weights])"
         for end in ("", ".T")
         for bias in BIASES.values()
     ]

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from parity_tests.adapt.probe import ACTIVATIONS, SIZES, States
+from parity_tests.adapt.probe import OTHER_NONLINEARITIES, SIZES, States
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.cases.case import Case
+from parity_tests.checks.nonlinearity import FUNCTIONS
 from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import NoNoise
+from parity_tests.subjects.adapters.problem import Cell, halves, own
 
 BIASES = {
     "": 1.0,
@@ -40,9 +42,18 @@ class DeepProblem:
     directions: int
 
     @property
-    def weights(self) -> list[tuple[Array, ...]]:
-        """Copies of the weights, which code may write into."""
-        return [tuple(each.copy() for each in group) for group in self.groups]
+    def num_layers(self) -> int:
+        """How many layers there are."""
+        return len(self.groups) // self.directions
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The weights, in arrays of their own."""
+        found = []
+        for Wx, Wh, b in self.groups:
+            b_ih, b_hh = halves(b)
+            found.append(Cell(own(Wx), own(Wh), own(b), b_ih, b_hh))
+        return tuple(found)
 
     @property
     def Wx(self) -> Array:
@@ -81,8 +92,8 @@ def deep_problem(B: int, T: int, D: int, H: int, *, directions: int, layers: int
     return DeepProblem(groups, xs, h_0, draw(B, T, directions * H), directions)
 
 
-def deep_truth(given: DeepProblem, *, starts: bool, relu: bool) -> dict[str, Array | list[Array]]:
-    """Return the right tensors of a problem by name; gradients of weights in lists."""
+def deep_truth(given: DeepProblem, *, starts: bool, nonlinearity: str) -> dict[str, Array]:
+    """Return the right tensors of a problem by name; gradients of weights by torch's."""
     B, T, D = given.xs.shape
     H, count = given.h_0.shape[2], len(given.groups)
     is_stack = given.directions == 1
@@ -92,7 +103,7 @@ def deep_truth(given: DeepProblem, *, starts: bool, relu: bool) -> dict[str, Arr
         D=D,
         H=H,
         h0=starts,
-        nonlinearity="relu" if relu else "tanh",
+        nonlinearity=nonlinearity,
         layer="nn.RNN",
         layers=count if is_stack else 1,
         bidirectional=not is_stack,
@@ -100,12 +111,7 @@ def deep_truth(given: DeepProblem, *, starts: bool, relu: bool) -> dict[str, Arr
     weights = tuple(CellWeights(Wx, Wh, b) for Wx, Wh, b in given.groups)
     call = Call(weights, given.xs, given.h_0 if starts else None, given.dhs)
     (found,) = Loop(case, NoNoise(case)).answers([call])
-    ends = [f"_l{number}" for number in range(count)] if is_stack else ["_l0", "_l0_reverse"]
-    answer: dict[str, Array | list[Array]] = {name: found[name] for name in ("hs", "h_n", "dx", "dh_0")}
-    answer["dWx"] = [found[f"dweight_ih{end}"].T for end in ends]
-    answer["dWh"] = [found[f"dweight_hh{end}"].T for end in ends]
-    answer["db"] = [found[f"dbias_ih{end}"] for end in ends]
-    return answer
+    return found
 
 
 def family(given: DeepProblem, *, starts: bool) -> Iterator[States]:
@@ -113,10 +119,9 @@ def family(given: DeepProblem, *, starts: bool) -> Iterator[States]:
     for turn in TURNS if given.directions == 2 else TURNS[:1]:
         for recurrence in RECURRENCES:
             for bias in BIASES:
-                for kind in ACTIVATIONS:
+                for kind in FUNCTIONS:
                     hs = _states(given, kind, bias, recurrence, turn, starts=starts)
-                    nonlinear = kind if kind == "no nonlinearity" else f"{kind} in place of tanh"
-                    what = [nonlinear] * (kind != "tanh") + [bias, recurrence, turn]
+                    what = [OTHER_NONLINEARITIES.get(kind, ""), bias, recurrence, turn]
                     yield States(", ".join(filter(None, what)), hs, kind=kind)
 
 
@@ -134,7 +139,7 @@ def _states(given: DeepProblem, kind: str, bias: str, recurrence: str, turn: str
                 "nothing recurs": np.zeros_like(h),
                 "the initial state alone recurs": first @ Wh,
             }
-            h = ACTIVATIONS[kind](inputs[:, t] @ Wx + known[recurrence] + BIASES[bias] * b)
+            h = FUNCTIONS[kind](inputs[:, t] @ Wx + known[recurrence] + BIASES[bias] * b)
             states.append(h)
         hs = np.stack(states, axis=1)
         parts.append(hs[:, ::-1] if is_back and turn == "" else hs)

@@ -33,7 +33,7 @@ def _name_of(node: ast.expr) -> str:
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):
-        return node.attr
+        return _name_of(node.value) if node.attr == "T" else node.attr
     if isinstance(node, ast.Call) and node.args:
         return _name_of(node.args[0])
     if isinstance(node, ast.Subscript):

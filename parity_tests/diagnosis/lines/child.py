@@ -58,7 +58,13 @@ def next_line(subject: Any) -> WrongLine | None:
     return next(_STATE.lines, None)
 
 
-def outcome(subject: Any) -> tuple[tuple[str, ...], bool]:
-    """Return the tensors that no line makes right, and whether the number of runs did not suffice."""
+def outcome(subject: Any, others: Sequence[Case]) -> tuple[tuple[str, ...], bool]:
+    """Return the tensors that no line makes right, and whether the number of runs did not suffice.
+
+    Args:
+        subject: the target.
+        others: further cases, in which what was found has to suffice too.
+    """
     assert _STATE.finder is not None
+    _STATE.finder.look_at(others)
     return _STATE.finder.left, _STATE.finder.stopped

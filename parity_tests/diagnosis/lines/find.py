@@ -1,6 +1,6 @@
 """Finds the lines: repairs are searched in one case, one after another, and verified in others."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -120,6 +120,18 @@ class Finder:
             if self._use_kept(case):
                 yield from self._search(case)
                 searched += self._wrong_there
+
+    def look_at(self, cases: Iterable[Case]) -> None:
+        """Find what is still wrong in further cases with all that was found."""
+        if not self._found:
+            return
+        for case in cases:
+            if self._use_kept(case):
+                trial = self._trial(case, ROUGH if case.dtype == "f64" else SINGLE)
+                replacements = Search(trial, self.sites, tuple(self.kept)).replacements()
+                outcome = None if replacements is None else trial.run(replacements)
+                if outcome is not None and not outcome.raised:
+                    self._left |= {name for _, name in outcome.wrong}
 
     def _use_kept(self, case: Case) -> bool:
         """Put the repairs that are kept in force in a case; False if one cannot be used there.

@@ -11,6 +11,7 @@ from typing import Any
 from parity_tests.cases.case import Case
 from parity_tests.diagnosis.lines.cases import cases_to_search
 from parity_tests.diagnosis.lines.child import instrumented, next_line, outcome, start
+from parity_tests.diagnosis.probe_cases import PROBE_CASES
 from parity_tests.report.wrong_line import WrongLine
 from parity_tests.subjects.interfaces import TargetError
 from parity_tests.subjects.loading import SUFFIXES, Target
@@ -75,7 +76,9 @@ def wrong_lines(
                             f"The search for wrong lines ended after {SECONDS:g} s; there may be more."
                         )
                         return found
-                found.left[kind], stopped = child.call(outcome)
+                # One line alone may hide faults that show in other cases; these have names.
+                others = [*map(restrict, PROBE_CASES[kind])] if len(lines) == 1 else []
+                found.left[kind], stopped = child.call(outcome, others)
                 if stopped:
                     found.note = "The search for wrong lines ended at its limit of runs; there may be more."
         except ChildTimeout:

@@ -75,10 +75,15 @@ class Search:
     not_blamed: str = ""
     recogniser: Recogniser = field(init=False)
     _spoilt: dict[tuple[Repair, int], int] = field(default_factory=dict, init=False)
+    _loops: dict[int, int] = field(default_factory=dict, init=False)
 
     def place(self, key: Key) -> Any:
         """What shares the order of evaluation with an expression."""
-        return self.sites[key[0]].function, key[1], self.seen[key].number
+        site = self.sites[key[0]]
+        if key[0] not in self._loops:
+            self._loops[key[0]] = site.loop
+        # A forward and a backward may be two loops of one function.
+        return site.function, key[1], self._loops[key[0]], self.seen[key].number
 
     def replacements(self, *extra: Repair) -> dict[Key, Replace] | None:
         """The replacements of all repairs in the case; None if one has none there."""

@@ -270,6 +270,13 @@ class Site:
         loops = self._nodes(ast.For, ast.While, ast.ListComp, ast.GeneratorExp)
         return any(loop.lineno <= self.line <= (loop.end_lineno or 0) for loop in loops)
 
+    @property
+    def loop(self) -> int:
+        """The line of the innermost loop that it is in, 0 outside of any."""
+        loops = self._nodes(ast.For, ast.While)
+        inside = [each.lineno for each in loops if each.lineno < self.line <= (each.end_lineno or 0)]
+        return max(inside, default=0)
+
     def _nodes(self, *kinds: type[ast.AST]) -> list[Any]:
         return [] if self.scope is None else [n for n in ast.walk(self.scope) if isinstance(n, kinds)]
 

@@ -1,5 +1,6 @@
 """Right code of many conventions is EQUAL through its generated adapter; no fault changes an adapter silently."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,6 @@ from parity_tests.adapt.program import MOST_LINES
 from parity_tests.gate_tests.adapt.convention import Convention
 from parity_tests.gate_tests.adapt.convention_list import CONVENTIONS
 from parity_tests.gate_tests.adapt.reading import code_of, read, read_file
-from parity_tests.run.adapting import named
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch's, and those of code that is tried
 
@@ -39,10 +39,10 @@ def test_right_code_is_equal_through_its_adapter(convention: Convention) -> None
     outcome = right_of(convention)
     assert outcome.refusal == ""
     assert outcome.unequal == ()
-    assert {"h_n", "dWx", "dWh"} <= {*outcome.equal}
+    assert {"h_n", "dWx", "dWh"} <= {*outcome.equal} or {"h_n", "dweight_ih"} <= {*outcome.equal}
     assert outcome.assumed == ()
     lines = [line for line in outcome.text.splitlines() if not line.startswith("#")]
-    assert len(lines) <= (50 if "(Module)" in outcome.text else MOST_LINES)
+    assert len(lines) <= MOST_LINES
 
 
 @pytest.mark.parametrize(
@@ -50,18 +50,19 @@ def test_right_code_is_equal_through_its_adapter(convention: Convention) -> None
 )
 def test_a_stack_and_two_directions_are_read_as_a_whole(convention: Convention) -> None:
     outcome = right_of(convention)
-    assert {"TwoDirections", "Stack"} & {named(outcome)}
-    assert {"hs", "h_n", "dx", "dWx", "dWh", "db"} <= {*outcome.equal}
+    assert re.search(r"bidirectional=True|num_layers=", outcome.text)
+    assert {"hs", "h_n", "dx", "dweight_ih", "dweight_hh", "dbias_ih", "dbias_hh"} <= {*outcome.equal}
 
 
 def silent_changes(convention: Convention, chosen: slice, folder: Path) -> list[str]:
-    """The faults that change the adapter without a printed assumption."""
+    """The faults that change the adapter without a printed assumption, or a nonlinearity told as what may be one."""
     right = code_of(right_of(convention))
     assert right
     changed = []
     for fault, source in list(convention.faulty())[chosen]:
         outcome = read(source, convention.name, folder)
-        if outcome.text and code_of(outcome) != right and not outcome.assumed:
+        is_told = outcome.assumed or any("if tanh is meant" in line for line in outcome.reading)
+        if outcome.text and code_of(outcome) != right and not is_told:
             changed.append(fault)
     return changed
 

@@ -1,15 +1,11 @@
 """Stacks and two directions: they are read as a whole, and no fault is read around."""
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
-from parity_tests.adapt.helpers import Module
 from parity_tests.adapt.search import Hints
 from parity_tests.gate_tests.adapt.reading import code_of, read
-from parity_tests.run.adapting import named
 
 CELL = """import numpy as np
 
@@ -68,7 +64,8 @@ THREE = """class Three:
 """A number of layers of its own."""
 
 GIVEN = BOTH.replace("n_in, n_out):\n", "plan):\n        n_in, n_out = plan\n", 1)
-WEIGHTS = ("dWx", "dWh", "db")
+WEIGHTS = ("dweight_ih", "dweight_hh", "dbias_ih", "dbias_hh")
+TWO = "@parity_tests.adapter(bidirectional=True)"
 
 
 def test_each_direction_may_have_its_own_output(tmp_path: Path) -> None:
@@ -76,21 +73,19 @@ def test_each_direction_may_have_its_own_output(tmp_path: Path) -> None:
     assert outcome.equal == ("hs", "h_n", "dx", "dh_0", *WEIGHTS)
     assert outcome.assumed == ()
     assert "in order: net.fore_run, net.back_run" in outcome.reading
-    assert named(outcome) == "TwoDirections"
+    assert TWO in outcome.text
 
 
 def test_layers_may_have_names(tmp_path: Path) -> None:
     outcome = read(CELL + THREE, "Three", tmp_path)
     assert outcome.equal == ("hs", "dx", "dh_0", *WEIGHTS)
-    assert "    layers = 3" in outcome.text.splitlines()
+    assert "@parity_tests.adapter(num_layers=3)" in outcome.text
     assert "initial-state" not in outcome.without
 
 
 def test_the_whole_is_found_in_a_file_with_its_cell(tmp_path: Path) -> None:
-    assert (
-        named(read(CELL.replace("over", "forward") + BOTH.replace("over", "forward"), "", tmp_path))
-        == "TwoDirections"
-    )
+    source = (CELL + BOTH).replace("over", "forward")
+    assert TWO in read(source, "", tmp_path).text
 
 
 def test_make_says_how_the_whole_is_made(tmp_path: Path) -> None:
@@ -141,36 +136,5 @@ def test_one_layer_of_a_stack_is_assumed_if_the_stack_is_not_read(tmp_path: Path
 """
     )
     outcome = read(source, "Deep", tmp_path)
-    assert {"hs", *WEIGHTS} <= {*outcome.equal}
+    assert {"hs", "dWx", "dWh", "db"} <= {*outcome.equal}
     assert any("one is judged" in line for line in outcome.assumed)
-
-
-def test_the_class_answers_as_torch_does_and_leaves_other_cases_to_the_layers() -> None:
-    class Twice(Module):
-        directions = 2
-
-        @staticmethod
-        def answer(case):  # type: ignore[no-untyped-def]
-            return {
-                "hs": np.concatenate([case.xs @ Wx for Wx, _, _ in case.weights], axis=-1),
-                "h_n": case.h_0,
-                "dWx": [Wx for Wx, _, _ in case.weights],
-            }
-
-    state: dict[str, np.ndarray[Any, Any]]
-    state = {f"weight_ih_l0{end}": np.ones((3, 2)) * len(end) for end in ("", "_reverse")}
-    for end in ("", "_reverse"):
-        state |= {
-            f"weight_hh_l0{end}": np.ones((3, 3)),
-            f"bias_ih_l0{end}": np.ones(3),
-            f"bias_hh_l0{end}": np.ones(3),
-        }
-    layer = Twice(2, 3, bidirectional=True, dtype=np.float64)
-    layer.load_state_dict(state)
-    output, h_n = layer(np.ones((4, 5, 2)))
-    assert (output.shape, h_n.shape) == ((4, 5, 6), (2, 5, 3))
-    assert (output[..., :3] == 0).all()
-    assert (output[..., 3:] == 16).all()
-    assert layer.backward(np.ones((4, 5, 6))) == (None, None)
-    assert (layer.grads["weight_ih_l0_reverse"] == 8).all()
-    assert type(Twice(2, 3)).__module__.startswith("rnn_np")

@@ -9,11 +9,14 @@ import pytest
 from parity_tests.adapt import search
 from parity_tests.adapt.child import outcome_of
 from parity_tests.adapt.search import Hints
+from parity_tests.adapt.sentences import NO_NONLINEARITY
 from parity_tests.gate_tests.adapt.reading import read
 from parity_tests.run.adapting import placed
 from parity_tests.subjects.loading import module_of
 
 EVERY = ("hs", "h_n", "dx", "dh_0", "dWx", "dWh", "db")
+
+OF_HEAD = ("dWx", "dWh", "db", "dWy", "dby")
 
 LAYER = """import numpy as np
 
@@ -257,17 +260,28 @@ def test_sizes_in_a_configuration(top: str, form: str, made: str, tmp_path: Path
 
 def test_the_kind_of_a_loss_is_seen_where_only_the_last_state_is_returned(tmp_path: Path) -> None:
     outcome = read(LOSS, "CharRNN", tmp_path)
-    assert (outcome.equal, outcome.assumed) == (("h_n", "dWx", "dWh", "db"), ())
+    assert (outcome.equal, outcome.assumed) == (("h_n", "loss", *OF_HEAD), ())
 
 
-def test_relu_is_not_called_a_fault(tmp_path: Path) -> None:
-    source = LAYER.replace("np.tanh(", "np.maximum(0, ").replace(
-        "(1 - self.hs[t + 1] ** 2)", "(self.hs[t + 1] > 0)"
-    )
+@pytest.mark.parametrize(
+    ("name", "function", "slope"),
+    [
+        ("relu", "np.maximum(0, ", "(self.hs[t + 1] > 0)"),
+        ("sigmoid", "(lambda z: 1 / (1 + np.exp(-z)))(", "self.hs[t + 1] * (1 - self.hs[t + 1])"),
+        ("identity", "(", "1"),
+    ],
+)
+def test_another_nonlinearity_is_declared_and_told(
+    name: str, function: str, slope: str, tmp_path: Path
+) -> None:
+    source = LAYER.replace("np.tanh(", function).replace("(1 - self.hs[t + 1] ** 2)", slope)
     outcome = read(source, "Layer", tmp_path)
     assert outcome.equal == EVERY
-    assert "its nonlinearity is relu" in outcome.reading
-    assert "fault" not in outcome.text
+    assert f'@parity_tests.adapter(nonlinearity="{name}")' in outcome.text
+    told = f"nonlinearity: {name}, declared; if tanh is meant, this is the fault"
+    assert told in outcome.reading
+    assert told in outcome.text.splitlines()[1]  # which the verdict line repeats
+    assert outcome.assumed == ((NO_NONLINEARITY,) if name == "identity" else ())
 
 
 MEMORY = """        self.memory = {name: np.zeros_like(w) for name, w in self.params.items()}
@@ -283,7 +297,7 @@ def test_what_an_optimizer_keeps_is_no_gradient(tmp_path: Path) -> None:
     returned = "{" + ", ".join(f"'{name}': d{name}" for name in ("Wxh", "Whh", "Why", "bh", "by")) + "}"
     source = source.replace("return loss, dWxh, dWhh, dWhy, dbh, dby,", f"return loss, {returned},")
     outcome = read(source, "CharRNN", tmp_path)
-    assert (outcome.equal, outcome.assumed) == (("h_n", "dWx", "dWh", "db"), ())
+    assert (outcome.equal, outcome.assumed) == (("h_n", "loss", *OF_HEAD), ())
 
 
 SQUARES = """import numpy as np
@@ -320,7 +334,7 @@ def test_the_factor_of_a_squared_loss_is_read_off_a_method_that_gives_its_value(
     factor: str, tmp_path: Path
 ) -> None:
     outcome = read(SQUARES.replace("FACTOR", f"({factor})"), "Net", tmp_path)
-    assert (outcome.equal, outcome.assumed) == (("hs", "h_n", "dWx", "dWh", "db"), ())
+    assert (outcome.equal, outcome.assumed) == (("hs", "h_n", "logits", "loss", *OF_HEAD), ())
 
 
 SET_UP = CELL.replace("(self, n_out):", "(self, n_out, input_shape=None):").replace(

@@ -484,6 +484,15 @@ def test_a_hint_says_in_which_call() -> None:
     assert "Never in the first call." in text
 
 
+def test_a_hint_of_a_small_error_has_no_factor() -> None:
+    def change(case: Case, number: int, tensors: Answer) -> Answer:
+        return tensors | {
+            "dWx": tensors["dWx"] + 1e-8 * np.cos(tensors["dWx"]) * np.abs(tensors["dWx"]).max()
+        }
+
+    assert "dWx, where it is wrong, is off by at most 1e-08 of its largest" in hint(change)
+
+
 def test_a_hint_says_how() -> None:
     def change(case: Case, number: int, tensors: Answer) -> Answer:
         x = np.array(tensors["dx"])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from parity_tests.cases.features import declared
-from parity_tests.cases.fields import LOSSES, NONLINEARITIES, REDUCTIONS
+from parity_tests.cases.fields import LOSSES, MOST_LAYERS, NONLINEARITIES, REDUCTIONS
 from parity_tests.subjects.signatures import origin
 
 MOST_OUTPUTS = 1024
@@ -24,7 +24,7 @@ class Declared:
     reduction: str = "mean"
     many_to_one: bool = False
     indices: bool = False
-    num_layers: bool = False
+    num_layers: bool | int = False
     bidirectional: bool = False
     lengths: bool = False
     final_gradient: bool = False
@@ -34,7 +34,7 @@ class Declared:
     @property
     def is_stack(self) -> bool:
         """Whether the cases are those of ``nn.RNN``."""
-        return self.num_layers or self.bidirectional or self.lengths or self.final_gradient
+        return bool(self.num_layers or self.bidirectional or self.lengths or self.final_gradient)
 
     @property
     def kind(self) -> str:
@@ -66,6 +66,7 @@ class Declared:
             }
             lacked += [name for name, is_there in there.items() if not is_there]
             named.append(declared("batch_first", True))
+            named += [] if isinstance(self.num_layers, bool) else [declared("layers", self.num_layers)]
             named += [declared("bidirectional", True)] if self.bidirectional else []
         return (*lacked, *named)
 
@@ -79,7 +80,7 @@ def adapter(
     outputs: int | None = None,
     many_to_one: bool = False,
     indices: bool = False,
-    num_layers: bool = False,
+    num_layers: bool | int = False,
     bidirectional: bool = False,
     lengths: bool = False,
     final_gradient: bool = False,
@@ -99,9 +100,9 @@ def adapter(
         outputs: how many outputs the head has, if the code has a fixed number; None: any.
         many_to_one: the head reads the last state alone; logits are [B, V].
         indices: the inputs are one-hot, and given as ``indices`` [B, T] too.
-        num_layers: a stack of any number of layers. This and the next three ask for the cases of
-            ``torch.nn.RNN``: ``weights`` by torch's names, ``h_0`` and ``h_n`` [layers * directions, B, H], and
-            gradients by torch's names, such as ``dweight_ih_l0`` [H, D].
+        num_layers: a stack of any number of layers, or their number where the code has no other. This and the
+            next three ask for the cases of ``torch.nn.RNN``: ``weights`` by torch's names, ``h_0`` and ``h_n``
+            [layers * directions, B, H], and gradients by torch's names, such as ``dweight_ih_l0`` [H, D].
         bidirectional: both directions, in every case; ``hs`` is [B, T, 2 * H].
         lengths: sequences of unequal lengths; ``hs`` is 0 after the end of each.
         final_gradient: ``dh_n`` is given, the upstream gradient of ``h_n``; in some cases zeros.
@@ -111,7 +112,7 @@ def adapter(
         A decorator that returns the adapter itself.
 
     Raises:
-        TypeError: a flag is no bool.
+        TypeError: a flag is no bool, or ``num_layers`` neither that nor a whole number.
         ValueError: a value is not one of those above, or two of them do not fit together.
 
     Example:
@@ -127,11 +128,12 @@ def adapter(
         >>> parity_tests.check(answer, without=gradients, case="B2T3D4H5-relu-f64-s0").ok
         True
     """
-    flags = {"head": head, "many_to_one": many_to_one, "indices": indices, "num_layers": num_layers}
+    flags = {"head": head, "many_to_one": many_to_one, "indices": indices}
     flags |= {"bidirectional": bidirectional, "lengths": lengths, "final_gradient": final_gradient}
     for name, flag in flags.items():
         if not isinstance(flag, bool):
             raise TypeError(f"{name}: expected True or False, got {flag!r}")
+    _check_layers(num_layers)
     check_nonlinearity(nonlinearity)
     losses = LOSSES[2:]
     if loss is not None and loss not in losses:
@@ -171,6 +173,13 @@ def adapter(
         return function
 
     return declare
+
+
+def _check_layers(num_layers: object) -> None:
+    if not isinstance(num_layers, int):
+        raise TypeError(f"num_layers: expected True, False or a number of layers, got {num_layers!r}")
+    if not isinstance(num_layers, bool) and not 2 <= num_layers <= MOST_LAYERS:
+        raise ValueError(f"num_layers: expected True, False or 2 to {MOST_LAYERS}, got {num_layers}")
 
 
 def _check_outputs(outputs: object, *, has_head: bool, least: int) -> None:

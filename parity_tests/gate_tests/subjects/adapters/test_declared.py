@@ -252,7 +252,12 @@ def test_what_an_adapter_is_given_is_its_own() -> None:
         ({"outputs": 3}, ValueError, "outputs: 3 outputs need a loss or head=True, got neither"),
         ({"loss": "cross_entropy", "outputs": 1}, ValueError, "outputs: expected 2 to 1024, got 1"),
         ({"loss": "mse", "outputs": "one"}, TypeError, "outputs: expected a whole number or None, got 'one'"),
-        ({"num_layers": 2}, TypeError, "num_layers: expected True or False, got 2"),
+        (
+            {"num_layers": "two"},
+            TypeError,
+            "num_layers: expected True, False or a number of layers, got 'two'",
+        ),
+        ({"num_layers": 1}, ValueError, "num_layers: expected True, False or 2 to 4, got 1"),
     ],
 )
 def test_declarations_that_make_no_sense_are_refused(
@@ -338,3 +343,12 @@ def test_a_fixed_number_of_outputs(outputs: int) -> None:
         lambda p: {**answer(p), "dby": 2 * answer(p)["dby"]}, {"loss": "mse", "outputs": outputs}
     )
     assert result == {"dby"}
+
+
+def test_a_fixed_number_of_layers_is_in_every_case() -> None:
+    def answer(problem: Problem) -> dict[str, Any]:
+        assert (problem.num_layers, problem.bidirectional) == (3, False)
+        return stack(problem)
+
+    report = judged(answer, {"num_layers": 3}, cases=CASES)
+    assert report.ok, report.text

@@ -1,0 +1,56 @@
+"""Single faults in the output layers and losses of the conventions that have them: name, old text and new text."""
+
+HEAD_FAULTS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "losses/symbols_globals.py": (
+        ("gradient without the 1 at the target", "        dy[following[t]] -= 1\n", ""),
+        ("mean for sum in the gradient", "dy[following[t]] -= 1\n", "dy[following[t]] -= 1\n        dy /= len(symbols)\n"),
+        ("target of the step before", "dy[following[t]] -= 1", "dy[following[t - 1]] -= 1"),
+        ("dWy transposed", "dW_state, dW_out, db", "dW_state, dW_out.T, db"),
+        ("dWy with the state before", "dy @ states[t].T", "dy @ states[t - 1].T"),
+        ("dWy of the first step alone", "dW_out += dy", "dW_out = dy"),
+        ("dby of zeros", "db_out += dy", "db_out += 0 * dy"),
+        ("bias of the output lost", "W_out @ states[t] + b_out", "W_out @ states[t]"),
+        ("mean for sum in the loss", "return loss, dW_in", "return loss / len(symbols), dW_in"),
+        ("loss of the last step alone", "loss -= np.log", "loss = -np.log"),
+        ("logarithm of what is not normalised", "        chances[t] /= chances[t].sum()\n", ""),
+        ("exponential not shifted", "np.exp(scores - scores.max())", "np.exp(scores)"),
+    ),
+    "losses/trainer.py": (
+        ("gradient without the 1 at the target", "            dy[targets[t]] -= 1.0\n", ""),
+        ("mean for sum in the gradient", "dy[targets[t]] -= 1.0\n", "dy[targets[t]] -= 1.0\n            dy /= len(inputs)\n"),
+        ("dWy with the state before", "np.outer(hs[t + 1], dy)", "np.outer(hs[t], dy)"),
+        ("dby of the first step alone", "dby += dy", "dby = dy"),
+        ("output matrix not updated", "self.Why -= learning_rate", "self.Why -= 0 * learning_rate"),
+        ("bias of the output lost", "np.dot(h, self.Why) + self.by", "np.dot(h, self.Why)"),
+        ("loss with another sign", "loss = -sum(", "loss = sum("),
+        ("probabilities halved", "ps.append(e / np.sum(e))", "ps.append(e / np.sum(e) / 2)"),
+    ),
+    "losses/last_output.py": (
+        ("dWy with the state before", "d_y @ self.kept[n].T", "d_y @ self.kept[n - 1].T"),
+        ("dby doubled", "d_by = d_y", "d_by = 2 * d_y"),
+        ("output matrix not updated", "self.Why -= lr * d_Why", "self.Why -= 0 * d_Why"),
+        ("dWy for dby", "self.by -= lr * d_by", "self.by -= lr * d_Why[:, :1]"),
+        ("bias of the output lost", "self.Why @ h + self.by", "self.Why @ h"),
+        ("output of the state before", "self.Why @ h + self.by", "self.Why @ self.kept[len(inputs) - 1] + self.by"),
+    ),
+    "losses/words_no_bias.py": (
+        ("gradient without the 1 at the target", "        delta_o[np.arange(T), targets] -= 1.0\n", ""),
+        ("mean for sum in the gradient", "targets] -= 1.0\n", "targets] -= 1.0\n        delta_o /= T\n"),
+        ("dWy with the state before", "np.outer(delta_o[t], s[t + 1])", "np.outer(delta_o[t], s[t])"),
+        ("dWy of the first step alone", "dV += np.outer", "dV = np.outer"),
+        ("mean for sum in the loss", "return -np.sum(np.log", "return -np.mean(np.log"),
+        ("largest of all steps in the exponential", "np.exp(scores - np.max(scores))", "np.exp(scores)"),
+    ),
+    "losses/batch_loss.py": (
+        ("gradient without the 1 at the target", "        dscores[rows, cols, y] -= 1\n", ""),
+        ("sum for mean in the gradient", "        dscores /= N * T\n", ""),
+        ("mean over the steps alone in the gradient", "dscores /= N * T", "dscores /= T"),
+        ("dWy of other states", '"nth,ntc->hc", h, dscores', '"nth,ntc->hc", h[::-1], dscores'),
+        ("dWy transposed", '"nth,ntc->hc"', '"nth,ntc->ch"'),
+        ("dby over the batch alone", "dscores.sum(axis=(0, 1))", "dscores.sum(axis=0)[0]"),
+        ("gradient of the states of the next row", "dh_all = dscores.dot", "dh_all = dscores[::-1].dot"),
+        ("bias of the output lost", "h.dot(self.Wo) + self.bo", "h.dot(self.Wo)"),
+        ("softmax over the steps", "p /= p.sum(axis=2, keepdims=True)", "p /= p.sum(axis=1, keepdims=True)"),
+    ),
+}  # fmt: skip
+"""By convention; what of them is right in one case of many, such as an overflow, is among them."""
