@@ -7,6 +7,11 @@ import numpy as np
 
 from rnn_np._kernel import Array
 
+NOTHING_KEPT = (
+    "backward: the last call was forward_only, which keeps nothing to go back through; call forward"
+)
+"""For a RuntimeError."""
+
 
 class GradientBuffers:
     """One array for each parameter, the same ones as long as the layer exists.

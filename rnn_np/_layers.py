@@ -12,91 +12,19 @@ from typing import Any, Self
 import numpy as np
 
 from rnn_np import _kernel
-from rnn_np._gradients import GradientBuffers
-from rnn_np._kernel import Array, Tape
+from rnn_np._kernel import Array
+from rnn_np._layer import Layer
 from rnn_np._validation import (
     FROM_PARAMETERS,
     check_array,
-    check_arrays,
     check_dtype,
     check_floating,
     check_input,
-    check_parameters,
-    is_like,
     numpy_from_torch,
 )
 
 
-class _Layer:
-    """Parameters, their gradients, and the tape of the last forward."""
-
-    def __init__(self, Wx: Array, Wh: Array, b: Array) -> None:
-        self.params = list(check_parameters(Wx, Wh, b))
-        shapes = {"Wx": Wx.shape, "Wh": Wh.shape, "b": b.shape}
-        self._grad_buffers = GradientBuffers(shapes, Wx.dtype)
-        self.grads = list(self._grad_buffers.arrays)
-        self._tape: Tape | None = None
-
-    # Each call checks the arrays in the lists, which may be changed in place.
-
-    @property
-    def params(self) -> list[Array]:
-        """``[Wx, Wh, b]``, held by reference: the next forward sees an update in place."""
-        return self._params
-
-    @params.setter
-    def params(self, value: list[Array]) -> None:
-        check_arrays("params", value, "list")
-        self._params = value
-
-    @property
-    def grads(self) -> list[Array]:
-        """Their gradients, in the same order and shapes. Every backward overwrites these same arrays."""
-        return self._grads
-
-    @grads.setter
-    def grads(self, value: list[Array]) -> None:
-        check_arrays("grads", value, "list")
-        self._grads = value
-
-    def _weights(self) -> tuple[Array, Array, Array]:
-        """Return the parameters, checked in every call, because the list is the caller's to change."""
-        if len(self.params) != 3:
-            raise ValueError(f"params: expected [Wx, Wh, b], got {len(self.params)} of them")
-        Wx, Wh, b = self.params
-        if all(map(is_like, self.params, self._grad_buffers.arrays)):
-            return Wx, Wh, b
-        check_parameters(Wx, Wh, b)
-        for param, (name, grad) in zip(self.params, self._grad_buffers.by_name.items(), strict=True):
-            if param.shape != grad.shape or param.dtype != grad.dtype:
-                raise ValueError(
-                    f"{name}: expected shape {list(grad.shape)} and dtype {grad.dtype} as when the "
-                    f"layer was made, got {list(param.shape)} and {param.dtype}; make a new layer"
-                )
-        return Wx, Wh, b
-
-    def _last_tape(self) -> Tape:
-        if self._tape is None:
-            raise RuntimeError("backward: there is no forward to go back through; call forward first")
-        return self._tape
-
-    def _check_upstream(self, name: str, upstream: Array) -> None:
-        self._grad_buffers.check_list(self.grads)
-        self._grad_buffers.check_apart(name, upstream)
-
-    def _backward(self, tape: Tape, dhs: Array) -> tuple[Array, Array]:
-        """Fill ``grads`` from ``dhs`` [T, B, H], and return ``dx`` [T * B, D] and ``dh_0`` [B, H]."""
-        dWx, dWh, db = self._grad_buffers.arrays
-        return _kernel.backward(tape, dhs, dWx, dWh, db.reshape(-1))
-
-    def _sizes(self) -> str:
-        """D, H and dtype, as ``repr`` shows them."""
-        dWx = self._grad_buffers.by_name["Wx"]
-        D, H = dWx.shape
-        return f"D={D}, H={H}, dtype={dWx.dtype}"
-
-
-class RNN(_Layer):
+class RNN(Layer):
     """One time step: h_t = tanh(h_{t-1} Wh + x_t Wx + b), as in ``torch.nn.RNNCell``.
 
     In torch's names ``Wx = weight_ih.T``, ``Wh = weight_hh.T`` and ``b = bias_ih + bias_hh``. The
@@ -157,14 +85,27 @@ class RNN(_Layer):
             TypeError: an argument is not a ``numpy.ndarray``.
             ValueError: a shape does not fit, or a dtype is not that of the parameters.
         """
+        x, h_prev, Wx, Wh, b = self._checked(x, h_prev)
+        x, Wx, Wh = (np.array(array, order="C") for array in (x, Wx, Wh))
+        tape = _kernel.step(x, h_prev, Wx, Wh, b)
+        self._keep(tape)
+        return tape.states.copy()
+
+    def forward_only(self, x: Array, h_prev: Array) -> Array:
+        """Return what ``forward`` returns, and keep nothing; a ``backward`` after it is a RuntimeError."""
+        x, h_prev, Wx, Wh, b = self._checked(x, h_prev)
+        x, Wx, Wh = (np.asarray(array, order="C") for array in (x, Wx, Wh))
+        self._keep(None)
+        return _kernel.step(x, h_prev, Wx, Wh, b).states.copy()
+
+    def _checked(self, x: Array, h_prev: Array) -> tuple[Array, Array, Array, Array, Array]:
         Wx, Wh, b = self._weights()
         D, H = Wx.shape
         x = check_array("x", x, "B D", {"D": D})
         h_prev = check_array("h_prev", h_prev, "B H", {"B": len(x), "H": H})
         check_dtype("x", x, Wx.dtype, FROM_PARAMETERS)
         check_dtype("h_prev", h_prev, Wx.dtype)
-        self._tape = _kernel.forward(np.array(x, order="C"), (len(x),), h_prev, Wx, Wh, b)
-        return self._tape.states.copy()
+        return x, h_prev, Wx, Wh, b
 
     def backward(self, dh_next: Array) -> tuple[Array, Array]:
         """Backpropagate through the last ``forward``, with the weights as they were then; fill ``grads``.
@@ -176,7 +117,7 @@ class RNN(_Layer):
             ``dx`` [B, D] and ``dh_prev`` [B, H], its gradients with respect to the inputs.
 
         Raises:
-            RuntimeError: there was no ``forward``.
+            RuntimeError: there was no ``forward``, or the last call was ``forward_only``.
             TypeError: ``dh_next`` is not a ``numpy.ndarray``.
             ValueError: its shape or dtype is not that of ``h_next``, it is one of ``grads``, or these have
                 been replaced.
@@ -185,10 +126,11 @@ class RNN(_Layer):
         B, H = tape.states.shape
         dh_next = check_input("dh_next", dh_next, "B H", {"B": B, "H": H}, tape.h.dtype)
         self._check_upstream("dh_next", dh_next)
-        return self._backward(tape, dh_next[None])
+        dWx, dWh, db = self._grad_buffers.arrays
+        return _kernel.step_backward(tape, dh_next, dWx, dWh, db.reshape(-1))
 
 
-class TimeRNN(_Layer):
+class TimeRNN(Layer):
     """An RNN over a sequence, as ``torch.nn.RNN(D, H, batch_first=True)``.
 
     h_t = tanh(h_{t-1} Wh + x_t Wx + b) for t = 1 .. T. In torch's names ``Wx = weight_ih_l0.T``,
@@ -353,9 +295,33 @@ class TimeRNN(_Layer):
             ValueError: its shape does not fit, T is 0, its dtype is not that of the parameters, or the
                 layer is stateful and its state has another batch size.
         """
+        xs, h_0, Wx, Wh, b = self._checked(xs)
+        T, B, D = xs.shape
+        tape = _kernel.forward(np.array(xs, order="C").reshape(T * B, D), (B,) * T, h_0, Wx, Wh, b)
+        self._keep(tape)
+        hs = tape.states.reshape(T, B, len(Wh))
+        self._h = hs[-1]
+        return hs.transpose(1, 0, 2).copy()
+
+    def forward_only(self, xs: Array) -> Array:
+        """Return what ``forward`` returns, and keep nothing but the state.
+
+        It takes little more memory than its result, a third to a half of what ``forward`` takes. A
+        ``backward`` after it is a RuntimeError.
+        """
+        xs, h_0, Wx, Wh, b = self._checked(xs)
+        T, B, _ = xs.shape
+        hs = np.empty((B, T, len(Wh)), xs.dtype)
+        self._keep(None)
+        _kernel.forward_only(xs, hs.transpose(1, 0, 2), (B,) * T, h_0, Wx, Wh, b)
+        self._h = hs[:, -1].copy()
+        return hs
+
+    def _checked(self, xs: Array) -> tuple[Array, Array | None, Array, Array, Array]:
+        """Return ``xs`` as [T, B, D], h_0 and the parameters."""
         Wx, Wh, b = self._weights()
         xs = check_input("xs", xs, "B T D", {"D": Wx.shape[0]}, Wx.dtype, FROM_PARAMETERS)
-        B, T, D = xs.shape
+        B, T, _ = xs.shape
         if T == 0:
             raise ValueError(f"xs: expected at least one time step, got shape {list(xs.shape)}")
         h_0 = self._h if self.stateful else None
@@ -364,11 +330,7 @@ class TimeRNN(_Layer):
                 f"xs: expected batch size {len(h_0)}, that of the layer's state, got {B}; "
                 "call reset_state() or set_state() before another batch size"
             )
-        x = np.array(xs.transpose(1, 0, 2), order="C").reshape(T * B, D)
-        self._tape = _kernel.forward(x, (B,) * T, h_0, Wx, Wh, b)
-        hs = self._tape.states.reshape(T, B, len(Wh))
-        self._h = hs[-1]
-        return hs.transpose(1, 0, 2).copy()
+        return xs.transpose(1, 0, 2), h_0, Wx, Wh, b
 
     def backward(self, dhs: Array) -> Array:
         """Backpropagate through the last ``forward``, with the weights as they were then.
@@ -382,7 +344,7 @@ class TimeRNN(_Layer):
             ``dxs`` [B, T, D], its gradient with respect to ``xs``.
 
         Raises:
-            RuntimeError: there was no ``forward``.
+            RuntimeError: there was no ``forward``, or the last call was ``forward_only``.
             TypeError: ``dhs`` is not a ``numpy.ndarray``.
             ValueError: its shape or dtype is not that of ``hs``, it is one of ``grads``, or these have been
                 replaced.
@@ -391,5 +353,6 @@ class TimeRNN(_Layer):
         T, B, (D, H) = len(tape.sizes), tape.sizes[0], tape.Wx.shape
         dhs = check_input("dhs", dhs, "B T H", {"B": B, "T": T, "H": H}, tape.h.dtype)
         self._check_upstream("dhs", dhs)
-        dx, self._dh = self._backward(tape, dhs.transpose(1, 0, 2))
+        dWx, dWh, db = self._grad_buffers.arrays
+        dx, self._dh = _kernel.backward(tape, dhs.transpose(1, 0, 2), dWx, dWh, db.reshape(-1))
         return dx.reshape(T, B, D).transpose(1, 0, 2).copy()

@@ -1,13 +1,15 @@
 """``RNNCell``: one time step."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
 from rnn_np import _kernel
+from rnn_np._gradients import NOTHING_KEPT
 from rnn_np._kernel import Array, Tape
 from rnn_np._validation import WITH_DTYPE, check_input, rank
-from rnn_np.nn._recurrent_layer import RecurrentLayer, kernel_backward, kernel_weights, option_defaults
+from rnn_np.nn._recurrent_layer import RecurrentLayer, kernel_weights, option_defaults
 
 
 class RNNCell(RecurrentLayer):
@@ -79,7 +81,7 @@ class RNNCell(RecurrentLayer):
         D, H = input_size, hidden_size
         shapes: dict[str, tuple[int, ...]] = {"weight_ih": (H, D), "weight_hh": (H, H)}
         self._make_parameters(shapes | ({"bias_ih": (H,), "bias_hh": (H,)} if bias else {}))
-        self._saved: tuple[Tape, bool] | None = None
+        self._saved: tuple[Tape | None, bool] | None = None
 
     _defaults: ClassVar = option_defaults(__init__)
 
@@ -97,14 +99,25 @@ class RNNCell(RecurrentLayer):
             TypeError: an argument is not a ``numpy.ndarray``.
             ValueError: a shape does not fit, or a dtype is not the layer's.
         """
-        weights = kernel_weights(*self._parameters().values())
+        return self._step(input, hx, np.array)
+
+    def forward_only(self, input: Array, hx: Array | None = None) -> Array:  # noqa: A002, torch's name
+        """Return what ``forward`` returns, and keep nothing; a ``backward`` after it is a RuntimeError."""
+        h_next = self._step(input, hx, np.asarray)
+        self._saved = None, True
+        return h_next
+
+    def _step(self, x: Array, hx: Array | None, own: Callable[..., Array]) -> Array:
+        """``own`` copies what the tape keeps, or does not where the tape is to be dropped."""
+        weight_ih, weight_hh, *biases = self._parameters().values()
         D, H = self.input_size, self.hidden_size
-        batched = rank(input, 2) != 1
-        x = check_input("input", input, "B D" if batched else "D", {"D": D}, self.dtype, WITH_DTYPE)
+        batched = rank(x, 2) != 1
+        x = check_input("input", x, "B D" if batched else "D", {"D": D}, self.dtype, WITH_DTYPE)
         if hx is not None:
             hx = check_input("hx", hx, "B H" if batched else "H", {"B": len(x), "H": H}, self.dtype)
-        x = np.array(x, order="C").reshape(-1, D)
-        tape = _kernel.forward(x, (len(x),), hx, *weights, self.nonlinearity == "relu")
+        x = own(x, order="C").reshape(-1, D)
+        Wx, Wh, b = kernel_weights(own(weight_ih, order="C"), own(weight_hh, order="C"), *biases)
+        tape = _kernel.step(x, hx, Wx, Wh, b, self.nonlinearity == "relu")
         self._saved = tape, batched
         return tape.states.copy() if batched else tape.states[0].copy()
 
@@ -123,7 +136,7 @@ class RNNCell(RecurrentLayer):
             and ``hx``.
 
         Raises:
-            RuntimeError: there was no call.
+            RuntimeError: there was no call, or the last was ``forward_only``.
             TypeError: ``d_h_next`` is not a ``numpy.ndarray``.
             ValueError: its shape or dtype is not that of ``h_next``, it is one of ``grads``, or these have
                 been replaced.
@@ -131,9 +144,16 @@ class RNNCell(RecurrentLayer):
         if self._saved is None:
             raise RuntimeError("backward: there is no forward to go back through; call the layer first")
         tape, batched = self._saved
+        if tape is None:
+            raise RuntimeError(NOTHING_KEPT)
         B, H = tape.states.shape
         axes = "B H" if batched else "H"
         d_h_next = check_input("d_h_next", d_h_next, axes, {"B": B, "H": H}, tape.h.dtype)
         grads = self._gradients(d_h_next=d_h_next)
-        d_input, d_hx = kernel_backward(tape, [d_h_next.reshape(B, H)], None, *grads)
+        dweight_ih, dweight_hh, *biases = grads
+        d_input, d_hx = _kernel.step_backward(
+            tape, d_h_next.reshape(B, H), dweight_ih.T, dweight_hh.T, biases[0] if biases else None
+        )
+        if biases:
+            biases[1][...] = biases[0]
         return (d_input, d_hx) if batched else (d_input[0], d_hx[0])

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, overload
 import numpy as np
 
 from rnn_np import _kernel
+from rnn_np._gradients import NOTHING_KEPT
 from rnn_np._kernel import Array, Tape
 from rnn_np._validation import WITH_DTYPE, check_array
+from rnn_np.nn._forward_only import forward_only
 from rnn_np.nn._recurrent_layer import RecurrentLayer, kernel_backward, kernel_weights, option_defaults
 from rnn_np.nn._sequence_format import SequenceFormat
 from rnn_np.nn.utils.rnn import PackedSequence
@@ -20,7 +22,7 @@ class _Saved(NamedTuple):
 
     format: SequenceFormat
     tapes: list[Tape]
-    """[num_layers * directions], a layer's directions next to each other."""
+    """[num_layers * directions], a layer's directions next to each other; none after ``forward_only``."""
     masks: list[Array]
     """[num_layers - 1] masks [T, B, directions * H], or none if no dropout was applied."""
     scale: float
@@ -211,6 +213,31 @@ class RNN(RecurrentLayer):
             TypeError: an argument has the wrong type.
             ValueError: a shape or a length does not fit, T is 0, or a dtype is not the layer's.
         """
+        return self._call(input, hx, lengths, dropout_masks, keep=True)
+
+    def forward_only(
+        self,
+        input: Array | PackedSequence,  # noqa: A002, torch's name
+        hx: Array | None = None,
+        *,
+        lengths: Array | list[int] | None = None,
+        dropout_masks: list[Array] | None = None,
+    ) -> tuple[Any, Array]:
+        """Return what a call returns, and keep nothing but the dropout masks.
+
+        It takes little more memory than ``output``, or than twice that with several layers in both
+        directions or with lengths. A ``backward`` after it is a RuntimeError.
+        """
+        return self._call(input, hx, lengths, dropout_masks, keep=False)
+
+    def _call(
+        self,
+        input: Array | PackedSequence,  # noqa: A002, torch's name
+        hx: Array | None,
+        lengths: Array | list[int] | None,
+        dropout_masks: list[Array] | None,
+        keep: bool,
+    ) -> tuple[Array | PackedSequence, Array]:
         params = list(self._parameters().values())
         H, directions = self.hidden_size, 2 if self.bidirectional else 1
         S = self.num_layers * directions
@@ -226,23 +253,29 @@ class RNN(RecurrentLayer):
         h_n = np.empty((S, layout.B, H), self.dtype)
         tapes: list[Tape] = []
         with np.errstate(all="ignore"):
+            cells = [
+                (
+                    None if hx is None else layout.sort(hx[cell]),
+                    *kernel_weights(*params[cell * per_cell : (cell + 1) * per_cell]),
+                    self.nonlinearity == "relu",
+                )
+                for cell in range(S)
+            ]
+            if not keep:
+                self._saved = _Saved(fmt, tapes, masks, scale, directions)
+                x = forward_only(fmt, x, cells, directions, masks, scale, h_n)
+                return fmt.to_caller(x, own=True), fmt.states_to_caller(h_n)
             # The tape keeps x, so it must not be the caller's memory. Packing may have copied it already.
             callers = input.data if isinstance(input, PackedSequence) else input
             x = np.array(x, order="C") if np.may_share_memory(x, callers) else np.ascontiguousarray(x)
             for layer in range(self.num_layers):
                 outputs = []
                 for direction in range(directions):
-                    cell = len(tapes)
                     cell_input = np.ascontiguousarray(layout.reverse(x)) if direction else x
-                    tape = _kernel.forward(
-                        cell_input.reshape(layout.N, cell_input.shape[-1]),
-                        layout.sizes,
-                        None if hx is None else layout.sort(hx[cell]),
-                        *kernel_weights(*params[cell * per_cell : (cell + 1) * per_cell]),
-                        self.nonlinearity == "relu",
-                    )
+                    rows = cell_input.reshape(layout.N, cell_input.shape[-1])
+                    tape = _kernel.forward(rows, layout.sizes, *cells[len(tapes)])
                     states = tape.states.reshape(*layout.shape, H)
-                    h_n[cell] = layout.last(states)
+                    h_n[len(tapes)] = layout.last(states)
                     outputs.append(layout.reverse(states) if direction else states)
                     tapes.append(tape)
                 x = outputs[0] if directions == 1 else np.concatenate(outputs, axis=-1)
@@ -285,7 +318,7 @@ class RNN(RecurrentLayer):
             ``d_input`` and ``d_hx``, the gradients with respect to ``input`` and ``hx``, in their formats.
 
         Raises:
-            RuntimeError: there was no call.
+            RuntimeError: there was no call, or the last was ``forward_only``.
             TypeError: an argument has the wrong type.
             ValueError: a shape or dtype is not that of ``output`` or ``h_n``, both are None, one of them is
                 one of ``grads``, or these have been replaced.
@@ -293,7 +326,9 @@ class RNN(RecurrentLayer):
         if self._saved is None:
             raise RuntimeError("backward: there is no forward to go back through; call the layer first")
         fmt, tapes, masks, scale, directions = self._saved
-        layout, dtype, S, H = fmt.layout, tapes[0].h.dtype, len(tapes), len(tapes[0].Wh)
+        if not tapes:
+            raise RuntimeError(NOTHING_KEPT)
+        layout, dtype, S, H = fmt.layout, tapes[0].h.dtype, len(tapes), len(tapes[0].WhT)
         if d_output is None and d_h_n is None:
             raise ValueError("d_output, d_h_n: expected at least one gradient, got None for both")
         if d_output is None:

@@ -83,13 +83,23 @@ class SequenceFormat(NamedTuple):
         states = check_input(name, value, axes, sizes, dtype)
         return states.reshape(S, self.layout.B, H)
 
-    def to_caller(self, rows: Array) -> Array | PackedSequence:
-        """Return the kernel's ``rows`` in this format, as new arrays."""
+    def empty(self, width: int, dtype: np.dtype[Any]) -> Array:
+        """Return new rows of the kernel, if possible in memory that is in this format."""
+        layout = self.layout
+        if self.axes == "B T" and layout.order is None:
+            return np.empty((layout.B, layout.T, width), dtype).swapaxes(0, 1)
+        return np.empty((*layout.shape, width), dtype)
+
+    def to_caller(self, rows: Array, own: bool = False) -> Array | PackedSequence:
+        """Return the kernel's ``rows`` in this format, as new arrays; they may be ``rows`` if it is ``own``."""
         if self.packed_fields is not None:
-            data = rows.copy().reshape(self.layout.N, rows.shape[-1])
+            data = (rows if own else rows.copy()).reshape(self.layout.N, rows.shape[-1])
             fields = (None if field is None else field.copy() for field in self.packed_fields)
             return PackedSequence(data, *fields)  # type: ignore[arg-type]
-        padded = self.layout.unpack(rows, self.axes == "B T")
+        if own and self.layout.order is None:
+            padded = rows.swapaxes(0, 1) if self.axes == "B T" else rows
+        else:
+            padded = self.layout.unpack(rows, self.axes == "B T")
         return padded[:, 0] if self.unbatched else padded
 
     def states_to_caller(self, states: Array) -> Array:
