@@ -96,14 +96,17 @@ def test_in_the_code_of_strangers_the_first_line_is_right_and_no_later_one_wrong
 
 def lines_of_text(folder: Path, changes: dict[str, str]) -> list[str]:
     """The lines that are told of ``MY_RNN`` with some texts replaced."""
+    return [line.source.strip() for line in found_in_text(folder, changes).lines["RNN"]]
+
+
+def found_in_text(folder: Path, changes: dict[str, str]) -> point.WrongLines:
     text = MY_RNN
     for old, new in changes.items():
         assert text.count(old) == 1, old
         text = text.replace(old, new)
     file = folder / "my_rnn.py"
     file.write_text(text)
-    found = point.wrong_lines(Target(f"{file}:RNN", "cell"), [("RNN", [])], (), lambda case: case)
-    return [line.source.strip() for line in found.lines["RNN"]]
+    return point.wrong_lines(Target(f"{file}:RNN", "cell"), [("RNN", [])], (), lambda case: case)
 
 
 @pytest.mark.usefixtures("one_case")
@@ -113,6 +116,19 @@ def test_relu_may_be_meant_and_hides_no_fault(tmp_path: Path) -> None:
     assert lines_of_text(tmp_path, relu | late) == ["dt = dh_next * (h_prev > 0)"]
     meant = {"dt = 1 - h_next**2": "dt = dh_next * (h_next > 0)"}
     assert lines_of_text(tmp_path, relu | meant)[0].startswith("self.cache = x, h_prev, np.maximum(")
+
+
+@pytest.mark.usefixtures("one_case")
+def test_one_line_does_not_hide_what_shows_in_other_cases(tmp_path: Path) -> None:
+    slope = {"dt = 1 - h_next**2": "dt = dh_next * (1 + h_next**2)"}
+    alone = found_in_text(tmp_path, slope)
+    assert [line.source.strip() for line in alone.lines["RNN"]] == [*slope.values()]
+    assert alone.left["RNN"] == ()
+    clip = {"grad[...] = value": "grad[...] = np.clip(value, -12, 12)"}
+    both = found_in_text(tmp_path, slope | clip)
+    assert [line.source.strip() for line in both.lines["RNN"]] == [*slope.values()]
+    assert {*both.left["RNN"]} <= {"dWx", "dWh", "db"}
+    assert both.left["RNN"]
 
 
 @pytest.mark.usefixtures("one_case")
