@@ -150,6 +150,8 @@ def test_two_biases_have_the_sum_without_rounding() -> None:
         assert first.dtype == second.dtype == dtype
         assert np.array_equal(first + second, b)
         assert (first != second).mean() > 0.9
+        assert (first != 0).mean() > 0.9
+        assert (second != 0).mean() > 0.9
 
 
 def test_code_without_a_bias_is_equal() -> None:
@@ -282,6 +284,17 @@ def test_a_case_of_what_is_not_declared_is_refused(case: str, message: str) -> N
 def test_a_case_of_something_else_than_declared_is_refused() -> None:
     with pytest.raises(ValueError, match=r"is no case of what .* declares: .*loss mse"):
         judged(Model("mse"), {"loss": "mse"}, case="B2T3D4H5-f64-s0")
+
+
+def test_a_stack_is_asked_for_what_it_declares_alone() -> None:
+    def answer(problem: Problem) -> dict[str, Any]:
+        assert (problem.lengths == problem.xs.shape[1]).all()
+        assert not problem.bidirectional
+        assert "dh_n" not in problem.further
+        return stack(problem)
+
+    report = judged(answer, {"num_layers": True}, cases=2 * CASES)
+    assert report.ok, report.text
 
 
 def test_an_adapter_declares_what_it_lacks() -> None:

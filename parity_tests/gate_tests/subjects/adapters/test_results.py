@@ -14,6 +14,7 @@ import torch
 from parity_tests import Problem, gradients_from_update
 from parity_tests.gate_tests.subjects.adapters.models import Model
 from parity_tests.gate_tests.subjects.adapters.test_declared import CASES, judged, wrong_tensors
+from parity_tests.subjects.adapters.plain_results import coarse_updates
 from parity_tests.subjects.adapters.updates import UpdateGradient
 
 CASE = "B3T4D2H5-f64-h0-s1"
@@ -104,6 +105,12 @@ def test_right_code_that_updates_its_weights_is_equal(learning_rate: float) -> N
 @pytest.mark.parametrize(("learning_rate", "factor"), [(1e-3, 1.01), (0.1, 1.0001), (2.0**40, 1 + 1e-11)])
 def test_faults_above_the_rounding_of_an_update_are_found(learning_rate: float, factor: float) -> None:
     assert wrong_tensors(updating(learning_rate, factor), {}, CASE) == {"dWx", "dWh", "db"}
+
+
+def test_there_is_no_advice_where_the_rate_cannot_be_larger() -> None:
+    W = np.ones((2, 3), np.float32)
+    gradients = {rate: gradients_from_update(W, W - np.float32(1e-3), rate) for rate in (1.0, 2.0**40)}
+    assert [bool(list(coarse_updates({"dWx": found}))) for found in gradients.values()] == [True, False]
 
 
 def test_a_gradient_of_an_update_keeps_its_error_when_it_is_transposed() -> None:
