@@ -11,7 +11,7 @@ from parity_tests.check_facts import ENDS_A_CASE, NON_FINITE_VALUES, VALUES
 from parity_tests.checks.precision import float32_allowances, float32_finding, wider_finding
 from parity_tests.references.float64_loop import Loop
 from parity_tests.references.rounding import RoundingNoise, SumBounds, unit_roundoff
-from parity_tests.references.tolerance import SPREADS_ALLOWED, Allowance, Comparison, compare, exact
+from parity_tests.references.tolerance import Allowance, Comparison, compare, exact, with_error
 from parity_tests.report import Finding, Report, Tally
 from parity_tests.subjects.drivers import call_label
 from parity_tests.subjects.results import CaseResults, Mismatch, is_wanted
@@ -134,7 +134,7 @@ def comparisons(
                 continue
             got, want, allowed = result.tensors.get(name), truth[right], allowances_of_call[right]
             if name in result.errors:
-                allowed = replace(allowed, allow=allowed.allow + SPREADS_ALLOWED * result.errors[name])
+                allowed = with_error(allowed, want, result.errors[name])
             comparison = None if got is None else compare(want, got, allowed)
             yield Compared(number, name, result.mismatches.get(name), got, want, allowed, comparison)
 

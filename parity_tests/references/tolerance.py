@@ -5,7 +5,7 @@ bias gradient): ``allow = SPREADS_ALLOWED * (spread + u * scale + tiny)``.
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array
@@ -73,6 +73,19 @@ def allowance(truth: Array, runs: Array, u: float, tiny: float, unsure: Array) -
         inconclusive=_too_wide(spread, scale, tiny) | own_too_wide,
         disagreement=float(np.where(own_too_wide, 0.0, apart).max(initial=0.0)),
     )
+
+
+def with_error(allowed: Allowance, truth: Array, error: float) -> Allowance:
+    """Allow for an error of the values compared that is known beforehand, as for a spread.
+
+    Args:
+        allowed: what rounding explains.
+        truth: the reference tensor.
+        error: the largest error of an element; a slice in which it is too wide proves nothing.
+    """
+    scale = _largest(truth, np.isfinite(truth))
+    inconclusive = allowed.inconclusive | _too_wide(np.full(scale.shape, error), scale, 0.0)
+    return replace(allowed, allow=allowed.allow + SPREADS_ALLOWED * error, inconclusive=inconclusive)
 
 
 def exact(truth: Array, loop: Array) -> Allowance:

@@ -107,6 +107,12 @@ def test_faults_above_the_rounding_of_an_update_are_found(learning_rate: float, 
     assert wrong_tensors(updating(learning_rate, factor), {}, CASE) == {"dWx", "dWh", "db"}
 
 
+def test_an_update_too_small_to_tell_anything_is_not_equal() -> None:
+    report = judged(updating(1e-18), {}, cases=CASES)
+    assert report.verdict == "NOT JUDGED", report.text
+    assert "dWx: every slice compared was inconclusive" in report.not_judged
+
+
 def test_there_is_no_advice_where_the_rate_cannot_be_larger() -> None:
     W = np.ones((2, 3), np.float32)
     gradients = {rate: gradients_from_update(W, W - np.float32(1e-3), rate) for rate in (1.0, 2.0**40)}
