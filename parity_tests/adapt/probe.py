@@ -7,8 +7,8 @@ from functools import cache
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call, CellWeights
 from parity_tests.cases.case import Case
-from parity_tests.checks.nonlinearity import FUNCTIONS
 from parity_tests.references.float64_loop import Loop
+from parity_tests.references.nonlinearities import FUNCTIONS
 from parity_tests.references.rounding import NoNoise
 from parity_tests.subjects.adapters.problem import Problem, one_layer
 

@@ -8,16 +8,10 @@ from parity_tests.cases.arrays import Array, calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.fields import NONLINEARITIES
 from parity_tests.check_facts import VALUES
-from parity_tests.references.float64_cell import sigmoid
+from parity_tests.references.nonlinearities import FUNCTIONS
 from parity_tests.report import Finding
 from parity_tests.subjects.results import CaseResults
 
-FUNCTIONS: dict[str, Callable[[Array], Array]] = {
-    "tanh": np.tanh,
-    "relu": lambda z: np.maximum(z, 0),
-    "sigmoid": sigmoid,
-    "identity": np.array,
-}
 NAMES = {"tanh": "tanh", "relu": "relu", "sigmoid": "the logistic function", "identity": "no nonlinearity"}
 SEEDS = (0, 1, 2)
 CLOSE = 1e-5
@@ -65,11 +59,10 @@ def _finding(case: Case, found: str) -> Finding:
         if found == "identity"
         else f"{NAMES[found].removeprefix('the ')} in place of {case.nonlinearity}"
     )
-    meant = "" if case.nonlinearity == "tanh" else " another one"
     message = (
         f"The states are those of {NAMES[found]}, and it is judged with {case.nonlinearity}. All else is judged "
         f"with {found}, so that this hides nothing. If {found} is meant, declare it: --nonlinearity {found}, or "
-        f'`@parity_tests.adapter(nonlinearity="{found}")` above an adapter{meant and "; it declares" + meant}.'
+        f'`@parity_tests.adapter(nonlinearity="{found}")` above an adapter.'
     )
     tensor = "h_n" if case.is_cell else "hs"
     return replace(VALUES.finding(tensor, case, message), fault=name)

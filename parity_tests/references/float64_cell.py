@@ -7,6 +7,7 @@ from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, CellWeights
 from parity_tests.cases.case import Case
 from parity_tests.references.float64_head import rows_of
+from parity_tests.references.nonlinearities import DERIVATIVES, sigmoid
 from parity_tests.references.rounding import RoundingNoise
 
 CHAOS_THRESHOLD = 1e-3
@@ -180,10 +181,9 @@ class Cell:
             self.noise.kinks(slope, trace.z)
             return slope
         states = trace.h[1:]
-        if self.case.nonlinearity == "identity":
-            return np.ones_like(states)
-        slope = states * (1 - states) if self.case.nonlinearity == "sigmoid" else 1 - states * states
-        self.noise.relative(slope[:, 1:])
+        slope = DERIVATIVES[self.case.nonlinearity](states)
+        if self.case.nonlinearity != "identity":
+            self.noise.relative(slope[:, 1:])
         return slope
 
     def delta(self, trace: CellTrace, t: int, d: Array, slope: Array, out: Array) -> None:
@@ -243,8 +243,3 @@ class Cell:
     def final(self, trace: CellTrace) -> Array:
         """Return h_n [runs, B, H]."""
         return trace.h[-1]
-
-
-def sigmoid(z: Array) -> Array:
-    """Return 1 / (1 + exp(-z)), which does not overflow."""
-    return np.asarray((1 + np.tanh(z / 2)) / 2)

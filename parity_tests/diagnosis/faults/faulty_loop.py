@@ -24,11 +24,11 @@ from parity_tests.cases.arrays import Array, Call
 from parity_tests.cases.case import Case
 from parity_tests.cases.layers import KINDS
 from parity_tests.cases.tensors import Answer
-from parity_tests.diagnosis.faults.nonlinearities import applied, slope_at
 from parity_tests.diagnosis.faults.stages import METHODS, OF_BOTH, OF_STATES, STAGE_OF_METHODS, Stage
 from parity_tests.diagnosis.samples import Sample
 from parity_tests.references.float64_cell import CellTrace, Gradients
 from parity_tests.references.float64_loop import Loop, Spread
+from parity_tests.references.nonlinearities import DERIVATIVES, FUNCTIONS
 from parity_tests.references.rounding import RoundingNoise
 
 PARAMETERS = ("dWx", "dWh", "db")
@@ -104,13 +104,13 @@ class FaultyLoop(Loop):
 
     def applied(self, z: Array) -> Array:
         """Return the case's nonlinearity of the pre-activations ``z`` [T, runs, B, H], with its rounding."""
-        value = applied(self.case.nonlinearity, z)
+        value = FUNCTIONS[self.case.nonlinearity](z)
         self.noise.absolute(value[:, 1:])
         return value
 
     def slope_at(self, h: Array) -> Array:
         """Return the derivative of the case's nonlinearity, from the states ``h``."""
-        return slope_at(self.case.nonlinearity, h)
+        return DERIVATIVES[self.case.nonlinearity](h)
 
     @classmethod
     def with_params(cls, **params: Any) -> "Variant":

@@ -6,9 +6,9 @@ from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array
 from parity_tests.diagnosis.faults.faulty_loop import FaultyLoop, Variant, fault, register
 from parity_tests.diagnosis.faults.infer import round_constant, single_step_dz
-from parity_tests.diagnosis.faults.nonlinearities import applied, slope_at
 from parity_tests.diagnosis.samples import Sample, prefer_float64
 from parity_tests.references.float64_cell import CellTrace
+from parity_tests.references.nonlinearities import DERIVATIVES, FUNCTIONS
 
 
 @fault(
@@ -50,7 +50,7 @@ class StateAsSlope(OtherSlope):
 
 class TanhOfStateAsSlope(OtherSlope):
     def wrong_slope(self, h: Array, trace: CellTrace) -> Array:
-        return applied(self.case.nonlinearity, h)
+        return FUNCTIONS[self.case.nonlinearity](h)
 
 
 class PreactivationAsSlope(OtherSlope):
@@ -267,7 +267,7 @@ class SlopePlusEpsilon(OtherSlope):
                 d = call.dhs[:, 0] + (0 if call.dh_n is None else call.dh_n[0])
                 dz = single_step_dz(sample)
                 h = sample.truths[0]["h_n"][0]
-                excess = dz - d * slope_at(case.nonlinearity, h)
+                excess = dz - d * DERIVATIVES[case.nonlinearity](h)
                 value = float((excess * d).sum() / (d * d).sum())
                 noise = 1e-15 if case.dtype == "f64" else 1e-6
                 if value and np.allclose(excess, value * d, rtol=1e-3, atol=16 * noise):

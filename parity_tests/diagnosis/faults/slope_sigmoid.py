@@ -4,7 +4,8 @@ from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array
 from parity_tests.diagnosis.faults.faulty_loop import fault, register
 from parity_tests.diagnosis.faults.slope import OtherSlope
-from parity_tests.references.float64_cell import CellTrace, sigmoid
+from parity_tests.references.float64_cell import CellTrace
+from parity_tests.references.nonlinearities import sigmoid
 
 SIGMOID, IDENTITY = ("sigmoid",), ("identity",)
 

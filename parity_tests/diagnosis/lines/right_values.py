@@ -62,7 +62,7 @@ class _Tracing(Loop):
         trace.h[t + 1] = self.nonlinearity.function(trace.z[t])
 
     def slope(self, trace: CellTrace) -> Array:
-        return self.nonlinearity.slope(trace.h[1:], trace.z)
+        return self.nonlinearity.slope(trace.h[1:])
 
     def spread(
         self,
@@ -169,7 +169,7 @@ def _forward_of(nonlinearity: Nonlinearity, trace: CellTrace) -> Iterator[_Row]:
             ("b_hh", "H", biases[1]),
         ]
     if nonlinearity is not IDENTITY:
-        rows.append((nonlinearity.slope_name, "TBH", nonlinearity.slope(h, z)))
+        rows.append((nonlinearity.slope_name, "TBH", nonlinearity.slope(h)))
     if nonlinearity is TANH:
         rows.append(("h_t^2", "TBH", h * h))
     return ((name, axes, array, True) for name, axes, array in rows)
