@@ -99,10 +99,10 @@ def check(
         "lines": lines,
     }
     run = _open(target, options)
-    from parity_tests.run.layout import layout_of_call
-    from parity_tests.run.progress import CallProgress
-    from parity_tests.run.render import verdict
     from parity_tests.run.runner import run as run_plan
+    from parity_tests.run.show.layout import layout_of_call
+    from parity_tests.run.show.progress import CallProgress
+    from parity_tests.run.show.render import verdict
 
     progress = CallProgress()
     with run:
@@ -222,8 +222,8 @@ class _Tests:
             yield f"known failure {what}", partial(self._still_fails, what)
 
     def _judged(self, judge: Callable[..., Report], *arguments: Any) -> Report:
-        from parity_tests.run.layout import layout_of_call
-        from parity_tests.run.render import verdict
+        from parity_tests.run.show.layout import layout_of_call
+        from parity_tests.run.show.render import verdict
         from parity_tests.run.threads import one_thread
 
         __tracebackhide__ = True

@@ -36,8 +36,8 @@ from parity_tests.report import Finding, Tally
 from parity_tests.run.adapting import adapt_parser
 from parity_tests.run.cli import judge_parser
 from parity_tests.run.options import checked_options
-from parity_tests.run.render import to_json
 from parity_tests.run.runner import Run
+from parity_tests.run.show.render import to_json
 from parity_tests.selftest.catalogue_run import answering, every_fault, truth
 from parity_tests.subjects.interfaces import INTERFACES
 from rnn_np import TimeRNN

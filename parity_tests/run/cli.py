@@ -18,12 +18,12 @@ from parity_tests.check_facts import CASE_CHECKS
 from parity_tests.checks.registry import CONTRACT_CHECKS
 from parity_tests.report import Verdict
 from parity_tests.run.adapting import adapted, run_adapt
-from parity_tests.run.again import SUBCOMMANDS
 from parity_tests.run.engine import CATALOGUE, GATE, run_pytest, unexpected
-from parity_tests.run.layout import layout_here, terminal_width
 from parity_tests.run.options import MAX_WORKERS, OPTIONS, OptionError, whole_number
 from parity_tests.run.output import lasting_stdout
 from parity_tests.run.plan import default_reference
+from parity_tests.run.show.again import SUBCOMMANDS
+from parity_tests.run.show.layout import layout_here, terminal_width
 from parity_tests.run.versions import version_text
 from parity_tests.subjects.interfaces import TargetError
 from parity_tests.words import did_you_mean, nearest

@@ -13,12 +13,12 @@ from threadpoolctl import threadpool_limits
 from parity_tests.references.recorded import RecordedError
 from parity_tests.report import Report
 from parity_tests.run.engine import COMMAND
-from parity_tests.run.layout import layout_here
 from parity_tests.run.options import OPTIONS, OptionError, checked_options
 from parity_tests.run.output import check_writable, write_whole
-from parity_tests.run.progress import SharedCount
-from parity_tests.run.render import fault_table, header, to_json, verdict
 from parity_tests.run.runner import Run
+from parity_tests.run.show.layout import layout_here
+from parity_tests.run.show.progress import SharedCount
+from parity_tests.run.show.render import fault_table, header, to_json, verdict
 from parity_tests.run.signals import FROM_COMMAND, handle_in_worker
 from parity_tests.run.threads import cap_torch
 from parity_tests.subjects.interfaces import TargetError

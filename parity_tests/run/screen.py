@@ -17,11 +17,11 @@ from typing import Any, TextIO
 import pytest
 
 from parity_tests.run.engine import CATALOGUE
-from parity_tests.run.layout import layout_here
 from parity_tests.run.output import Printer
 from parity_tests.run.plugin import CONTROLLER, Controller
-from parity_tests.run.progress import Progress, SharedCount, Ticker, is_rewritable
-from parity_tests.run.render import fault_table, header, verdict
+from parity_tests.run.show.layout import layout_here
+from parity_tests.run.show.progress import Progress, SharedCount, Ticker, is_rewritable
+from parity_tests.run.show.render import fault_table, header, verdict
 from parity_tests.words import did_you_mean
 
 NAME = "terminalreporter"

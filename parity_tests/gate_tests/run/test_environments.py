@@ -20,8 +20,8 @@ from parity_tests.cases.features import undeclared
 from parity_tests.gate_tests.run.test_run import NO_TORCH, run
 from parity_tests.references import recorded
 from parity_tests.run.options import REFERENCES, checked_options
-from parity_tests.run.render import header, to_json
 from parity_tests.run.runner import Run
+from parity_tests.run.show.render import header, to_json
 from parity_tests.subjects.interfaces import INTERFACES
 from parity_tests.subjects.sandbox.framing import read_plain
 

@@ -24,15 +24,15 @@ from parity_tests.cases.case import Case
 from parity_tests.gate_tests.people import LAYERS
 from parity_tests.references.recorded import default_recorded
 from parity_tests.report import Finding, Report, Severity, Tally
-from parity_tests.run import progress
-from parity_tests.run.again import run_again
 from parity_tests.run.cli import main
-from parity_tests.run.layout import LOG_WIDTH, Layout
 from parity_tests.run.options import checked_options
 from parity_tests.run.plan import Plan
-from parity_tests.run.progress import Progress, SharedCount
-from parity_tests.run.render import header, verdict
 from parity_tests.run.runner import Run
+from parity_tests.run.show import progress
+from parity_tests.run.show.again import run_again
+from parity_tests.run.show.layout import LOG_WIDTH, Layout
+from parity_tests.run.show.progress import Progress, SharedCount
+from parity_tests.run.show.render import header, verdict
 from parity_tests.run.versions import versions_of
 from parity_tests.subjects.loading import Target
 

@@ -24,8 +24,8 @@ from parity_tests.references import recorded
 from parity_tests.report import Finding, Report, Severity, Tally, Verdict
 from parity_tests.run import runner
 from parity_tests.run.options import checked_options
-from parity_tests.run.render import verdict, verdict_line
 from parity_tests.run.runner import Run, run
+from parity_tests.run.show.render import verdict, verdict_line
 from parity_tests.subjects.drivers import run_case
 from parity_tests.subjects.results import CaseResults
 

@@ -14,8 +14,8 @@ from parity_tests.gate_tests.subjects.adapters.models import FUNCTIONS, SLOPES, 
 from parity_tests.gate_tests.subjects.adapters.test_declared import CASES, judged
 from parity_tests.report import Report
 from parity_tests.run.options import checked_options
-from parity_tests.run.render import header, to_json
 from parity_tests.run.runner import Run
+from parity_tests.run.show.render import header, to_json
 from rnn_np import TimeRNN
 
 NAMES = {

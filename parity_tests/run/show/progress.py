@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
-from parity_tests.run.layout import terminal_width
 from parity_tests.run.runner import Run
+from parity_tests.run.show.layout import terminal_width
 from parity_tests.words import counted
 
 LOG_SECONDS = 10.0

@@ -19,10 +19,10 @@ from parity_tests.report import (
     shown_worst,
 )
 from parity_tests.report.wrong_line import WrongLine
-from parity_tests.run.again import is_of_contract, run_again
-from parity_tests.run.layout import IN_A_LOG, Column, Layout, table
 from parity_tests.run.plan import NOT_OF_TORCH, Plan, default_reference
 from parity_tests.run.runner import Run
+from parity_tests.run.show.again import is_of_contract, run_again
+from parity_tests.run.show.layout import IN_A_LOG, Column, Layout, table
 from parity_tests.run.threads import blas_name
 from parity_tests.run.versions import versions_of
 from parity_tests.subjects.generated import Generated, generated
