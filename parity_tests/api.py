@@ -41,6 +41,8 @@ class CheckOptions(TypedDict, total=False):
     reference: Reference | None
     timeout: float | None
     lines: bool | None
+    shard: str | None
+    resume: str | Path | None
 
 
 def check(
@@ -56,6 +58,8 @@ def check(
     reference: Reference | None = None,
     timeout: float | None = None,
     lines: bool | None = None,
+    shard: str | None = None,
+    resume: str | Path | None = None,
 ) -> Report:
     """Judge a layer against ``torch.nn.RNN``: the command ``rnn-parity`` as a call, in one process.
 
@@ -76,6 +80,9 @@ def check(
         timeout: seconds that a target in a child process may take for a case; None: 10.
         lines: whether the wrong lines of the target's source are looked for; None: they are. The file of
             a class is then loaded once more, in a child process.
+        shard: ``"I/N"``: judge part I of N alone, whose verdict is ``PART`` if all of it is equal; ``"auto"``:
+            the part that Bazel or GitLab say. None: all.
+        resume: a file that keeps what is judged; a call with the same file and options goes on from there.
 
     Returns:
         The report: ``ok``, ``findings``, and all of it in words as ``str(report)``.
@@ -97,17 +104,22 @@ def check(
         "reference": reference,
         "timeout": timeout,
         "lines": lines,
+        "shard": shard,
+        "resume": resume,
     }
     run = _open(target, options)
-    from parity_tests.run.runner import run as run_plan
+    from parity_tests.run.runner import judged
     from parity_tests.run.show.layout import layout_of_call
     from parity_tests.run.show.progress import CallProgress
     from parity_tests.run.show.render import verdict
 
     progress = CallProgress()
     with run:
+        if resume is not None and not run.first_error:
+            run.resume(Path(resume))
         try:
-            report = run_plan(run.plan, run.session, progress.watch)
+            progress.watch(run)
+            report = judged(run)
         finally:
             progress.end()
         report.text = verdict(report, run.plan, layout_of_call())
@@ -216,7 +228,7 @@ class _Tests:
         plan = self._run.plan
         for kind, name in plan.checks:
             yield f"{kind} {name}", partial(self._passes, self._run.judge_check, kind, name)
-        for batch in range(plan.batches):
+        for batch in plan.batches:
             yield f"batch {batch}", partial(self._passes, self._run.judge_batch, batch)
         for what in plan.known:
             yield f"known failure {what}", partial(self._still_fails, what)
@@ -252,7 +264,7 @@ class _Tests:
             for names in plan.checks
             if what == names[1] or what.startswith(f"{names[1]} of ")
         ]
-        judges += [(run.judge_batch, (batch,)) for batch in range(plan.batches)]
+        judges += [(run.judge_batch, (batch,)) for batch in plan.batches]
         for judge, arguments in judges:
             if what in self._seen:
                 return

@@ -1,9 +1,12 @@
 """Known failures: what a target is known to fail, each with a reason."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from parity_tests.cases.case import Case
+from parity_tests.check_facts import known_failure
 from parity_tests.checks.registry import ALL_CHECKS
+from parity_tests.report import Finding
 from parity_tests.words import did_you_mean
 
 SPLIT = ": "
@@ -46,3 +49,21 @@ def read_known(file: Path) -> Mapping[str, str]:
             )
         known[what] = reason.strip()
     return known
+
+
+def passing_now(known: Mapping[str, str], findings: Iterable[Finding], case: Case) -> list[Finding]:
+    """What was known to fail and was not found, as findings: like a strict xfail.
+
+    Args:
+        known: what is known to fail, with the reasons.
+        findings: all of a complete run.
+        case: that the target supports.
+    """
+    failing = {finding.what for finding in findings}
+    return [
+        known_failure(what).finding(
+            "", case, f"{what!r} passes now: take it out of the known failures ({reason})"
+        )
+        for what, reason in known.items()
+        if what not in failing
+    ]

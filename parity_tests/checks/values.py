@@ -74,7 +74,7 @@ def judge(case: Case, reference: Reference, run_case: RunCase, without: Containe
     else:
         report.cases = 1
     if findings:
-        report.failed = [case]
+        report.failed = 1
         report.find(findings)
     return report
 

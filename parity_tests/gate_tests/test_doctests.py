@@ -13,7 +13,7 @@ from parity_tests.adapt.heads import text
 from parity_tests.adapt.language import layouts, names, objects, said
 from parity_tests.adapt.weights import flat
 from parity_tests.cases import case
-from parity_tests.report import report
+from parity_tests.report import part, report
 from parity_tests.subjects.adapters import declared, problem, updates
 
 ADAPT = [find, flat, helpers, text, sentences, layouts, names, objects, said]
@@ -21,7 +21,7 @@ ADAPT = [find, flat, helpers, text, sentences, layouts, names, objects, said]
 
 @pytest.mark.parametrize(
     "module",
-    [api, report, case, problem, declared, updates, words, *ADAPT],
+    [api, report, part, case, problem, declared, updates, words, *ADAPT],
     ids=lambda module: module.__name__,
 )
 def test_the_examples_run(module: ModuleType) -> None:

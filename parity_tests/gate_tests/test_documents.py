@@ -57,6 +57,11 @@ NOT_RUN = {
     "python -m pip install -e '.[parity]' 'numpy==${{ matrix.numpy }}'": "downloads",
     "python -m pip install torch==${{ matrix.torch }} --index-url https://download.pytorch.org/whl/cpu": "downloads",
     "rnn-parity --reference torch": "all tests run it",
+    "python -m pip install 'rnn-np[recorded] @ git+https://github.com/OWNER/rnn_np'": "downloads",
+    "rnn-parity my_rnn.py:RNN --cases 100000 --shard ${{ matrix.part }}/4 --json part-${{ matrix.part }}.json": (
+        "a part of a matrix, for minutes"
+    ),
+    "rnn-parity merge part-*.json": "needs the reports of a matrix",
     "python -m pip install -e '.[recorded]' 'hypothesis>=6.125'": "downloads",
     "python -m pip install --pre torch --index-url https://download.pytorch.org/whl/nightly/cpu": "downloads",
     ".venv/bin/pip install -q pre-commit && .venv/bin/pre-commit install": "downloads; changes the checkout",

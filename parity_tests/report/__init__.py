@@ -1,23 +1,18 @@
 """What was found? Findings, tallies, the report they add up to, and wrong lines."""
 
-from parity_tests.report.report import (
-    SHOWN,
-    TALLY_HEADINGS,
-    Finding,
-    Report,
-    Severity,
-    Tally,
-    Verdict,
-    grouped,
-    named,
-    shown_worst,
-)
+from parity_tests.report.facts import RunFacts
+from parity_tests.report.finding import SHOWN, Finding, Severity
+from parity_tests.report.part import Part
+from parity_tests.report.report import Report, Verdict, grouped, named
+from parity_tests.report.tally import TALLY_HEADINGS, Tally, shown_worst
 
 __all__ = [
     "SHOWN",
     "TALLY_HEADINGS",
     "Finding",
+    "Part",
     "Report",
+    "RunFacts",
     "Severity",
     "Tally",
     "Verdict",

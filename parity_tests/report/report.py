@@ -1,16 +1,21 @@
-"""Findings, tallies, and the report they add up to."""
+"""What a run obtained: the report that findings and tallies add up to."""
 
 import html
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import TENSORS, family
-from parity_tests.report.wrong_line import JSON_KEYS, WrongLine
+from parity_tests.report.facts import SHOWN_ALONE, RunFacts
+from parity_tests.report.finding import SHOWN, Finding, Severity
+from parity_tests.report.part import Part
+from parity_tests.report.schema import FORMAT, checked, report_schema
+from parity_tests.report.tally import TALLY_HEADINGS, Tally, shown_worst
 from parity_tests.words import counted, html_table
+
+MAX_ERRORS = 1000
+"""Reasons why something was not judged that a report keeps; what is missing is counted besides."""
 
 
 class Verdict(StrEnum):
@@ -24,118 +29,8 @@ class Verdict(StrEnum):
     """No fault was found, but less was compared than planned."""
     PASSED = "PASSED"
     """A person selected some of the checks and cases, and all of these passed."""
-
-
-class Severity(StrEnum):
-    """What a finding means for the verdict; its value is what the JSON report shows.
-
-    The rule that decides between the first two:
-
-    - A **fault** makes numbers wrong in ordinary use: a training loop, repeated calls, either precision as
-      far as the target offers it. In ordinary use the caller changes no array that it has given or been
-      given, but the parameters, in place, between a backward and the next call.
-    - **Advice** is what right layers do too. Of a target with torch's interface, what torch documents or
-      plainly intends is never a fault.
-    - The project's own layers promise more. Of them, advice is a fault.
-    """
-
-    FAULT = "fault"
-    """The layer is wrong, and the run fails."""
-    ADVISORY = "unusual"
-    """Advice: correct layers may do so too; the run does not fail."""
-    KNOWN = "known"
-    """A fault that is declared in the file of known failures; the run does not fail."""
-
-
-SHOWN = {Severity.FAULT: "fault", Severity.ADVISORY: "advice", Severity.KNOWN: "known"}
-"""What a person reads."""
-TALLY_HEADINGS = ("tensor", "cases", "slices", "inconclusive", "worst error / allowed", "in case")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One way in which the layer judged is wrong, seen in one case.
-
-    Attributes:
-        check: what was checked: ``values``, ``shape``, ``dtype``, ``inputs untouched``, ...
-        tensor: the tensor concerned, or ``""`` where it is not about one.
-        case: the case in which it was seen.
-        message: all of it in words and numbers.
-        severity: what it means for the verdict.
-        fault: the name of the fault, if known.
-        clue: what the numbers say about it, if anything.
-        telling: whether the numbers shown are of ordinary size and plainly differ.
-        wrong_line: the line of the user's code that is wrong, if one was found.
-    """
-
-    check: str
-    tensor: str
-    case: Case
-    message: str
-    severity: Severity = Severity.FAULT
-    fault: str | None = None
-    clue: str | None = None
-    telling: bool = True
-    wrong_line: WrongLine | None = None
-
-    @property
-    def what(self) -> str:
-        """Check and tensor in a word or two."""
-        return f"{self.check} of {self.tensor}" if self.tensor else self.check
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it in JSON's types; the case is its token."""
-        # pytest-xdist sends plain strings between processes, and no subclass of str.
-        texts = {"case": str(self.case), "severity": self.severity.value}
-        own = {name: getattr(self, name) for name in self.__slots__ if name != "wrong_line"}
-        line = asdict(self.wrong_line) if self.wrong_line else {}
-        return own | texts | {key: line.get(name) for name, key in JSON_KEYS.items()}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Finding":
-        """The finding that ``to_json`` came from."""
-        values: dict[str, Any] = {"case": Case.parse(data["case"]), "severity": Severity(data["severity"])}
-        line = {name: data[key] for name, key in JSON_KEYS.items()}
-        if line["file"] is not None:
-            values["wrong_line"] = WrongLine(**line | {"cures": tuple(line["cures"])})
-        own = {name: value for name, value in data.items() if name not in JSON_KEYS.values()}
-        return cls(**{**own, **values})
-
-
-@dataclass(slots=True)
-class Tally:
-    """The result of all comparisons of one tensor.
-
-    Attributes:
-        cases: how many cases have the tensor.
-        slices: how many slices were compared.
-        inconclusive: how many of them rounding left undecided.
-        worst: the largest error over allowed among conclusive slices.
-        case: the case in which it was seen; None if no slice was conclusive.
-    """
-
-    cases: int = 0
-    slices: int = 0
-    inconclusive: int = 0
-    worst: float = 0.0
-    case: Case | None = None
-
-    def add(self, other: "Tally") -> None:
-        """Take in another tally of the same tensor."""
-        self.cases += other.cases
-        self.slices += other.slices
-        self.inconclusive += other.inconclusive
-        if other.case and (not self.case or other.worst > self.worst):
-            self.worst, self.case = other.worst, other.case
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it in JSON's types; the case is its token, or ``""``."""
-        return {**asdict(replace(self, case=None)), "case": str(self.case) if self.case else ""}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Tally":
-        """The tally that ``to_json`` came from."""
-        return cls(**{**data, "case": Case.parse(data["case"]) if data["case"] else None})
+    PART = "PART"
+    """All of one part of a run was compared, and all was equal; the other parts are not known."""
 
 
 @dataclass(slots=True, repr=False)
@@ -148,8 +43,8 @@ class Report:
         tensors: a tally for each tensor compared.
         findings: the findings, of one check of one tensor one: faults, then advice, each in the order of
             the data: values, what is between calls, and last what is about dtypes.
-        failed: the cases in which anything was found.
-        errors: reasons why cases or checks could not be judged.
+        failed: in how many cases anything was found that is a fault.
+        errors: reasons why cases or checks could not be judged, at most ``MAX_ERRORS`` of them.
         stopped: how many cases were left out because a fault had been found.
         given_up: how many cases were left out because too many calls before had not returned, by the
             reason in words.
@@ -159,6 +54,8 @@ class Report:
         selected: whether a person chose some of the plan's cases and checks.
         uncompared: how many cases were tried but not compared in full, by the reason.
         note: why no line of the user's code is told, or that there may be more.
+        part: which part of a run it is about; None: all of it.
+        run: what the run rests on; None before its end.
         seconds: how long the run took, at its end.
         text: all of it in words, at the end of a run.
 
@@ -179,7 +76,7 @@ class Report:
     cases: int = 0
     tensors: dict[str, Tally] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
-    failed: list[Case] = field(default_factory=list)
+    failed: int = 0
     errors: list[str] = field(default_factory=list)
     stopped: int = 0
     given_up: dict[str, int] = field(default_factory=dict)
@@ -189,8 +86,10 @@ class Report:
     selected: bool = False
     uncompared: dict[str, int] = field(default_factory=dict)
     note: str = ""
-    seconds: float | None = None
-    text: str = ""
+    part: Part | None = None
+    run: RunFacts | None = None
+    seconds: float | None = field(default=None, compare=False)
+    text: str = field(default="", compare=False)
 
     def add(self, other: "Report") -> None:
         """Take in what another run of other cases obtained."""
@@ -202,7 +101,7 @@ class Report:
         for name, tally in other.tensors.items():
             self.tensors.setdefault(name, Tally()).add(tally)
         self.failed += other.failed
-        self.errors += other.errors
+        self.errors += other.errors[: MAX_ERRORS - len(self.errors)]
         _add_counts(self.uncompared, other.uncompared)
         self.find(other.findings)
 
@@ -247,11 +146,13 @@ class Report:
         if self.checks < self.planned_checks:
             missing = f"{self.planned_checks - self.checks} of {self.planned_checks} checks were not run"
             reasons.append(missing)
+        if self.cases and not self.tensors:
+            reasons.append("no tensor was compared")
+        if self.part is not None:  # what one part leaves open another may settle
+            return reasons
         for name, tally in self.tensors.items():
             if tally.slices == tally.inconclusive:
                 reasons.append(f"{name}: every slice compared was inconclusive")
-        if self.cases and not self.tensors:
-            reasons.append("no tensor was compared")
         if not self.planned and not (self.selected and self.checks):
             reasons.append("no case was compared")
         return reasons
@@ -263,12 +164,14 @@ class Report:
             return Verdict.DIFFERENT
         if self.not_judged:
             return Verdict.NOT_JUDGED
-        return Verdict.PASSED if self.selected else Verdict.EQUAL
+        if self.selected:
+            return Verdict.PASSED
+        return Verdict.EQUAL if self.part is None else Verdict.PART
 
     @property
     def ok(self) -> bool:
-        """Whether all that was planned, or selected, was compared and no fault was found."""
-        return self.verdict in (Verdict.EQUAL, Verdict.PASSED)
+        """Whether all that was planned, selected or of this part was compared and no fault was found."""
+        return self.verdict in (Verdict.EQUAL, Verdict.PASSED, Verdict.PART)
 
     @property
     def exit_code(self) -> int:
@@ -278,7 +181,7 @@ class Report:
     def excused(self, known: Mapping[str, str]) -> "Report":
         """The same, where what is ``known`` to fail counts as no fault."""
         findings = [replace(f, severity=Severity.KNOWN) if f.what in known else f for f in self.findings]
-        failed = self.failed if any(finding.severity == Severity.FAULT for finding in findings) else []
+        failed = self.failed if any(finding.severity == Severity.FAULT for finding in findings) else 0
         return replace(self, findings=findings, failed=failed)
 
     @property
@@ -288,7 +191,8 @@ class Report:
             f"{group[0].fault} ({named(group)})" if group[0].fault else named(group)
             for group in grouped(self.faults)
         ]
-        cases = f"{self.cases} of {self.planned} cases compared"
+        so_far = f"part {self.part.number} of {self.part.of} is equal so far; " if self.part else ""
+        cases = f"{so_far}{self.cases} of {self.planned} cases compared"
         return f"{self.verdict}: {'; '.join(faults or self.not_judged or [cases])}"
 
     def __repr__(self) -> str:
@@ -317,21 +221,102 @@ class Report:
         return self.text or repr(self)
 
     def to_json(self) -> dict[str, Any]:
-        """All of it in JSON's types."""
+        """All of it in JSON's types, but for the seconds and the text.
+
+        The report of a run fits the schema. What another run obtained in the same cases gives the same JSON.
+        """
+        facts = self.run.to_json() if self.run else {}
+        shown = {name: facts.pop(name) for name in SHOWN_ALONE if facts}
+        versions = {"versions": facts.pop("versions")} if facts else {}
+        known = facts.get("known", {})
         return {
-            **asdict(replace(self, tensors={}, findings=[], failed=[])),
+            "format": FORMAT,
+            "ok": self.ok,
+            "verdict": self.verdict.value,
+            "part": {"number": self.part.number, "of": self.part.of} if self.part else None,
+            **shown,
+            **{name: getattr(self, name) for name in _COUNTS},
+            "inconclusive": self.inconclusive,
+            "selected": self.selected,
+            "not_judged": self.not_judged,
+            "errors": [*self.errors],
+            "given_up": {**self.given_up},
+            "uncompared": {**self.uncompared},
+            **versions,
             "tensors": {name: tally.to_json() for name, tally in self.tensors.items()},
-            "findings": [finding.to_json() for finding in self.findings],
-            "failed": [str(case) for case in self.failed],
+            "findings": [each.to_json() for each in self.findings if each.severity != Severity.KNOWN],
+            "known": [
+                {**each.to_json(), "reason": known.get(each.what, ""), "position": position}
+                for position, each in enumerate(self.findings)
+                if each.severity == Severity.KNOWN
+            ],
+            "note": self.note,
+            **({"run": facts} if facts else {}),
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Report":
-        """The report that ``to_json`` came from."""
-        tensors = {name: Tally.from_json(tally) for name, tally in data["tensors"].items()}
-        findings = [Finding.from_json(finding) for finding in data["findings"]]
-        failed = [Case.parse(token) for token in data["failed"]]
-        return cls(**{**data, "tensors": tensors, "findings": findings, "failed": failed})
+    def from_json(cls, source: str | bytes | Mapping[str, Any]) -> "Report":
+        """The report that ``to_json`` came from: what ``--json`` writes, as text or read by ``json`` already.
+
+        Args:
+            source: the text, or the object.
+
+        Raises:
+            ValueError: it is no report, one of a later format, or one that is damaged or was changed by hand
+                so that it contradicts itself; the message says which, and where.
+
+        Example:
+            >>> import json, parity_tests, rnn_np
+            >>> report = parity_tests.check(rnn_np.TimeRNN, case="B2T3D4H5-f64-s0")
+            >>> parity_tests.Report.from_json(json.dumps(report.to_json())) == report
+            True
+        """
+        data = checked(source)
+        try:
+            report = _read(cls, data)
+        except (ValueError, TypeError, IndexError) as error:
+            raise ValueError(f"report: it is damaged: {error}") from error
+        for name in ("ok", "verdict", "inconclusive"):
+            if data[name] != getattr(report, name):
+                raise ValueError(
+                    f"report: it is damaged: {name} is {data[name]}, but the rest makes it {getattr(report, name)}"
+                )
+        if report.cases > report.planned or report.checks > report.planned_checks:
+            raise ValueError("report: it is damaged: more was compared than planned")
+        return report
+
+    @staticmethod
+    def schema() -> dict[str, Any]:
+        """The JSON schema of what ``--json`` writes: ``parity_tests/report/report.schema.json``.
+
+        Example:
+            >>> import parity_tests
+            >>> parity_tests.Report.schema()["properties"]["format"]["const"]
+            1
+        """
+        return report_schema()
+
+
+_COUNTS = ("planned", "cases", "calls", "stopped", "planned_checks", "checks", "failed")
+
+
+def _read(cls: type[Report], data: Mapping[str, Any]) -> Report:
+    findings = [Finding.from_json(finding) for finding in data["findings"]]
+    for finding in sorted(data["known"], key=lambda known: known["position"]):
+        if finding["position"] > len(findings):
+            raise ValueError(f"known: there is no position {finding['position']}")
+        findings.insert(finding["position"], Finding.from_json(finding))
+    own = {name: data[name] for name in (*_COUNTS, "selected", "note")}
+    return cls(
+        **own,
+        errors=[*data["errors"]],
+        given_up={**data["given_up"]},
+        uncompared={**data["uncompared"]},
+        tensors={name: Tally.from_json(tally) for name, tally in data["tensors"].items()},
+        findings=findings,
+        part=Part(data["part"]["number"], data["part"]["of"]) if data["part"] else None,
+        run=RunFacts.from_json({**data, **data["run"]}) if "run" in data else None,
+    )
 
 
 def _add_counts(total: dict[str, int], other: Mapping[str, int]) -> None:
@@ -354,13 +339,6 @@ def _order(finding: Finding) -> tuple[bool, bool, bool, int, tuple[int, int, str
     advice = finding.severity == Severity.ADVISORY
     between_calls = finding.check not in (*OF_A_CASE, *ABOUT_DTYPES)
     return advice, finding.check in ABOUT_DTYPES, between_calls, _rank(finding), finding.case.size
-
-
-def shown_worst(tally: Tally) -> str:
-    """The largest error over allowed; JSON has no infinity, and its largest number stands for it."""
-    if not tally.case:
-        return "none conclusive"
-    return "inf" if tally.worst >= sys.float_info.max else f"{tally.worst:.3g}"
 
 
 def grouped(findings: Iterable[Finding]) -> list[list[Finding]]:

@@ -18,21 +18,27 @@ from parity_tests.check_facts import CASE_CHECKS
 from parity_tests.checks.registry import CONTRACT_CHECKS
 from parity_tests.report import Verdict
 from parity_tests.run.adapting import adapted, run_adapt
-from parity_tests.run.engine import CATALOGUE, GATE, run_pytest, unexpected
+from parity_tests.run.engine import CATALOGUE, GATE, gateways, run_pytest, unexpected
+from parity_tests.run.merging import run_merge
 from parity_tests.run.options import MAX_WORKERS, OPTIONS, OptionError, whole_number
 from parity_tests.run.output import lasting_stdout
 from parity_tests.run.plan import default_reference
+from parity_tests.run.record.resume import has_end
 from parity_tests.run.show.again import SUBCOMMANDS
 from parity_tests.run.show.layout import layout_here, terminal_width
 from parity_tests.run.versions import version_text
 from parity_tests.subjects.interfaces import TargetError
 from parity_tests.words import did_you_mean, nearest
 
-RESERVED = ("speed", "merge")
+RESERVED = ("speed",)
 """Names of subcommands that are to come."""
 ADAPT = (
     "Find out by trial how somebody's code is called, and write the adapter that judges it. "
     "Exit status: 0 with an adapter, 2 without."
+)
+MERGE = (
+    "Merge the reports of all parts of a run, which --shard I/N --json FILE wrote, into its one verdict. "
+    "Exit status: that of the run; 2 for a part that is missing, there twice, or of another run."
 )
 SPELLINGS = {
     **{option.name: option.of_command for option in OPTIONS},
@@ -81,6 +87,8 @@ def _run_command(arguments: Sequence[str] | None) -> int:
         return 2
     if command == "adapt":
         return run_adapt(_Parser(prog="rnn-parity adapt", description=ADAPT, allow_abbrev=False), words[1:])
+    if command == "merge":
+        return run_merge(_Parser(prog="rnn-parity merge", description=MERGE, allow_abbrev=False), words[1:])
     if command in SUBCOMMANDS:
         words = words[1:]
     own = words[: words.index("--")] if "--" in words else words
@@ -105,6 +113,9 @@ def _judge(words: Sequence[str], to_pytest: Sequence[str]) -> int:
 
 def _judged(parser: argparse.ArgumentParser, options: argparse.Namespace, to_pytest: Sequence[str]) -> int:
     alone = options.case is not None or (options.reference or default_reference()) == "recorded"
+    alone = alone or (options.resume is not None and has_end(Path(options.resume)))
+    if options.workers is not None and gateways(to_pytest):
+        parser.error("argument --workers: --tx says how many workers there are, and where")
     workers = options.workers or ("0" if alone else "auto")
     passed = [
         f"{name}={value}"
@@ -151,7 +162,8 @@ def judge_parser() -> argparse.ArgumentParser:
         "Exit status: 0 all equal, 1 a difference, 2 could not judge.",
         usage="%(prog)s [TARGET] [options] [-- options of pytest]\n"
         "       %(prog)s adapt FILE[:NAME] [-o ADAPTER]: write the adapter of code of another form\n"
-        "       %(prog)s faults [--workers N]: put every fault of the catalogue into a layer",
+        "       %(prog)s faults [--workers N]: put every fault of the catalogue into a layer\n"
+        "       %(prog)s merge FILE...: the one verdict of the parts of a run",
         epilog=f"Features that a target may be declared to lack:\n{_listed(FEATURES)}\n\n"
         f"Tensors that are compared:\n{_listed(TENSORS)}\n\n"
         "Checks of the contract; --without names them with hyphens, as in inputs-copied:\n"

@@ -9,6 +9,8 @@ from typing import Any
 
 from parity_tests.cases.case import Case
 from parity_tests.cases.fields import NONLINEARITIES
+from parity_tests.report import Part
+from parity_tests.report.part import EXPECTED
 from parity_tests.subjects.interfaces import INTERFACES, TargetError
 from parity_tests.subjects.loading import Target
 from parity_tests.subjects.session import DEFAULT_TARGET
@@ -48,6 +50,8 @@ class Options:
         timeout: seconds that a target in a child process may take for a case.
         lines: whether the wrong lines of the target's source are looked for.
         nonlinearity: the target's, if it is declared.
+        shard: which part of the run to do; None: all of it.
+        resume: a file that keeps what was judged.
     """
 
     target: Target
@@ -60,6 +64,8 @@ class Options:
     timeout: float = DEFAULT_TIMEOUT
     lines: bool = True
     nonlinearity: str | None = None
+    shard: Part | None = None
+    resume: Path | None = None
 
 
 def shown(value: object) -> str:
@@ -141,9 +147,27 @@ def _nonlinearity(value: Any) -> str:
 
 
 def _known(value: Any) -> Path:
+    return _file("known", value)
+
+
+def _resume(value: Any) -> Path:
+    return _file("resume", value)
+
+
+def _file(name: str, value: Any) -> Path:
     if not isinstance(value, str | PathLike):
-        raise OptionError(f"known: expected a file, got {shown(value)}")
+        raise OptionError(f"{name}: expected a file, got {shown(value)}")
     return Path(value)
+
+
+def _shard(value: Any) -> Part:
+    if not isinstance(value, str):
+        raise OptionError(f"shard: {EXPECTED}, got {shown(value)}")
+    try:
+        return Part.parse(value)
+    except ValueError as error:
+        got = "" if value == "auto" else f", got {shown(value)}"
+        raise OptionError(f"shard: {error}{got}") from error
 
 
 def _timeout(value: Any) -> float:
@@ -279,6 +303,15 @@ OPTIONS = (
         _lines,
         flag="--no-lines",
         const="no",
+    ),
+    Option(
+        "shard",
+        "I/N",
+        "judge part I of N, every N-th batch and check; auto: the part that Bazel or GitLab say (default: all)",
+        _shard,
+    ),
+    Option(
+        "resume", "FILE", "keep what was judged in FILE, and go on from there after an interruption", _resume
     ),
 )
 """The options that all doors share."""

@@ -24,7 +24,7 @@ from parity_tests.checks.known_failures import read_known
 from parity_tests.checks.nonlinearity import other_nonlinearity
 from parity_tests.checks.registry import CONTRACT_CHECKS, checks_for
 from parity_tests.references.recorded import default_recorded
-from parity_tests.report import Finding
+from parity_tests.report import Finding, Part
 from parity_tests.run.options import DEFAULT_CASES, DEFAULT_SEED, DEFAULT_TIMEOUT, OptionError, Options
 from parity_tests.subjects.interfaces import TargetError, taken_for
 from parity_tests.subjects.loading import Target
@@ -36,7 +36,9 @@ ORDINARY = Case(B=3, T=4, D=2, H=5)
 NOT_OF_TORCH = ("sigmoid", "identity")
 """Nonlinearities that no layer of torch has."""
 BATCH = 50
-"""Cases judged by one test: the unit that workers share out."""
+"""Cases judged by one test at least: the unit that workers and parts share out."""
+MAX_BATCHES = 2000
+"""Of a run. Every worker lists all tests; where there are more cases, each test judges more of them."""
 CASES_BEFORE_STOP = 200
 """Random cases that are judged at least, whatever has been found in them."""
 LACKED_BY_INTERFACE = {"module": ("packed",)}
@@ -63,6 +65,7 @@ class Plan:
         timeout: seconds that it may take for a case.
         lines: whether the wrong lines of its source are looked for.
         stops: whether cases are left out once a fault was found.
+        part: which part of the run is done; None: all of it.
     """
 
     target: Target
@@ -80,6 +83,7 @@ class Plan:
     timeout: float = DEFAULT_TIMEOUT
     lines: bool = True
     stops: bool = False
+    part: Part | None = None
 
     def restricted(self, case: Case) -> Case:
         """Return the case without what the target lacks."""
@@ -102,17 +106,28 @@ class Plan:
         return self.reference == "torch" and self.case is None
 
     @property
-    def batches(self) -> int:
-        """The number of batches."""
-        return -(-self.number // BATCH)
+    def batch_size(self) -> int:
+        """The cases of every batch but the last."""
+        return max(BATCH, -(-self.number // MAX_BATCHES))
+
+    @property
+    def batches(self) -> range:
+        """The numbers of the batches that are judged."""
+        every = range(-(-self.number // self.batch_size))
+        return self.part.share(every) if self.part else every
+
+    @property
+    def planned(self) -> int:
+        """How many cases are judged."""
+        return sum(map(self.size, self.batches))
 
     def first(self, batch: int) -> int:
         """The number of the first case of a batch."""
-        return batch * BATCH
+        return batch * self.batch_size
 
     def size(self, batch: int) -> int:
         """How many cases a batch holds."""
-        return min(BATCH, self.number - self.first(batch))
+        return min(self.batch_size, self.number - self.first(batch))
 
     def cases(self, batch: int) -> list[Case]:
         """The cases of a batch."""
@@ -132,7 +147,8 @@ class Plan:
 
         first = range(min(CASES_BEFORE_STOP, self.number))
         covered = [option_values(draw_case(self.seed, n, self.kinds, self.without)) for n in first]
-        return cases_with_options(self.kinds, self.without, set().union(*covered))
+        cases = cases_with_options(self.kinds, self.without, set().union(*covered))
+        return self.part.share(cases) if self.part else cases
 
     def recorded_cases(self) -> list[Case]:
         """The recorded cases that the target supports."""
@@ -141,10 +157,11 @@ class Plan:
 
     @property
     def checks(self) -> list[tuple[str, str]]:
-        """Kind and name of every check of the contract; none where one case alone is judged."""
+        """Kind and name of every check of the contract that is made; none where one case alone is judged."""
         if self.case is not None or self.interface == "adapter":
             return []
-        return checks_for(self.kinds, self.without)
+        checks = checks_for(self.kinds, self.without)
+        return self.part.share(checks) if self.part else checks
 
     @property
     def without_time(self) -> bool:
@@ -197,6 +214,7 @@ def make_plan(options: Options, session: Session) -> Plan:
         known=known,
         timeout=options.timeout,
         lines=options.lines,
+        part=options.shard,
     )
     return _with_cases(_with_own_nonlinearity(plan, options, session), options)
 
@@ -263,6 +281,8 @@ def _with_cases(plan: Plan, options: Options) -> Plan:
     case = options.case
     if case is not None:
         _refuse(options, "the one case given is judged")
+        if options.shard:
+            raise OptionError(f"shard: cannot be set to {options.shard} here: the one case given is judged")
         if not plan.judges(case):
             raise OptionError(f"case: {_unfit(plan, case)}")
         if plan.reference == "recorded" and case not in default_recorded().cases:
@@ -274,6 +294,8 @@ def _with_cases(plan: Plan, options: Options) -> Plan:
             f"fresh cases need {_torch_as_reference('torch hypothesis')}; the recorded cases are fixed",
         )
         return replace(plan, number=len(plan.recorded_cases()))
+    if options.seed == "fresh" and (others := _needs_one_seed(options)):
+        raise OptionError(f"seed: cannot be fresh here: {others} the same seed")
     seed = secrets.randbits(32) if options.seed == "fresh" else options.seed
     return replace(
         plan,
@@ -281,6 +303,12 @@ def _with_cases(plan: Plan, options: Options) -> Plan:
         number=DEFAULT_CASES if options.cases is None else options.cases,
         stops=options.target != Target(DEFAULT_TARGET) and options.cases is None,
     )
+
+
+def _needs_one_seed(options: Options) -> str:
+    if options.shard:
+        return "all parts need"
+    return "a run that goes on needs" if options.resume else ""
 
 
 def _torch_as_reference(needed: str) -> str:

@@ -1,6 +1,7 @@
 """The pytest plugin: options, batches and checks as tests, and the reports added up at the end."""
 
 import json
+import platform
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,14 +12,15 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from parity_tests.references.recorded import RecordedError
-from parity_tests.report import Report
-from parity_tests.run.engine import COMMAND
+from parity_tests.report import Report, RunFacts
+from parity_tests.run.engine import COMMAND, is_alike, is_here
 from parity_tests.run.options import OPTIONS, OptionError, checked_options
 from parity_tests.run.output import check_writable, write_whole
+from parity_tests.run.record.resume import ResumeError, batch_of, name_of
 from parity_tests.run.runner import Run
 from parity_tests.run.show.layout import layout_here
 from parity_tests.run.show.progress import SharedCount
-from parity_tests.run.show.render import fault_table, header, to_json, verdict
+from parity_tests.run.show.render import fault_table, header, record_line, verdict
 from parity_tests.run.signals import FROM_COMMAND, handle_in_worker
 from parity_tests.run.threads import cap_torch
 from parity_tests.subjects.interfaces import TargetError
@@ -59,9 +61,11 @@ def pytest_configure(config: pytest.Config) -> None:
     except (OptionError, TargetError, RecordedError) as error:
         raise pytest.UsageError(f"parity: {error}") from error
     config.stash[RUN] = run
+    run.done = frozenset(shared.get("done", ()))
     if shared.get("counts"):
         run.on_case = SharedCount(Path(shared["counts"])).add
     if hasattr(config, "workerinput"):
+        _check_alike(run, shared.get("facts"))
         if FROM_COMMAND in config.workerinput:
             handle_in_worker(run)
         return
@@ -69,15 +73,35 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"parity: {run.first_error}")
     if config.option.parity_json is not None:
         _say_if_not_writable(config.option.parity_json)
+    if given["resume"] is not None:
+        _resume(run, Path(given["resume"]))
     options = {"reference": run.plan.reference}
     if given["seed"] is not None:
         options["seed"] = str(run.plan.seed)
+    if run.plan.part is not None:
+        options["shard"] = str(run.plan.part)
     config.pluginmanager.register(Controller(config, options), CONTROLLER)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if RUN in config.stash:
-        config.stash[RUN].session.close()
+        config.stash[RUN].close()
+
+
+def _check_alike(run: Run, facts: Mapping[str, Any] | None) -> None:
+    """Refuse to judge something else, or with other versions, than the process that adds up the reports."""
+    if facts is None:
+        return
+    why = run.first_error or RunFacts.from_json(facts).difference(run.facts)
+    if why:
+        raise pytest.UsageError(f"parity: {platform.node()} judges something else: {why}")
+
+
+def _resume(run: Run, file: Path) -> None:
+    try:
+        run.resume(file)
+    except ResumeError as error:
+        raise pytest.UsageError(f"parity: {error}") from error
 
 
 def _say_if_not_writable(file: str) -> None:
@@ -97,12 +121,11 @@ def _not_written(file: str, error: OSError | ValueError) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    plan = metafunc.config.stash[RUN].plan
+    run = metafunc.config.stash[RUN]
     if "parity_batch" in metafunc.fixturenames:
-        batches = range(plan.batches)
-        metafunc.parametrize("parity_batch", batches, ids=[f"batch {batch}" for batch in batches])
+        metafunc.parametrize("parity_batch", run.batches, ids=[*map(name_of, run.batches)])
     if "parity_check" in metafunc.fixturenames:
-        metafunc.parametrize("parity_check", plan.checks, ids=[" ".join(check) for check in plan.checks])
+        metafunc.parametrize("parity_check", run.checks, ids=[*map(name_of, run.checks)])
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -145,7 +168,13 @@ class Controller:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Give the options to a worker of xdist; it has only the command line else."""
-        node.workerinput[CONTROLLER] = {"options": dict(self.options), "counts": self.counts}
+        spec = node.gateway.spec
+        node.workerinput[CONTROLLER] = {
+            "options": dict(self.options),
+            "counts": self.counts if is_here(spec) else "",
+            "done": [*self.run.done],
+            "facts": None if is_alike(spec) else self.run.facts.to_json(),
+        }
 
     def pytest_report_header(self) -> list[str]:
         return [f"parity: {line}" for line in header(self.run)]
@@ -159,23 +188,30 @@ class Controller:
         self._expect(ids)
 
     def _expect(self, ids: Iterable[str]) -> None:
-        names, plan = list(ids), self.run.plan
+        names, run = list(ids), self.run
         batches = {int(found[1]) for name in names if (found := re.search(rf"{GATE}\[batch (\d+)]$", name))}
         # Without any check pytest still shows one, skipped.
-        checks = bool(plan.checks) * sum(f"{CONTRACT}[" in name for name in names)
-        self.judges = bool(batches or checks) or self.config.pluginmanager.has_plugin(COMMAND)
-        everything = len(batches) == plan.batches and checks == len(plan.checks)
+        checks = bool(run.checks) * sum(f"{CONTRACT}[" in name for name in names)
+        gate = any(f"{GATE}[" in name for name in names)
+        self.judges = bool(gate or checks) or self.config.pluginmanager.has_plugin(COMMAND)
+        everything = gate and len(batches) == len(run.batches) and checks == len(run.checks)
         self.run.expect(batches, checks, selected=_person_selects(self.config) and not everything)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        for name, value in report.user_properties if report.when == "call" else ():
-            if name == "fault":
-                self.faults.append(value)  # type: ignore[arg-type]
-            if name == "parity":
-                batch = re.search(rf"{GATE}\[batch (\d+)]$", report.nodeid)
-                part = Report.from_json(value)  # type: ignore[arg-type]
-                self.run.add(part, int(batch[1]) if batch else None)
-                return
+        properties = dict(report.user_properties) if report.when == "call" else {}
+        if "fault" in properties:
+            self.faults.append(properties["fault"])  # type: ignore[arg-type]
+        if "parity" in properties:
+            name = report.nodeid.rpartition("[")[2].rstrip("]")
+            part = Report.from_json(properties["parity"])  # type: ignore[arg-type]
+            self.run.add(part, batch_of(name))
+            node = getattr(report, "node", None)
+            if node is not None and not is_here(node.gateway.spec):  # it cannot count by itself
+                for _ in range(part.planned):
+                    self.run.on_case()
+            if "interrupted" not in properties:
+                self.run.keep(name, part)
+            return
         if report.when == "call" and self.run.interrupted:
             self._end_soon()
         if report.failed and any(name in report.nodeid for name in (GATE, CONTRACT)):
@@ -206,7 +242,7 @@ class Controller:
 
     def _write_json(self, file: str) -> None:
         try:
-            write_whole(Path(file), json.dumps(to_json(self.run), indent=1) + "\n")
+            write_whole(Path(file), json.dumps(self.run.to_json(), indent=1) + "\n")
         except OSError as error:
             self.run.report.errors.insert(0, _not_written(file, error))
 
@@ -217,6 +253,7 @@ class Controller:
         if self.judges:
             terminalreporter.section("parity")
             terminalreporter.write(verdict(self.run.report, self.run.plan, layout))
+            terminalreporter.write("".join(f"{line}\n" for line in filter(None, [record_line(self.run)])))
         elif self.faults:
             terminalreporter.section("faults")
             terminalreporter.write(fault_table(self.faults, layout))

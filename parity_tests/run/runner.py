@@ -10,35 +10,34 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from parity_tests.cases.case import Case
-from parity_tests.cases.features import FEATURES, restricted
-from parity_tests.cases.layers import LAYERS
-from parity_tests.cases.tensors import TENSORS, families_of
-from parity_tests.check_facts import INTERFACE, RAISES, TYPE, known_failure
+from parity_tests.checks.known_failures import passing_now
 from parity_tests.checks.registry import run_contract_check
 from parity_tests.checks.values import Reference, ReferencesDisagree, judge
 from parity_tests.diagnosis.explain import explained
 from parity_tests.diagnosis.lines.merge import of_values, with_lines
 from parity_tests.diagnosis.lines.point import WrongLines, wrong_lines
 from parity_tests.references.recorded import RecordedError, default_recorded
-from parity_tests.report import Finding, Report
+from parity_tests.report import Finding, Report, RunFacts
+from parity_tests.run.first_call import first_error
 from parity_tests.run.options import Options
 from parity_tests.run.plan import CASES_BEFORE_STOP, Plan, make_plan
+from parity_tests.run.record.facts import facts_of
+from parity_tests.run.record.resume import Record, batch_of, name_of
 from parity_tests.run.shrinking import shrunk
 from parity_tests.run.threads import one_thread
 from parity_tests.run.versions import notices_of
-from parity_tests.subjects.interfaces import OTHERWISE, TargetError
+from parity_tests.subjects.interfaces import TargetError
 from parity_tests.subjects.loading import Target
-from parity_tests.subjects.readings import adapt_command, gates_of, refusal_of_gates
+from parity_tests.subjects.readings import gates_of
 from parity_tests.subjects.session import DEFAULT_TARGET, CallFailed, Session, TargetGivenUp, open_session
-from parity_tests.words import in_words
+from parity_tests.subjects.source import digest_of_modules
 
-ANSWERS = "it answers with --without"
-"""How a message names the one feature that makes a target raise."""
-CALLED = (run_contract_check, gates_of)
+CALLED = (run_contract_check, gates_of, digest_of_modules)
 """What is called with a target besides its cases."""
 SHRINK_SECONDS = 10.0
 """For all findings of a run together."""
@@ -58,6 +57,8 @@ class Run:
         session: as given, or opened.
         report: what has been added up so far.
         interrupted: whether nothing more is to be judged.
+        record: where what is judged is kept, or None.
+        done: the names of the batches and checks that need not be judged, for they are in the record.
         on_case: called when a case of a batch has been judged.
         on_phase: called with what is done next, when all cases have been judged.
     """
@@ -68,6 +69,8 @@ class Run:
         self.session.without = plan.without
         self.report = Report(planned=0)
         self.interrupted = False
+        self.record: Record | None = None
+        self.done: frozenset[str] = frozenset()
         self._judging = False
         self._unfinished = Report(planned=0)
         self.on_case: Callable[[], None] = lambda: None
@@ -97,80 +100,34 @@ class Run:
 
     @cached_property
     def first_error(self) -> str:
-        """Why nothing can be judged: the first ordinary call raises, of every layer that there is; or ``""``.
+        """Why nothing can be judged, or ``""``."""
+        return first_error(self.plan, self.session)
 
-        An adapter that does not return every tensor that it is to return is not judged either. What one
-        feature alone makes raise is in the message. A layer that answers without its bias has a fault that
-        the diagnosis names.
+    @cached_property
+    def facts(self) -> RunFacts:
+        """What the run rests on."""
+        return facts_of(self.plan, self.session)
+
+    def to_json(self) -> dict[str, Any]:
+        """What the report is so far, for programs."""
+        return replace(self.report, run=self.facts, part=self.plan.part).to_json()
+
+    def resume(self, file: Path) -> None:
+        """Take over what a run before has judged, and keep what this one will.
+
+        Raises:
+            ResumeError: the file is of another run, is damaged, or cannot be written.
         """
-        plan, first = self.plan, ""
-        for kind in plan.kinds:
-            case = plan.ordinary_case(kind)
-            raised = self._raised(case)
-            if not raised and plan.interface == "adapter":
-                return self._incomplete(case)
-            if not raised or (
-                LAYERS[kind].has_torch_interface and not self._raised(replace(case, bias="nobias"))
-            ):
-                return ""
-            first = first or f"the first ordinary call {raised}{self._answers_without(case)}"
-        return self._with_other_reading(first)
+        self.record = Record(file, self.facts, self.plan)
+        self.done = frozenset(self.record.parts)
+        if self.record.end is not None:
+            self.report = self.record.end
 
-    def _with_other_reading(self, failure: str) -> str:
-        """Why the first call fails, with what else the target may be."""
-        plan, spec = self.plan, self.plan.target.spec
-        if plan.interface in ("adapter", "package") or ANSWERS in failure:
-            return f"{spec}: {failure}"
-        with suppress(TargetError, TargetGivenUp, CallFailed):
-            unit, evidence = self.session.call(gates_of)
-            if unit:
-                return f"{refusal_of_gates(spec, unit, evidence)}. Here {failure}"
-        other = OTHERWISE.get(plan.kinds[0], "") if plan.target.interface is None else ""
-        command = adapt_command(spec, plan.target.obj)
-        return (
-            f"{spec}: {failure}. If it is no such {plan.interface}: {other and f'{other}, or '}`{command}` "
-            "looks for an adapter"
-        )
-
-    def _incomplete(self, case: Case) -> str:
-        """What an adapter does not return of what it is to return, or ``""``."""
-        try:
-            results = self.session.run_case(case)
-        except (TargetError, TargetGivenUp):
-            return ""
-        spec = self.plan.target.spec
-        if not results.calls:
-            return next((f"{spec}: {f.message}" for f in results.findings if f.check == TYPE.name), "")
-        result = results.calls[0]
-        missing = families_of(name for name, row in result.mismatches.items() if row.got == "NoneType")
-        if not missing:
-            return ""
-        there = [name for name in families_of((*result.tensors, *result.mismatches)) if name not in missing]
-        unknown = f"; {in_words(result.unknown)} is no tensor's name" if result.unknown else ""
-        if not there:
-            return f"{spec}: it returns none of {', '.join(missing)}{unknown}: return a dict with these names"
-        declared = self.plan.declared
-        features = [name for name in declared if name not in TENSORS]
-        without = ",".join((*families_of((*missing, *(set(declared) - {*features}))), *features))
-        return (
-            f"{spec}: it returns {in_words(there)}, but not {in_words(missing)}{unknown}. Return "
-            f"{'it' if len(missing) == 1 else 'them'} too, or add --without {without}"
-        )
-
-    def _raised(self, case: Case) -> str:
-        try:
-            found = self.session.run_case(case).findings
-        except (TargetError, TargetGivenUp):  # said of the cases in which it happens again
-            return ""
-        verbs = {RAISES.name: "raises", INTERFACE.name: "fails:"}
-        return next((f"{verbs[f.check]} {f.message}" for f in found if f.check in verbs), "")
-
-    def _answers_without(self, case: Case) -> str:
-        for name in FEATURES:
-            simpler = restricted(case, (name,))
-            if simpler != case and not self._raised(simpler):
-                return f"; {ANSWERS} {name}"
-        return ""
+    @property
+    def still_planned(self) -> int:
+        """How many cases this run judges by itself: not those in the record, nor those left out."""
+        before = sum(self.plan.size(batch) for batch in map(batch_of, self.done) if batch is not None)
+        return max(self.report.planned - self.report.stopped - before, 0)
 
     def __enter__(self) -> Self:
         return self
@@ -178,9 +135,25 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the session, and close the record."""
         self.session.close()
+        if self.record is not None:
+            self.record.close()
 
     # Judging.
+
+    @property
+    def batches(self) -> list[int]:
+        """The numbers of the batches that are still to be judged."""
+        return [batch for batch in self.plan.batches if name_of(batch) not in self.done]
+
+    @property
+    def checks(self) -> list[tuple[str, str]]:
+        """The checks of the contract that are still to be made."""
+        return [check for check in self.plan.checks if name_of(check) not in self.done]
 
     def judge_batch(self, batch: int) -> Report:
         """Judge the cases of a batch, or none of them where the run stops at a fault."""
@@ -253,27 +226,45 @@ class Run:
             selected: whether a person chose them; else all of the plan is expected.
         """
         plan, report = self.plan, self.report
+        if self.record is not None and self.record.end is not None:
+            return
         report.selected = selected
+        report.part = plan.part
         if plan.first_fault and not report.findings:
-            report.failed.append(plan.first_fault.case)
+            report.failed += plan.part is None or plan.part.number == 1  # once, in all parts together
             report.find([plan.first_fault])
-        report.planned = sum(map(plan.size, batches)) if selected else plan.number
+        report.planned = sum(map(plan.size, batches)) if selected else plan.planned
         report.planned_checks = checks if selected else len(plan.checks)
+        for name, part in self.record.parts.items() if self.record is not None else ():
+            self.add(part, batch_of(name))
 
     def add(self, part: Report, batch: int | None = None) -> None:
         """Take in the report of a batch, or of a check."""
         self.report.add(part)
         if batch is not None:
             self._batch_of |= {finding.case: batch for finding in part.findings}
+            kept = {finding.case for finding in self.report.findings}
+            self._batch_of = {case: number for case, number in self._batch_of.items() if case in kept}
+
+    def keep(self, name: str, part: Report) -> None:
+        """Keep the whole report of a batch, or of a check, in the record, if there is one."""
+        if self.record is not None:
+            self.record.add(name, part)
 
     def finish(self) -> Report:
         """Shrink and explain what was found, and settle what was known to fail."""
         report = self.report
         report.seconds = time.monotonic() - self._started
+        report.run = self.facts
+        if self.record is not None and self.record.end is not None:
+            return report
         if self.interrupted:
             report.errors.insert(0, "the run was interrupted")
         self.until_interrupted(self._explain)
         self._settle_known()
+        if self.record is not None and not (self.interrupted or report.selected):
+            with suppress(OSError):  # the batches are kept, and it can be made again
+                self.record.finish(report)
         return report
 
     def _explain(self) -> Report:
@@ -336,47 +327,49 @@ class Run:
         """A known failure that now passes is reported as a failure, like a strict xfail."""
         report = self.report
         incomplete = not report.cases or report.cases < report.planned
-        if self.plan.case or report.selected or self.interrupted or incomplete:
+        if self.plan.case or report.selected or report.part or self.interrupted or incomplete:
             return
-        failing = {finding.what for finding in self.report.findings}
-        for what, reason in self.plan.known.items():
-            if what not in failing:
-                message = f"{what!r} passes now: take it out of the known failures ({reason})"
-                case = self.plan.cases(0)[0]
-                self.report.find([known_failure(what).finding("", case, message)])
+        report.find(
+            passing_now(self.plan.known, report.findings, self.plan.ordinary_case(self.plan.kinds[0]))
+        )
 
 
-def run(plan: Plan, session: Session | None = None, watch: Callable[[Run], None] | None = None) -> Report:
+def run(plan: Plan, session: Session | None = None) -> Report:
     """Judge everything that is planned, in this process, and return the report.
-
-    BLAS and torch run on one thread meanwhile.
 
     Args:
         plan: what to judge.
         session: the loaded target; None: it is loaded, and its session ends with the run.
-        watch: called with the run before it judges anything.
     """
     own = Run(plan, session)
-    if watch is not None:
-        watch(own)
     try:
-        with one_thread(plan.reference == "torch"):
-            return _judged(own)
+        return judged(own)
     finally:
         if session is None:
-            own.session.close()
+            own.close()
+
+
+def judged(run: Run) -> Report:
+    """Judge everything that a run plans, in this process, and return the report.
+
+    BLAS and torch run on one thread meanwhile.
+    """
+    with one_thread(run.plan.reference == "torch"):
+        return _judged(run)
 
 
 def _judged(run: Run) -> Report:
     plan = run.plan
-    run.expect(range(plan.batches), len(plan.checks))
+    run.expect(plan.batches, len(plan.checks))
     if run.first_error:
         run.report.errors.append(run.first_error)
         return run.finish()
-    for check in plan.checks:
-        run.add(run.judge_check(*check))
-    for batch in range(plan.batches):
-        run.add(run.judge_batch(batch), batch)
+    for check in run.checks:
+        run.add(part := run.judge_check(*check))
+        run.keep(name_of(check), part)
+    for batch in run.batches:
+        run.add(part := run.judge_batch(batch), batch)
+        run.keep(name_of(batch), part)
     return run.finish()
 
 

@@ -21,7 +21,7 @@ from parity_tests.run.output import Printer
 from parity_tests.run.plugin import CONTROLLER, Controller
 from parity_tests.run.show.layout import layout_here
 from parity_tests.run.show.progress import Progress, SharedCount, Ticker, is_rewritable
-from parity_tests.run.show.render import fault_table, header, verdict
+from parity_tests.run.show.render import fault_table, header, record_line, verdict
 from parity_tests.words import did_you_mean
 
 NAME = "terminalreporter"
@@ -67,10 +67,9 @@ class Screen:
         self._ticker = Ticker(self._progress)
 
     def _made_progress(self, is_terminal: bool) -> Progress:
-        report = self.controller.run.report
         if self.judges:
             return Progress(
-                self._out, is_terminal, lambda: report.planned - report.stopped, self._count.value
+                self._out, is_terminal, lambda: self.controller.run.still_planned, self._count.value
             )
         return Progress(
             self._out, is_terminal, lambda: self._tests, lambda: self._ended_tests, "fault", "put in"
@@ -156,6 +155,7 @@ class Screen:
         run, problems = self.controller.run, self._problems
         if self.controller.judges:
             self._say(verdict(run.report, run.plan, self.layout))
+            problems += filter(None, [record_line(run)])
         elif self.controller.faults:
             self._say(fault_table(self.controller.faults, self.layout))
         if not self._tests and self.config.option.keyword:

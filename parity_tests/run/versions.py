@@ -17,11 +17,13 @@ PACKAGES = ("torch", "hypothesis", "pytest", "pytest-xdist")
 
 def versions_of(plan: Plan) -> dict[str, str]:
     """The versions that a plan's verdict rests on, by name."""
-    found = {"python": platform.python_version(), "numpy": np.__version__}
+    found = {"rnn-np": rnn_np.__version__, "python": platform.python_version(), "numpy": np.__version__}
     if plan.reference == "torch":
         used = ("torch", "hypothesis") if plan.draws else ("torch",)
         return found | {name: importlib.metadata.version(name) for name in used}
-    return found | {f"recorded {name}": version for name, version in default_recorded().versions.items()}
+    recorded = dict(default_recorded().versions)
+    torch = {"torch": recorded.pop("torch")}  # whose answers are the truth, as of live torch
+    return found | torch | {f"recorded {name}": version for name, version in recorded.items()}
 
 
 def notices_of(plan: Plan) -> list[str]:

@@ -162,8 +162,8 @@ def test_the_run_draws_what_it_says() -> None:
             return run.plan
 
     plan = planned(120, 3)
-    assert [plan.size(batch) for batch in range(plan.batches)] == [50, 50, 20]
-    cases = [case for batch in range(plan.batches) for case in plan.cases(batch)]
+    assert [plan.size(batch) for batch in plan.batches] == [50, 50, 20]
+    cases = [case for batch in plan.batches for case in plan.cases(batch)]
     assert len(set(cases)) == 120
     # A longer run starts with the same cases; another seed has others.
     longer = planned(500, 3)

@@ -21,7 +21,7 @@ from parity_tests.gate_tests.run.test_run import NO_TORCH, run
 from parity_tests.references import recorded
 from parity_tests.run.options import REFERENCES, checked_options
 from parity_tests.run.runner import Run
-from parity_tests.run.show.render import header, to_json
+from parity_tests.run.show.render import header
 from parity_tests.subjects.interfaces import INTERFACES
 from parity_tests.subjects.sandbox.framing import read_plain
 
@@ -145,7 +145,7 @@ def test_another_torch_than_the_recorded_one_gets_a_line(monkeypatch: pytest.Mon
         assert (
             "torch 2.6.0+cu124 is the reference; the recorded answers are those of torch 2.13.0" in lines[0]
         )
-        assert to_json(other)["notices"] == [lines[0].partition("notice: ")[2]]
+        assert other.to_json()["notices"] == [lines[0].partition("notice: ")[2]]
     with Run.open(replace(options, reference="recorded", cases=None)) as without:
         assert "notice" not in "".join(header(without))
 
@@ -253,6 +253,6 @@ def test_the_options_are_typed() -> None:
     options = api.CheckOptions.__annotations__
     assert [*inspect.signature(parity_tests.check).parameters] == ["target", *options]
     parameters = inspect.signature(parity_tests.parametrize).parameters
-    assert [*parameters] == ["target", *(name for name in options if name != "case")]
+    assert [*parameters] == ["target", *(name for name in options if name not in ("case", "shard", "resume"))]
     assert get_args(api.Interface) == INTERFACES
     assert get_args(api.Reference) == REFERENCES

@@ -106,7 +106,7 @@ def finding(number: int = 0, **fields: Any) -> Finding:
 
 
 def found(*findings: Finding, **fields: Any) -> Report:
-    report = Report(**{"planned": 1, "cases": 1, "failed": [CASE], **fields})
+    report = Report(**{"planned": 1, "cases": 1, "failed": 1, **fields})
     report.findings = list(findings)
     return report
 
@@ -209,7 +209,7 @@ def test_text_is_as_wide_as_the_terminal_and_tokens_are_never_broken(width: int)
     case = replace(CASE, B=123, D=45, layout="transposed", calls="again", bias="row", seed=123456)
     message = "An explanation in words, with `code that is = kept[together]`, and an index. " * 3
     message += "dx[0, 0, 12]: got 1, expected 2, error over allowed 3; 1 of 1 elements is off"
-    report = found(finding(case=case, message=message), failed=[case])
+    report = found(finding(case=case, message=message), failed=1)
     report.tensors = {"dx": Tally(1, 2, 0, 0.5, case)}
     text = verdict(report, plan_of(Target("my folder/mine.py:RNN")), Layout(width, 1, is_log=False))
     for line in text.splitlines():

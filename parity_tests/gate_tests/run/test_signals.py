@@ -111,8 +111,8 @@ def test_an_interrupt_keeps_the_cases_of_an_unfinished_batch(monkeypatch: pytest
         return run_case(case)
 
     monkeypatch.setattr(own.session, "run_case", interrupted_in_the_third)
-    own.expect(range(own.plan.batches), 0)
-    for batch in range(own.plan.batches):
+    own.expect(own.plan.batches, 0)
+    for batch in own.plan.batches:
         own.add(own.until_interrupted(own.judge_batch, batch), batch)
     report = own.finish()
     assert len(judged) == 3
@@ -155,7 +155,8 @@ def test_a_worker_that_cannot_start_ends_the_run_at_once(tmp_path: Path) -> None
 
 
 def _down(command: Command, error: object) -> Callable[[], None]:
-    node = SimpleNamespace(gateway=SimpleNamespace(id="gw0"))
+    spec = SimpleNamespace(popen=True, via=None, python=None, chdir=None)
+    node = SimpleNamespace(gateway=SimpleNamespace(id="gw0", spec=spec))
     return lambda: command.pytest_testnodedown(node, error)
 
 

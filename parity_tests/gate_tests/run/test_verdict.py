@@ -300,7 +300,7 @@ def test_the_verdict_follows_from_what_was_compared(
     assert report.exit_code == (2 if verdict == Verdict.NOT_JUDGED else 0)
     assert Report.from_json(report.to_json()) == report
     fault = Finding("values", "dx", CASE, "")
-    different = report_of(**values, findings=[fault], failed=[CASE])
+    different = report_of(**values, findings=[fault], failed=1)
     assert (different.verdict, different.exit_code) == (Verdict.DIFFERENT, 1)
     assert verdict_line(different, plan).startswith("DIFFERENT: 1 case differs; ")
 
@@ -356,7 +356,7 @@ def test_a_run_stops_only_after_200_cases_and_every_option(monkeypatch: pytest.M
     def fails(case: Case, *_: Any) -> Report:
         asked.append(case)
         finding = Finding("values", "dx", case, "", fault="a fault")
-        return Report(1, 1, findings=[finding], failed=[case])
+        return Report(1, 1, findings=[finding], failed=1)
 
     monkeypatch.setattr(runner, "judge", fails)
     monkeypatch.setattr(runner, "shrunk", lambda plan, report, *_: report.findings)

@@ -111,8 +111,8 @@ def test_cases_that_are_given_up_are_counted_and_are_no_pass(silent: Any) -> Non
         known={"returns in time": "we know"},
     )
     run = Run(plan, silent)
-    run.expect(range(plan.batches), 0)
-    for batch in range(plan.batches):
+    run.expect(plan.batches, 0)
+    for batch in plan.batches:
         run.add(run.judge_batch(batch), batch)
     report = run.finish()
     assert "25 of 30 cases were not judged: the target had not returned in time five times" in (

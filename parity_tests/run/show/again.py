@@ -12,7 +12,7 @@ from parity_tests.subjects.generated import generated
 from parity_tests.subjects.interfaces import TargetError, recognise
 from parity_tests.subjects.session import DEFAULT_TARGET
 
-SUBCOMMANDS = ("judge", "adapt", "faults")
+SUBCOMMANDS = ("judge", "adapt", "faults", "merge")
 IN_EVERY_CASE = {check.name for check in CASE_CHECKS}
 
 

@@ -163,10 +163,7 @@ class CallProgress:
     def watch(self, run: Run) -> None:
         """Show the progress of a run from now on."""
         if somebody_waits():
-            report = run.report
-            self._progress = Progress(
-                sys.stdout, True, lambda: report.planned - report.stopped, lambda: self._judged
-            )
+            self._progress = Progress(sys.stdout, True, lambda: run.still_planned, lambda: self._judged)
             run.on_case, run.on_phase = self._case, self._phase
 
     def end(self) -> None:

@@ -1,4 +1,4 @@
-"""A report as text and as JSON."""
+"""A report as text."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,6 +39,7 @@ INDENT = "   "
 COLOURS: Mapping[Verdict, Mapping[str, bool]] = {
     Verdict.EQUAL: {"green": True, "bold": True},
     Verdict.PASSED: {"green": True, "bold": True},
+    Verdict.PART: {"green": True, "bold": True},
     Verdict.DIFFERENT: {"red": True, "bold": True},
     Verdict.NOT_JUDGED: {"yellow": True, "bold": True},
 }
@@ -111,10 +112,12 @@ def _adapter_of(plan: Plan) -> Generated | None:
 
 
 def _verdict_line(report: Report, plan: Plan) -> str:
-    done = [f"{report.cases} of {plan.number} cases compared"]
+    done = [f"{report.cases} of {report.planned if plan.part else plan.number} cases compared"]
     if report.planned_checks and not report.selected:
         done.append(f"{report.checks} of {report.planned_checks} checks run")
     amount = ", ".join(done) + (f" in {report.seconds:.1f} s" if report.seconds is not None else "")
+    if plan.part and report.verdict != Verdict.PART:
+        amount += f"; this is part {plan.part.number} of {plan.part.of}"
     if report.verdict == Verdict.DIFFERENT:
         left_out = "; other cases were left out once a fault was found, --cases N runs them"
         return f"DIFFERENT: {_differences(report, plan)}; {amount}{left_out if report.stopped else ''}"
@@ -125,6 +128,9 @@ def _verdict_line(report: Report, plan: Plan) -> str:
         checks = counted(report.checks, "check") if report.checks else "no check"
         compared = done[0] if report.cases else "no case compared"
         return f"PASSED: {checks}; {compared}"
+    if report.verdict == Verdict.PART:
+        equal = "equal so far" if report.planned or report.planned_checks else "nothing is left for it"
+        return f"{_part(plan)}: {equal}; {amount}; `rnn-parity merge` gives the verdict of all parts"
     if plan.reference == "recorded":
         missing = "" if default_reference() == "torch" else " (torch is not installed)"
         result = f"EQUAL to the {plan.number} recorded cases{missing}; {amount}"
@@ -133,11 +139,17 @@ def _verdict_line(report: Report, plan: Plan) -> str:
     return result + (f"; {NO_TIME}" if plan.without_time else "")
 
 
+def _part(plan: Plan) -> str:
+    return f"PART {plan.part.number} of {plan.part.of}" if plan.part else ""
+
+
 def _differences(report: Report, plan: Plan) -> str:
     """How many cases and checks failed."""
     checks = {(f.check, f.case.layer) for f in report.faults if is_of_contract(plan, f)}
-    numbers = {"case": len(set(report.failed)), "check": len(checks)}
+    numbers = {"case": report.failed, "check": len(checks)}
     parts = [counted(number, what) for what, number in numbers.items() if number]
+    if not parts:  # what was seen before the first case; another part counts it
+        return "the first call differs"
     return " and ".join(parts) + f" {'differs' if sum(numbers.values()) == 1 else 'differ'}"
 
 
@@ -176,12 +188,14 @@ def header(run: Run, detail: int = 1) -> list[str]:
         what = f"seed {plan.seed}, {counted(plan.number, 'random case')}"
     else:
         what = counted(plan.number, "recorded case")
+    if plan.part:
+        what += f", of which part {plan.part.number} of {plan.part.of}"
     versions = versions_of(plan)
     source = "torch.nn.RNN, live"
     if {*map(declared_nonlinearity, plan.without)} & {*NOT_OF_TORCH}:
         source = "a loop of torch's operations, live, as torch has no RNN with this nonlinearity"
     if plan.reference == "recorded":
-        source = f"answers recorded from torch {versions['recorded torch']}"
+        source = f"answers recorded from torch {versions['torch']}"
     taken = f" ({', '.join(plan.kinds)})"
     if plan.target.spec != DEFAULT_TARGET:
         words = taken_for(plan.interface, plan.kinds, is_forced=plan.target.interface is not None)
@@ -194,41 +208,24 @@ def header(run: Run, detail: int = 1) -> list[str]:
     if detail > 0:
         texts = ", ".join(f"{name} {version}" for name, version in versions.items())
         lines.append(f"{texts}; BLAS: {blas_name()}, one thread a worker")
-    return [*lines, *(f"notice: {notice}" for notice in run.session.notices)]
+    lines += [f"notice: {notice}" for notice in run.session.notices]
+    record = run.record
+    if record is not None and record.kept:
+        lines.append(f"{record.kept} of {record.planned} batches and checks are taken from {record.file}")
+    return lines
 
 
-def to_json(run: Run) -> dict[str, Any]:
-    """The report for programs."""
-    report, plan = run.report, run.plan
-    return {
-        "ok": report.ok,
-        "verdict": report.verdict.value,
-        "reference": plan.reference,
-        "target": plan.target.spec,
-        "kind": plan.interface,
-        "notices": run.session.notices,
-        "without": [name for name in plan.without if not is_declared(name)],
-        "declared": [name for name in plan.without if is_declared(name)],
-        "seed": plan.seed if plan.draws else None,
-        "planned": report.planned,
-        "cases": report.cases,
-        "calls": report.calls,
-        "stopped": report.stopped,
-        "planned_checks": report.planned_checks,
-        "checks": report.checks,
-        "failed": len(report.failed),
-        "inconclusive": report.inconclusive,
-        "not_judged": report.not_judged,
-        "versions": versions_of(plan),
-        "tensors": report.to_json()["tensors"],
-        "findings": [finding.to_json() for finding in report.findings if finding.severity != Severity.KNOWN],
-        "known": [
-            {**finding.to_json(), "reason": plan.known[finding.what]}
-            for finding in report.findings
-            if finding.severity == Severity.KNOWN
-        ],
-        "note": report.note,
-    }
+def record_line(run: Run) -> str:
+    """What the record of a run is good for at its end, or ``""``."""
+    record = run.record
+    if record is None:
+        return ""
+    if record.kept == record.planned:
+        return (
+            f"{record.file} has all that was judged: the same command gives this verdict at once; delete it to judge "
+            "anew"
+        )
+    return f"{record.file} has {record.kept} of {record.planned} batches and checks: the same command goes on from there"
 
 
 def _full(number: int, group: list[Finding], plan: Plan, layout: Layout) -> list[str]:

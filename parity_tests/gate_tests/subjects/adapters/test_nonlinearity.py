@@ -15,7 +15,7 @@ from parity_tests.gate_tests.subjects.adapters.test_declared import CASES, judge
 from parity_tests.report import Report
 from parity_tests.run.options import checked_options
 from parity_tests.run.runner import Run
-from parity_tests.run.show.render import header, to_json
+from parity_tests.run.show.render import header
 from rnn_np import TimeRNN
 
 NAMES = {
@@ -145,5 +145,5 @@ def test_what_is_declared_is_in_the_first_lines_and_in_json() -> None:
         first, second = header(run, 0)
         assert first.endswith(" with nonlinearity sigmoid")
         assert "reference: a loop of torch's operations" in second
-        report = to_json(run)
+        report = run.to_json()
     assert (report["declared"], report["without"]) == (["nonlinearity=sigmoid"], [])
