@@ -70,7 +70,7 @@ class Finding:
         # pytest-xdist sends plain strings between processes, and no subclass of str.
         texts = {"case": str(self.case), "severity": self.severity.value}
         own = {name: getattr(self, name) for name in self.__slots__ if name != "wrong_line"}
-        line = asdict(self.wrong_line) if self.wrong_line else {}
+        line = asdict(self.wrong_line) | {"cures": [*self.wrong_line.cures]} if self.wrong_line else {}
         return own | texts | {key: line.get(name) for name, key in JSON_KEYS.items()}
 
     @classmethod

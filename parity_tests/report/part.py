@@ -86,7 +86,7 @@ def _of_variables(names: Sequence[str], values: Sequence[str], first: int) -> Pa
         raise ValueError(f"auto expected two whole numbers, got {said}")
     of, index = map(int, values)
     if not first <= index < of + first:
-        raise ValueError(f"auto expected an index from {first} to the total less {1 - first}, got {said}")
+        raise ValueError(f"auto expected an index from {first} on, of as many as the total says, got {said}")
     return Part(index + 1 - first, of)
 
 

@@ -9,7 +9,7 @@ from parity_tests.report import Part, RunFacts
 from parity_tests.run.plan import Plan
 from parity_tests.run.versions import versions_of
 from parity_tests.subjects.generated import generated
-from parity_tests.subjects.interfaces import TargetError
+from parity_tests.subjects.interfaces import TargetError, recognise
 from parity_tests.subjects.loading import Target
 from parity_tests.subjects.session import DEFAULT_TARGET, CallFailed, Session, TargetGivenUp
 from parity_tests.subjects.source import digest_of_modules, digest_of_object
@@ -38,7 +38,7 @@ def facts_of(plan: Plan, session: Session) -> RunFacts:
         cases=plan.number,
         kinds=plan.kinds,
         implied=plan.implied,
-        forced=target.interface,
+        forced=_forced(target),
         nonlinearity=plan.nonlinearity,
         case=None if plan.case is None else str(plan.case),
         known=dict(plan.known),
@@ -54,6 +54,16 @@ def _told(target: Target) -> str:
     """The target as it was given: of an adapter that is thrown away, the code that it was made for."""
     adapter = generated(target.module_or_file) if target.obj is None else None
     return adapter.of if adapter and adapter.is_temporary else target.spec
+
+
+def _forced(target: Target) -> str | None:
+    """The interface that an option forces; of an object at hand the target has the recognised one else."""
+    if target.obj is None:
+        return target.interface
+    with suppress(TargetError):
+        if target.interface == recognise(target.obj, target.spec):
+            return None
+    return target.interface
 
 
 def _code(target: Target, session: Session) -> str:

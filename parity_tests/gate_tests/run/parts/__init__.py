@@ -1,0 +1,1 @@
+"""Parts of a run, their reports, records of interrupted runs, and workers on other hosts."""
