@@ -41,6 +41,8 @@ def run_merge(parser: argparse.ArgumentParser, words: Sequence[str]) -> int:
     """Run the command; return its exit status: 0 all equal, 1 a difference, 2 could not judge or merge."""
     options = merge_parser(parser).parse_args(words)
     try:
+        if options.json in options.files:
+            raise MergeError(f"{options.json} is a part, and would be overwritten: give --json another file")
         if options.json is not None:
             check_writable(Path(options.json))
         report = merged({file: read_part(Path(file)) for file in _once(options.files)})
@@ -115,6 +117,7 @@ def merged(parts: Mapping[str, Report]) -> Report:
     # Of the same finding in the same case, the one with a name comes first, and so is kept.
     found = [finding for part in parts.values() for finding in part.findings]
     whole.find(sorted(found, key=lambda finding: (finding.wrong_line is None, finding.fault is None)))
+    whole.errors = [*dict.fromkeys(whole.errors)]  # what ends a run ends each of its parts
     whole.note = " ".join(dict.fromkeys(part.note for part in parts.values() if part.note))
     notices = dict.fromkeys(notice for part in parts.values() if part.run for notice in part.run.notices)
     whole.run = replace(facts, notices=tuple(notices))

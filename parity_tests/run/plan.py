@@ -234,7 +234,8 @@ def _with_own_nonlinearity(plan: Plan, options: Options, session: Session) -> Pl
         name, fault = found
         others = [each for each in plan.implied if declared_nonlinearity(each) is None and each != "relu"]
         implied = (*others, declared("nonlinearity", name))
-        without = tuple(sorted({*plan.declared, *implied} - {"relu"}))
+        own_words = {*plan.without} - {*plan.implied}
+        without = tuple(sorted((own_words | {*implied}) - {"relu"}))
         other = replace(plan, without=without, implied=implied, first_fault=fault)
         if plan.reference == "torch" or other.recorded_cases():
             return other

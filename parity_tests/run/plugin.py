@@ -61,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
     except (OptionError, TargetError, RecordedError) as error:
         raise pytest.UsageError(f"parity: {error}") from error
     config.stash[RUN] = run
-    run.done = frozenset(shared.get("done", ()))
+    run.done, run.fault_found = frozenset(shared.get("done", ())), bool(shared.get("fault_found"))
     if shared.get("counts"):
         run.on_case = SharedCount(Path(shared["counts"])).add
     if hasattr(config, "workerinput"):
@@ -74,7 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.parity_json is not None:
         _say_if_not_writable(config.option.parity_json)
     if given["resume"] is not None:
-        _resume(run, Path(given["resume"]))
+        _resume(run, Path(given["resume"]), config)
     options = {"reference": run.plan.reference}
     if given["seed"] is not None:
         options["seed"] = str(run.plan.seed)
@@ -97,7 +97,11 @@ def _check_alike(run: Run, facts: Mapping[str, Any] | None) -> None:
         raise pytest.UsageError(f"parity: {platform.node()} judges something else: {why}")
 
 
-def _resume(run: Run, file: Path) -> None:
+def _resume(run: Run, file: Path, config: pytest.Config) -> None:
+    if _person_selects(config):
+        raise pytest.UsageError("parity: resume: a record is of a whole run, and tests were selected")
+    if config.option.parity_json and Path(config.option.parity_json).absolute() == file.absolute():
+        raise pytest.UsageError(f"parity: resume: {file} is the file of the report too: give two")
     try:
         run.resume(file)
     except ResumeError as error:
@@ -173,6 +177,7 @@ class Controller:
             "options": dict(self.options),
             "counts": self.counts if is_here(spec) else "",
             "done": [*self.run.done],
+            "fault_found": self.run.fault_found,
             "facts": None if is_alike(spec) else self.run.facts.to_json(),
         }
 

@@ -59,6 +59,7 @@ class Run:
         interrupted: whether nothing more is to be judged.
         record: where what is judged is kept, or None.
         done: the names of the batches and checks that need not be judged, for they are in the record.
+        fault_found: whether a fault was found in a batch, by this process or before.
         on_case: called when a case of a batch has been judged.
         on_phase: called with what is done next, when all cases have been judged.
     """
@@ -77,7 +78,7 @@ class Run:
         self.on_phase: Callable[[str], None] = lambda phase: None
         self._started = time.monotonic()
         self._batch_of: dict[Case, int] = {}
-        self._fault_found = False
+        self.fault_found = False
         self._explained: dict[str, Finding] = {}
 
     @classmethod
@@ -120,6 +121,7 @@ class Run:
         """
         self.record = Record(file, self.facts, self.plan)
         self.done = frozenset(self.record.parts)
+        self.fault_found = any(part.faults for part in self.record.parts.values())
         if self.record.end is not None:
             self.report = self.record.end
 
@@ -158,10 +160,10 @@ class Run:
     def judge_batch(self, batch: int) -> Report:
         """Judge the cases of a batch, or none of them where the run stops at a fault."""
         size = self.plan.size(batch)
-        if self.plan.stops and self._fault_found and self.plan.first(batch) >= CASES_BEFORE_STOP:
+        if self.plan.stops and self.fault_found and self.plan.first(batch) >= CASES_BEFORE_STOP:
             return Report(planned=size, stopped=size)
         report = self.judge_cases(self.plan.cases(batch), self.on_case)
-        self._fault_found |= bool(report.faults)
+        self.fault_found |= bool(report.faults)
         return report
 
     def judge_cases(self, cases: Sequence[Case], on_case: Callable[[], None] = lambda: None) -> Report:

@@ -6,6 +6,7 @@ last line of a run that came to its end has the whole report.
 
 import json
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,8 @@ def batch_of(name: str) -> int | None:
 def has_end(file: Path) -> bool:
     """Whether a file looks like the record of a run that came to its end, so that nothing is left to judge."""
     try:
-        return file.read_bytes().rstrip(b"\n").rpartition(b"\n")[2].startswith(b'{"name": "end"')
+        data = file.read_bytes() if file.is_file() else b""
+        return data.rstrip(b"\n").rpartition(b"\n")[2].startswith(b'{"name": "end"')
     except (OSError, ValueError):
         return False
 
@@ -70,15 +72,22 @@ class Record:
                 f"resume: the source of {facts.target} cannot be found, so that a change of it would not be seen"
             )
         try:
-            self._fd = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+            self._fd = os.open(
+                file, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0), 0o666
+            )
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise ResumeError(f"resume: cannot write {file}: {reason}") from error
         try:
+            if not stat.S_ISREG(os.fstat(self._fd).st_mode):
+                raise ResumeError(f"resume: {file} is no file, but a pipe or a device")
             self._lock()
             self._take_over(_header(facts, plan.part), facts, plan.part)
+        except OSError as error:
+            self.close()
+            raise ResumeError(f"resume: cannot write {file}: {error.strerror}") from error
         except BaseException:
-            os.close(self._fd)
+            self.close()
             raise
 
     @property

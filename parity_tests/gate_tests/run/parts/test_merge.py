@@ -12,7 +12,7 @@ import pytest
 import parity_tests
 from parity_tests.gate_tests.run.parts import targets
 from parity_tests.gate_tests.run.parts.targets import FORWARD
-from parity_tests.report import Report
+from parity_tests.report import Report, Verdict
 from parity_tests.run import plan, runner
 from parity_tests.run.cli import main
 
@@ -79,6 +79,19 @@ def test_all_parts_give_the_report_of_the_run_in_one_piece(
     assert report == whole
     assert report.to_json() == whole.to_json()
     assert report.stopped == (30 if cases is None else 0)
+
+
+def test_a_fault_that_is_seen_before_the_first_case_counts_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner.Run, "explain", lambda run, report: None)
+    monkeypatch.setattr(plan, "BATCH", 2)
+    files = parts_of(tmp_path, targets.with_relu, 2, cases=4)
+    whole = parity_tests.check(targets.with_relu, cases=4, **FORWARD)  # type: ignore[arg-type]
+    assert merged(files, tmp_path, capfd)[2] == whole
+    assert whole.failed == 1
+    second = Report.from_json(Path(files[1]).read_text("utf-8"))
+    assert (second.failed, second.verdict, second.exit_code) == (0, Verdict.DIFFERENT, 1)
 
 
 def test_a_fault_that_only_some_parts_see_is_found(
@@ -160,6 +173,7 @@ def copied(two: list[str], folder: Path) -> list[str]:
         (lambda two, _: [two[0], two[1], two[0]], "is given twice"),
         (copied, "part 1 of 2 is there twice: "),
         (renumbered, "has the numbers of "),
+        (lambda two, _: [*two, "--json", two[1]], "is a part, and would be overwritten"),
         (lambda two, _: [*two, "nowhere.json"], "nowhere.json: cannot read it: No such file"),
         (lambda two, folder: [*two, str(folder)], "cannot read it: Is a directory"),
         (changed(lambda data: data.update(seed=1)), "is a part of another run than "),
@@ -201,7 +215,7 @@ def test_what_is_not_all_of_one_run_is_refused(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     output = tmp_path / "merged.json"
-    assert main(["merge", *files(two, tmp_path), "--json", str(output)]) == 2
+    assert main(["merge", "--json", str(output), *files(two, tmp_path)]) == 2
     out, error = capfd.readouterr()
     assert out == ""
     assert error.startswith("rnn-parity merge: ")

@@ -151,6 +151,32 @@ def test_a_target_without_a_source_has_no_record(tmp_path: Path) -> None:
         check(tmp_path / "record", names["answer"])
 
 
+def test_a_run_that_goes_on_stops_where_a_fault_was_found_before(
+    tmp_path: Path, judged: list[Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "DEFAULT_CASES", CASES)
+    for module in (plan, runner):
+        monkeypatch.setattr(module, "CASES_BEFORE_STOP", 4)
+    monkeypatch.setattr(runner.Run, "explain", lambda run, report: None)
+    file = tmp_path / "record"
+    whole = check(file, targets.wrong, cases=None)
+    assert whole.stopped == 8
+    lines = file.read_text("utf-8").splitlines(keepends=True)
+    file.write_text("".join(lines[:2]), "utf-8")
+    assert check(file, targets.wrong, cases=None) == whole
+
+
+def test_a_record_is_of_a_whole_run_and_a_file_of_its_own(
+    tmp_path: Path, run_here: Callable[..., tuple[int, str]]
+) -> None:
+    options = ("rnn_np:RNN", "--reference", "recorded", "--resume", "record")
+    status, output = run_here(*options, "--", "-k", "speed", folder=tmp_path)
+    assert (status, "tests were selected" in output) == (2, True)
+    status, output = run_here(*options, "--json", "./record", folder=tmp_path)
+    assert (status, "is the file of the report too: give two" in output) == (2, True)
+    assert [*tmp_path.iterdir()] == []
+
+
 def line_of(name: str, report: Report) -> str:
     return json.dumps({"name": name, "report": report.to_json()})
 
@@ -218,6 +244,8 @@ def test_a_file_that_cannot_be_a_record_is_refused(tmp_path: Path) -> None:
         (tmp_path, "cannot write .*: Is a directory"),
         (tmp_path / "no" / "record", "cannot write .*: No such file or directory"),
         (tmp_path / "a\0", "cannot write .*null"),
+        (Path("/dev/zero"), "is no file, but a pipe or a device"),
+        (Path("/dev/null"), "is no file, but a pipe or a device"),
     ):
         with pytest.raises(ValueError, match=rf"^resume: .*{said}"):
             check(file)
