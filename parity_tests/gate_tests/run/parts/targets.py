@@ -37,3 +37,8 @@ def with_relu(problem: parity_tests.Problem) -> dict[str, Any]:
         h = np.maximum(problem.xs[:, t] @ problem.Wx + h @ problem.Wh + problem.b, 0)
         states.append(h)
     return {"hs": np.stack(states, axis=1), "h_n": h}
+
+
+def raises(problem: parity_tests.Problem) -> dict[str, Any]:
+    """Without an answer."""
+    raise ZeroDivisionError("of mine")

@@ -94,6 +94,17 @@ def test_a_fault_that_is_seen_before_the_first_case_counts_once(
     assert (second.failed, second.verdict, second.exit_code) == (0, Verdict.DIFFERENT, 1)
 
 
+def test_what_ends_a_run_ends_its_parts_and_is_told_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "BATCH", 2)
+    files = parts_of(tmp_path, targets.raises, 2, cases=4)
+    whole = parity_tests.check(targets.raises, cases=4, **FORWARD)  # type: ignore[arg-type]
+    status, _, report = merged(files, tmp_path, capfd)
+    assert (status, report.verdict, len(report.errors)) == (2, Verdict.NOT_JUDGED, 1)
+    assert report == whole
+
+
 def test_a_fault_that_only_some_parts_see_is_found(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
