@@ -34,6 +34,7 @@ class CheckOptions(TypedDict, total=False):
     kind: Interface | None
     without: Iterable[str]
     nonlinearity: Nonlinearity | None
+    accuracy: float | None
     known: str | Path | None
     cases: int | None
     seed: int | Literal["fresh"] | None
@@ -51,6 +52,7 @@ def check(
     kind: Interface | None = None,
     without: Iterable[str] = (),
     nonlinearity: Nonlinearity | None = None,
+    accuracy: float | None = None,
     known: str | Path | None = None,
     cases: int | None = None,
     seed: int | Literal["fresh"] | None = None,
@@ -71,6 +73,8 @@ def check(
         without: what the target lacks: names of features, tensors and checks.
         nonlinearity: of the target: ``"tanh"``, ``"relu"``, ``"sigmoid"`` or ``"identity"``; nothing of another
             one is then asked. None: tanh, and relu where it is an option.
+        accuracy: of a target that is approximate on purpose: how far every value that it computes may be off,
+            relative to its size; ``None``: by its rounding.
         known: a file that lists what the target is known to fail.
         cases: how many random cases; None: 2000, fewer once a fault is found. Where torch is not
             installed, None: all recorded cases.
@@ -99,6 +103,7 @@ def check(
     options: CheckOptions = {"kind": kind, "without": without, "known": known, "cases": cases}
     options |= {
         "nonlinearity": nonlinearity,
+        "accuracy": accuracy,
         "seed": seed,
         "case": case,
         "reference": reference,
@@ -154,6 +159,7 @@ def parametrize(
     kind: Interface | None = None,
     without: Iterable[str] = (),
     nonlinearity: Nonlinearity | None = None,
+    accuracy: float | None = None,
     known: str | Path | None = None,
     cases: int | None = None,
     seed: int | None = None,
@@ -168,6 +174,7 @@ def parametrize(
         kind: as there.
         without: as there.
         nonlinearity: as there.
+        accuracy: as there.
         known: as there. Each known failure has a test of its own, which fails once the target passes.
         cases: how many random cases, in tests of 50; None: 400, or all recorded cases where torch is
             not installed.
@@ -189,6 +196,7 @@ def parametrize(
     options: CheckOptions = {"kind": kind, "without": without, "known": known, "cases": cases}
     options |= {
         "nonlinearity": nonlinearity,
+        "accuracy": accuracy,
         "seed": seed,
         "reference": reference,
         "timeout": timeout,

@@ -48,6 +48,13 @@ VALUES = Check("values", "Every element equals the reference's within the measur
 NON_FINITE_VALUES = Check(
     "non-finite values", "NaN and infinity are in the same elements as in the reference."
 )
+SYSTEMATIC = Check(
+    "systematic error",
+    "Over a run, no float32 tensor is too large or too small on average by more than 2.5 times the unit roundoff.",
+    "a run of 30 float32 cases or more",
+    advice="look for a factor or a constant that is not exact, such as 0.9999995 or a rounded division, and for "
+    "a nonlinearity that is approximated. It shows in a whole run, not in one case",
+)
 TYPE = Check("type", "Every result is there, and is a `numpy.ndarray` of numbers.")
 SHAPE = Check("shape", "Every result has the shape that torch gives it.")
 DTYPE = Check("dtype", "Every result has the dtype of the parameters, or a wider one.")
@@ -119,6 +126,7 @@ KNOWN_FAILURE = Check(
 CASE_CHECKS = (
     VALUES,
     NON_FINITE_VALUES,
+    SYSTEMATIC,
     TYPE,
     SHAPE,
     DTYPE,

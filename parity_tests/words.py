@@ -8,6 +8,30 @@ LEAST_DIGITS, MOST_DIGITS = 6, 17
 """Significant digits of a value that is shown; 17 tell any two float64 values apart."""
 LEAST_CHARACTERS_OF_A_START = 3
 """So many characters of a name are enough to suggest it."""
+MAX_CHARACTERS_SHOWN = 60
+"""Characters of a bad value that a message shows."""
+
+
+def shown(value: object) -> str:
+    """A bad value as a message shows it: on one line, and cut off where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no whole number of more than 4300 digits
+        return "a longer number"
+    except Exception:
+        return f"a {type(value).__name__}"
+    text = " ".join(text.split())
+    return text if len(text) <= MAX_CHARACTERS_SHOWN else f"{text[:MAX_CHARACTERS_SHOWN]}... (shortened)"
+
+
+def on_one_line(text: object) -> str:
+    r"""A name of a file as a message shows it: in quotes where it has characters that cannot be printed.
+
+    Example:
+        >>> on_one_line("a.txt"), on_one_line("a" + chr(7))
+        ('a.txt', "'a\\x07'")
+    """
+    return str(text) if str(text).isprintable() else repr(str(text))
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -102,6 +102,21 @@ def _relu(z: Array, out: Array) -> None:
     np.maximum(z, 0, out=out)
 
 
+def sum_rows(rows: Array, out: Array) -> None:
+    """Write the sum of ``rows`` [N, H], in C order, into ``out`` [H].
+
+    NumPy adds row after row, and rounds N times. So the rows are folded 32 to one until few are left: each
+    number is rounded as rarely as in torch's sum, and the longer rows take less time.
+    """
+    N, H = rows.shape
+    if N < 64:
+        np.add.reduce(rows, 0, out=out)
+        return
+    folded = np.add.reduce(rows[: N - N % 32].reshape(32, N // 32 * H), 0)
+    sum_rows(folded.reshape(N // 32, H), out)
+    out += np.add.reduce(rows[N - N % 32 :], 0)
+
+
 def _weight_gradients(x: Array, before: Array, dz: Array, dWx: Array, dWh: Array, db: Array | None) -> None:
     """Write the sums over all rows of x^T dz, of h^T dz with the states ``before`` each row, and of dz."""
     dot = _product(dz.shape[1], x.size)
@@ -111,7 +126,7 @@ def _weight_gradients(x: Array, before: Array, dz: Array, dWx: Array, dWh: Array
         else:
             dot(dz.T, rows, dW.T)
     if db is not None:
-        np.add.reduce(dz, 0, out=db)
+        sum_rows(dz, db)
 
 
 def _views(h: Array, sizes: Sequence[int]) -> list[tuple[Array, Array, Array]]:

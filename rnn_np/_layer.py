@@ -1,11 +1,15 @@
 """What the two layers with a list of parameters share."""
 
+from typing import Generic, TypeVar
+
 from rnn_np._gradients import NOTHING_KEPT, GradientBuffers
-from rnn_np._kernel import Array, Tape
+from rnn_np._kernel import Array
 from rnn_np._validation import check_arrays, check_parameters, is_like
 
+TapeT = TypeVar("TapeT")
 
-class Layer:
+
+class Layer(Generic[TapeT]):
     """Parameters, their gradients, and the tape of the last forward."""
 
     def __init__(self, Wx: Array, Wh: Array, b: Array) -> None:
@@ -13,7 +17,7 @@ class Layer:
         shapes = {"Wx": Wx.shape, "Wh": Wh.shape, "b": b.shape}
         self._grad_buffers = GradientBuffers(shapes, Wx.dtype)
         self.grads = list(self._grad_buffers.arrays)
-        self._tape: Tape | None = None
+        self._tape: TapeT | None = None
         self._nothing_kept = False
 
     # Each call checks the arrays in the lists, which may be changed in place.
@@ -54,14 +58,14 @@ class Layer:
                 )
         return Wx, Wh, b
 
-    def _last_tape(self) -> Tape:
+    def _last_tape(self) -> TapeT:
         if self._tape is None:
             if self._nothing_kept:
                 raise RuntimeError(NOTHING_KEPT)
             raise RuntimeError("backward: there is no forward to go back through; call forward first")
         return self._tape
 
-    def _keep(self, tape: Tape | None) -> None:
+    def _keep(self, tape: TapeT | None) -> None:
         """Keep the tape of ``forward``, or None after ``forward_only``."""
         self._tape, self._nothing_kept = tape, tape is None
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from rnn_np import _kernel
-from rnn_np._kernel import Array
+from rnn_np._kernel import Array, Tape
 from rnn_np._layer import Layer
 from rnn_np._validation import (
     FROM_PARAMETERS,
@@ -21,10 +21,12 @@ from rnn_np._validation import (
     check_floating,
     check_input,
     numpy_from_torch,
+    shown,
 )
+from rnn_np._workspace import Workspace, is_small
 
 
-class RNN(Layer):
+class RNN(Layer[Tape]):
     """One time step: h_t = tanh(h_{t-1} Wh + x_t Wx + b), as in ``torch.nn.RNNCell``.
 
     In torch's names ``Wx = weight_ih.T``, ``Wh = weight_hh.T`` and ``b = bias_ih + bias_hh``. The
@@ -130,7 +132,7 @@ class RNN(Layer):
         return _kernel.step_backward(tape, dh_next, dWx, dWh, db.reshape(-1))
 
 
-class TimeRNN(Layer):
+class TimeRNN(Layer[Tape | Workspace]):
     """An RNN over a sequence, as ``torch.nn.RNN(D, H, batch_first=True)``.
 
     h_t = tanh(h_{t-1} Wh + x_t Wx + b) for t = 1 .. T. In torch's names ``Wx = weight_ih_l0.T``,
@@ -139,6 +141,7 @@ class TimeRNN(Layer):
 
     ``forward`` and ``backward`` take O(B T H (D + H)) time each. ``forward`` keeps copies of its input
     [B, T, D], of all states [B, T + 1, H] and of the weights for ``backward``, until the next ``forward``.
+    Of a small problem, up to 32,768 numbers, all memory is kept for the next call, half a megabyte at most.
     The properties ``h`` and ``dh`` [B, H] give copies of the state and of its gradient. Use a layer in one
     thread at a time; several layers can run in several threads.
 
@@ -182,6 +185,13 @@ class TimeRNN(Layer):
         super().__init__(Wx, Wh, b)
         self._h: Array | None = None
         self._dh: Array | None = None
+        self._workspace: Workspace | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The next forward of this layer writes into its workspace, so a copy gets a tape of its own.
+        tape = self._tape
+        own = tape.copy() if isinstance(tape, Workspace) else tape
+        return self.__dict__ | {"_workspace": None, "_tape": own}
 
     @property
     def stateful(self) -> bool:
@@ -191,7 +201,7 @@ class TimeRNN(Layer):
     @stateful.setter
     def stateful(self, value: bool) -> None:
         if not isinstance(value, bool):
-            raise TypeError(f"stateful: expected True or False, got {value!r}")
+            raise TypeError(f"stateful: expected True or False, got {shown(value)}")
         self._stateful = value
 
     @classmethod
@@ -296,8 +306,15 @@ class TimeRNN(Layer):
                 layer is stateful and its state has another batch size.
         """
         xs, h_0, Wx, Wh, b = self._checked(xs)
-        T, B, D = xs.shape
-        tape = _kernel.forward(np.array(xs, order="C").reshape(T * B, D), (B,) * T, h_0, Wx, Wh, b)
+        B, T, D = xs.shape
+        if is_small(T, B, *Wx.shape):
+            workspace = self._workspace_for(T, B)
+            hs = workspace.forward(xs, h_0, Wx, Wh, b)
+            self._keep(workspace)
+            self._h = hs[:, -1].copy()
+            return hs
+        rows = np.array(xs.transpose(1, 0, 2), order="C").reshape(T * B, D)
+        tape = _kernel.forward(rows, (B,) * T, h_0, Wx, Wh, b)
         self._keep(tape)
         hs = tape.states.reshape(T, B, len(Wh))
         self._h = hs[-1]
@@ -310,15 +327,28 @@ class TimeRNN(Layer):
         ``backward`` after it is a RuntimeError.
         """
         xs, h_0, Wx, Wh, b = self._checked(xs)
-        T, B, _ = xs.shape
-        hs = np.empty((B, T, len(Wh)), xs.dtype)
+        B, T, _ = xs.shape
         self._keep(None)
-        _kernel.forward_only(xs, hs.transpose(1, 0, 2), (B,) * T, h_0, Wx, Wh, b)
+        if is_small(T, B, *Wx.shape):
+            hs = self._workspace_for(T, B).forward(xs, h_0, Wx, Wh, b)
+        else:
+            hs = np.empty((B, T, len(Wh)), xs.dtype)
+            _kernel.forward_only(xs.transpose(1, 0, 2), hs.transpose(1, 0, 2), (B,) * T, h_0, Wx, Wh, b)
         self._h = hs[:, -1].copy()
         return hs
 
+    def _workspace_for(self, T: int, B: int) -> Workspace:
+        """Return the layer's workspace for these sizes; the tape that it may hold is lost."""
+        self._tape = None
+        workspace = self._workspace
+        if workspace is None or workspace.dz.shape[:2] != (T, B):
+            dWx = self._grad_buffers.arrays[0]
+            D, H = dWx.shape
+            self._workspace = workspace = Workspace.of_sizes(T, B, D, H, dWx.dtype)
+        return workspace
+
     def _checked(self, xs: Array) -> tuple[Array, Array | None, Array, Array, Array]:
-        """Return ``xs`` as [T, B, D], h_0 and the parameters."""
+        """Return ``xs``, h_0 and the parameters."""
         Wx, Wh, b = self._weights()
         xs = check_input("xs", xs, "B T D", {"D": Wx.shape[0]}, Wx.dtype, FROM_PARAMETERS)
         B, T, _ = xs.shape
@@ -330,7 +360,7 @@ class TimeRNN(Layer):
                 f"xs: expected batch size {len(h_0)}, that of the layer's state, got {B}; "
                 "call reset_state() or set_state() before another batch size"
             )
-        return xs.transpose(1, 0, 2), h_0, Wx, Wh, b
+        return xs, h_0, Wx, Wh, b
 
     def backward(self, dhs: Array) -> Array:
         """Backpropagate through the last ``forward``, with the weights as they were then.
@@ -354,5 +384,8 @@ class TimeRNN(Layer):
         dhs = check_input("dhs", dhs, "B T H", {"B": B, "T": T, "H": H}, tape.h.dtype)
         self._check_upstream("dhs", dhs)
         dWx, dWh, db = self._grad_buffers.arrays
+        if isinstance(tape, Workspace):
+            dxs, self._dh = tape.backward(dhs, dWx, dWh, db.reshape(-1))
+            return dxs
         dx, self._dh = _kernel.backward(tape, dhs.transpose(1, 0, 2), dWx, dWh, db.reshape(-1))
         return dx.reshape(T, B, D).transpose(1, 0, 2).copy()

@@ -19,6 +19,19 @@ WITH_DTYPE = "make the layer with dtype=numpy.{dtype}"
 """The same for the layers of ``nn``."""
 
 
+MOST_CHARACTERS = 200
+"""Of a bad value in a message."""
+
+
+def shown(value: object) -> str:
+    """A bad value as a message shows it: cut off where it is long, and by its type where it cannot be shown."""
+    try:
+        text = repr(value)
+    except Exception:  # Python writes no whole number of more than 4300 digits
+        return f"a value of type {type(value).__qualname__}"
+    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}... (shortened)"
+
+
 # Arrays
 
 
@@ -107,7 +120,7 @@ def check_arrays(name: str, value: object, kind: str) -> None:
         raise TypeError(f"{name}: expected a {kind} of arrays, got {type(value).__qualname__}")
     items = value.items() if isinstance(value, dict) else enumerate(value)
     for key, array in items:
-        check_is_array(f"{name}[{key!r}]", array)
+        check_is_array(f"{name}[{shown(key)}]", array)
 
 
 def check_input(
@@ -177,13 +190,13 @@ def check_lengths(lengths: object, T: int, B: int, least: int = 1) -> Array:
     except ValueError:  # nested lists of unequal lengths
         array = np.array(None)
     if array.size and array.dtype.kind not in "iu":
-        raise TypeError(f"lengths: expected {expected}, got {lengths!r}")
+        raise TypeError(f"lengths: expected {expected}, got {shown(lengths)}")
     if array.shape != (B,):
         raise ValueError(f"lengths: expected {expected}, got shape {list(array.shape)}")
     if B == 0 and least:
         raise ValueError("lengths: expected at least one row, got an empty batch")
     if ((array < least) | (array > T)).any():
-        raise ValueError(f"lengths: expected {expected}, got {lengths!r}")
+        raise ValueError(f"lengths: expected {expected}, got {shown(lengths)}")
     return array.astype(np.int64)
 
 
@@ -230,7 +243,7 @@ OPTION_RULES = {
     "bias": _FLAG,
     "batch_first": _FLAG,
     "dropout": _Rule(
-        lambda value: isinstance(value, Real) and not isinstance(value, bool),
+        lambda value: isinstance(value, Real) and not isinstance(value, bool | np.timedelta64),
         lambda value: 0 <= value <= 1,
         "a number from 0 to 1",
     ),
@@ -250,7 +263,9 @@ _ARGUMENT_RULES = OPTION_RULES | {
     "padding_value": _Rule(lambda value: isinstance(value, Real | np.bool_), _any_value, "a number"),
     "padding_side": _Rule(_is_str, lambda value: value in ("left", "right"), "'left' or 'right'"),
     "total_length": _Rule(
-        lambda value: value is None or (isinstance(value, Integral) and not isinstance(value, bool)),
+        lambda value: (
+            value is None or (isinstance(value, Integral) and not isinstance(value, bool | np.timedelta64))
+        ),
         lambda value: value is None or value >= 1,
         "a whole number of at least 1, or None",
     ),
@@ -263,9 +278,11 @@ def check_arguments(**values: object) -> None:
     for name, value in values.items():
         rule = _ARGUMENT_RULES[name]
         if not rule.has_type(value):
-            raise TypeError(f"{name}: expected {rule.expected}, got {value!r} ({type(value).__qualname__})")
+            raise TypeError(
+                f"{name}: expected {rule.expected}, got {shown(value)} ({type(value).__qualname__})"
+            )
         if not rule.in_range(value):
-            raise ValueError(f"{name}: expected {rule.expected}, got {value!r}")
+            raise ValueError(f"{name}: expected {rule.expected}, got {shown(value)}")
 
 
 # State dicts
@@ -278,6 +295,10 @@ def _check_mapping(state_dict: object) -> Mapping[Any, Any]:
             f"got {type(state_dict).__qualname__}"
         )
     return state_dict
+
+
+def _as_name(key: object) -> str:
+    return key if isinstance(key, str) and len(key) <= MOST_CHARACTERS else shown(key)
 
 
 def _from_torch(name: str, value: Any) -> Any:
@@ -304,7 +325,7 @@ def numpy_from_torch(state_dict: object, names: tuple[str, ...]) -> dict[str, Ar
     """
     entries = _check_mapping(state_dict)
     missing = [name for name in names if name not in entries]
-    unexpected = [str(name) for name in entries if name not in names]
+    unexpected = [_as_name(name) for name in entries if name not in names]
     if missing or unexpected:
         raise ValueError(
             f"state_dict: expected the entries {', '.join(names)}; "
@@ -326,7 +347,9 @@ def check_state_dict(state_dict: object, prefix: str, models: Mapping[str, Array
     wanted = {prefix + name: model for name, model in models.items()}
     wrong = [f"missing: {name}" for name in wanted if name not in entries]
     wrong += [
-        f"unexpected: {name}" for name in entries if str(name).startswith(prefix) and name not in wanted
+        f"unexpected: {_as_name(name)}"
+        for name in entries
+        if (name.startswith(prefix) if isinstance(name, str) else not prefix) and name not in wanted
     ]
     arrays = {}
     for name, model in wanted.items():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from parity_tests.bound_numpy import np
 from parity_tests.cases.case import Case
+from parity_tests.cases.extreme_values import change_inputs, change_weights, make_constant
 
 if TYPE_CHECKING:
     Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -182,13 +183,17 @@ class _Maker:
     def weights(self) -> tuple[CellWeights, ...]:
         case = self.case
         wide = case.directions * case.H
-        return tuple(
+        weights = tuple(
             CellWeights(
                 self.input_weights(wide if layer else case.D, layer), self.recurrent_weights(), *self.biases()
             )
             for layer in range(case.layers)
             for _ in range(case.directions)
         )
+        for cell in weights:
+            biases = [b for b in (cell.b, cell.b_hh) if b is not None]
+            change_weights(case, self.integers, cell.Wx, cell.Wh, biases)
+        return weights
 
     def call(self, weights: tuple[CellWeights, ...], B: int, T: int, kind: str = "") -> Call:
         """A call with these weights and sizes.
@@ -213,6 +218,9 @@ class _Maker:
         indices = self.integers(B, T, most=case.D - 1) if case.indices else None
         if indices is not None:
             xs = np.eye(case.D, dtype=self.dtype)[indices]
+        change_inputs(case, self.integers, xs, h_0, (dhs, dh_n))
+        if case.layout == "broadcast":
+            make_constant((xs, h_0, dhs, dh_n))
         head = self.head(B, 1 if case.many_to_one else T) if case.has_head else None
         return Call(weights, xs, h_0, dhs, dh_n, lengths, masks, head=head, indices=indices)
 
@@ -284,13 +292,18 @@ class _Maker:
             return
         text, name = self.case.nonfinite.split("@")
         place, negative = (int(bits) for bits in self.bits.random_raw(2))
-        value = -float(text) if negative % 2 else float(text)
+        value = float("inf" if text == "both" else text) * (-1 if negative % 2 else 1)
         if name == "pad":
             assert call.lengths is not None  # Case refuses a value in the padding without lengths
             padding = np.arange(self.case.T) >= call.lengths[:, None]
             for array in (call.xs, call.dhs):
                 if array is not None:
                     array[padding] = value
+            return
+        if text == "both":
+            flat = call.xs.reshape(-1)
+            flat[place % flat.size] = value
+            flat[(place + 1 + place // flat.size % (flat.size - 1)) % flat.size] = np.nan
             return
         target = {"xs": call.xs, "dhs": call.dhs, "h0": call.h_0}[name]
         assert target is not None  # Case refuses a value in an array that is None

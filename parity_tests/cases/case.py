@@ -12,6 +12,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import Any, Self
 
+from parity_tests.cases.field import among
 from parity_tests.cases.fields import FIELD, FIELDS, token_help
 from parity_tests.cases.layers import LAYERS
 
@@ -67,6 +68,7 @@ class Case:
     eval: bool = False
     integer: bool = False
     nonfinite: str = "none"
+    values: str = "usual"
     loss: str = "none"
     reduction: str = "mean"
     many_to_one: bool = False
@@ -79,8 +81,10 @@ class Case:
         FIELD["layer"].check(self.layer, self.layer)
         for row, allowed in _ALLOWED[self.layer]:
             value = getattr(self, row.name)
-            if value not in allowed:
+            if not among(value, allowed):
                 row.check(value, self.layer)
+            # The table's own value: another may be equal to it, and NumPy's whole numbers overflow in products.
+            object.__setattr__(self, row.name, allowed[allowed.index(value)] if allowed else int(value))
         if self.T * self.num_cells > MAX_STEPS:
             raise ValueError(
                 f"T: expected at most {MAX_STEPS:,} time steps in all layers and directions together, "
@@ -125,6 +129,11 @@ class Case:
                 ),
                 "integers need relu, biases, gain 1, and dropout 0 or 0.5, got "
                 f"{self.nonlinearity}, {self.bias}, gain {self.gain:g}, dropout {self.dropout:g}",
+            ),
+            (
+                "values",
+                self.values != "usual" and (self.integer or self.indices or self.nonfinite != "none"),
+                f"{self.values} needs inputs that are neither integers nor one-hot nor NaN or infinite",
             ),
             *self._head_contradictions(),
             *(

@@ -22,19 +22,37 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from parity_tests.bound_numpy import np
 from parity_tests.cases.case import Case
 from parity_tests.cases.features import MAX_GAIN_UNBOUNDED, restricted
-from parity_tests.cases.fields import CALLS, FIELD, FIELDS, GAINS, NONFINITE, option_values
+from parity_tests.cases.fields import CALLS, FIELD, FIELDS, GAINS, NONFINITE, VALUES, option_values
 from parity_tests.cases.layers import KINDS, LAYERS
 
 MAX_STEPS = 300
 MAX_HIDDEN = 128
 MAX_BATCH = 32
-MAX_AREA = 3 * 2**13
+MAX_AREA = 5 * 2**12
 """The limit of B * T * max(D, H), summed over all cells, so that no case takes very long."""
+LARGE = {"B": (33, 512), "T": (301, 2000), "D": (129, 1024), "H": (129, 1024)}
+"""The sizes of cases in which one of them is large."""
+TOGETHER = {"B": (16, 24), "T": (80, 112), "H": (52, 80)}
+"""The sizes of cases in which three are large together."""
+EVERY = 250
+LARGE_NUMBERS = {7: "together", 57: "B", 107: "T", 157: "D", 207: "H"}
+"""Which case of every 250 has which large size."""
 MAX_INTEGER = 6
 """The limit of every size of a case of integers: larger cases would round."""
 SHARES = {"TimeRNN": 7, "RNN": 1, "nn.RNN": 7, "nn.RNNCell": 1}
 """How often each layer is drawn."""
+VALUES_SHARES = {"usual": 20, "huge": 3}
+"""How often values of each kind are drawn, if not once."""
+CHAOTIC = (3.0, 4.0)
+"""Scales at which rounding soon decides everything. They are drawn a third as often as others."""
+CHAOTIC_STEPS = {"f32": 8, "f64": 24}
+"""The most steps of a chaotic case, and of one in float64 or with states that grow without a bound."""
 
+
+GAINS_DRAWN = tuple(gain for gain in GAINS for _ in range(1 if gain in CHAOTIC else 3))
+NONFINITE_DRAWN = (*NONFINITE[1:], *("nan@pad", "inf@pad") * 3)
+"""Those in the padding more often, for few cases have one."""
+VALUES_DRAWN = tuple(value for value in VALUES for _ in range(VALUES_SHARES.get(value, 1)))
 
 # Hypothesis validates a strategy at its first draw, so each is made only once.
 _integers = cache(st.integers)
@@ -55,32 +73,39 @@ def _log_uniform(draw: DrawFn, most: int) -> int:
 
 @cache
 @st.composite
-def _cases(draw: DrawFn, kinds: tuple[str, ...], without: tuple[str, ...]) -> Case:
-    """Hypothesis simplifies earlier draws first, so the number of calls is drawn before the sizes.
+def _cases(draw: DrawFn, kinds: tuple[str, ...], without: tuple[str, ...], large: str) -> Case:
+    """Cases of these layers without these features, with a ``large`` size of ``LARGE`` if one is named.
+
+    Hypothesis simplifies earlier draws first, so the number of calls is drawn before the sizes.
 
     Every option is drawn, even if the layer does not have it: a simpler case must not need more draws.
     """
+    if large in ("T", "together"):
+        kinds = tuple(kind for kind in kinds if not LAYERS[kind].is_cell)
     kind = draw(_one_of(tuple(kind for kind in kinds for _ in range(SHARES[kind]))))
     square, as_long = draw(_rarely(8)), draw(_rarely(8))
-    has_nonfinite, nonfinite = draw(_rarely(16)), draw(_one_of(NONFINITE))
+    has_nonfinite, nonfinite = draw(_rarely(9)), draw(_one_of(NONFINITE_DRAWN))
     case = _repaired(kind, _drawn_options(draw, kind))
     if has_nonfinite:
         case = _with_nonfinite(case, nonfinite)
-    sizes = _drawn_sizes(draw, case, square, as_long)
+    if large:
+        case = _of_one_cell(case, large)
+    sizes = _large_sizes(draw, case, large) if large else _drawn_sizes(draw, case, square, as_long)
     return restricted(replace(case, **sizes, seed=draw(_integers(0, 2**20 - 1))), without)
 
 
 def _drawn_options(draw: DrawFn, kind: str) -> dict[str, Any]:
     """Every option, whether the layer has it or not."""
-    options: dict[str, Any] = {"calls": draw(_one_of(CALLS)), "integer": draw(_rarely(8))}
+    options: dict[str, Any] = {"calls": draw(_one_of(CALLS)), "integer": draw(_rarely(3))}
     options["layers"] = draw(_one_of(FIELD["layers"].values))
     for name in ("bidirectional", "relu", "batch_first", "eval"):
         options[name] = draw(_BOOLEANS)
     options["nonlinearity"] = "relu" if options.pop("relu") else "tanh"
     for name in ("dropout", "grad_outputs", "form", "lengths", "layout", "upstream", "dtype"):
         options[name] = draw(_one_of(FIELD[name].values))
+    options["values"] = draw(_one_of(VALUES_DRAWN))
     biases = ("flat", "flat", "flat", "nobias") if LAYERS[kind].has_torch_interface else ("flat", "row")
-    options |= {"bias": draw(_one_of(biases)), "gain": draw(_one_of(GAINS)), "h0": draw(_BOOLEANS)}
+    options |= {"bias": draw(_one_of(biases)), "gain": draw(_one_of(GAINS_DRAWN)), "h0": draw(_BOOLEANS)}
     return options
 
 
@@ -93,7 +118,7 @@ def _repaired(kind: str, options: dict[str, Any]) -> Case:
     if not is_relu or options["bias"] != "flat":
         options["integer"] = False
     if options["integer"]:
-        options["gain"] = 1.0
+        options["gain"], options["values"] = 1.0, "usual"
         options["dropout"] = options["dropout"] if options["dropout"] == 0.5 else 0.0
     elif is_relu:
         options["gain"] = min(options["gain"], MAX_GAIN_UNBOUNDED)
@@ -109,10 +134,21 @@ def _repaired(kind: str, options: dict[str, Any]) -> Case:
 
 
 def _with_nonfinite(case: Case, nonfinite: str) -> Case:
-    """The case with the value there; if it may not be, in the padding; or else the case unchanged."""
-    for choice in (nonfinite, f"{nonfinite[:4]}pad"):
-        with contextlib.suppress(ValueError):
-            return replace(case, nonfinite=choice, h0=case.h0 or choice.endswith("h0"))
+    """The case with the value there, and what that needs; or with none, where its layer has no such place."""
+    kind, place = case.layer, nonfinite.partition("@")[2]
+    if nonfinite not in FIELD["nonfinite"].drawn(kind):
+        return case
+    changes: dict[str, Any] = {"values": "usual", "calls": "once", "integer": False}
+    if place == "pad":
+        changes |= {"form": "batched"} | ({"lengths": "unsorted"} if case.lengths == "full" else {})
+    else:
+        # A layer may multiply what it has in the padding by 0, and 0 * NaN is NaN.
+        changes |= {"lengths": "full", "dropout": 0.0, "eval": False}
+        changes |= {"nonlinearity": "tanh", "h0": case.h0 or place == "h0"}
+    if place == "dhs" and case.grad_outputs == "final":
+        changes["grad_outputs"] = "both"
+    with contextlib.suppress(ValueError):
+        return replace(case, nonfinite=nonfinite, **changes)
     return case
 
 
@@ -135,10 +171,39 @@ def _drawn_sizes(draw: DrawFn, case: Case, square: bool, as_long: bool) -> dict[
     if case.nonfinite != "none" and not case.nonfinite.endswith("pad"):
         D, H = max(D, 2), max(H, 2)
     area = max(1, MAX_AREA // (case.num_cells * max(D, H)))
+    if case.gain in CHAOTIC:
+        steps = min(steps, max(case.chunks, CHAOTIC_STEPS[case.dtype]))
+    elif case.is_unbounded and case.gain == MAX_GAIN_UNBOUNDED:
+        steps = min(steps, max(case.chunks, CHAOTIC_STEPS["f64"]))
     T = FIELD["T"].fitted(max(draw(_log_uniform(min(steps, area))), case.chunks), case.layer)
     rows = min(rows, area // T)
     B = draw(_log_uniform(rows))
     return {"B": T if as_long and rows >= T else B, "T": T, "D": D, "H": H}
+
+
+def _of_one_cell(case: Case, large: str) -> Case:
+    """The case with one layer in one direction, and a gain at which rounding stays small over many steps."""
+    calls = "once" if case.nonfinite != "none" or case.loss != "none" else case.calls
+    changes: dict[str, Any] = {"layers": 1, "bidirectional": False, "dropout": 0.0, "eval": False}
+    changes |= {"integer": False, "gain": min(case.gain, 1.0), "calls": calls}
+    if large in ("B", "together") and case.form == "unbatched":
+        changes["form"] = "batched"
+    return replace(case, **changes)
+
+
+def _large_sizes(draw: DrawFn, case: Case, large: str) -> dict[str, Any]:
+    """B, T, D and H of which one is large, or B, T and H together."""
+    sizes = {"B": draw(_log_uniform(4)), "T": draw(_log_uniform(8)), "D": draw(_log_uniform(8))}
+    sizes |= {"H": draw(_log_uniform(8))}
+    if large == "together":
+        sizes |= {name: least + draw(_integers(0, most - least)) for name, (least, most) in TOGETHER.items()}
+    elif large in sizes:
+        least, most = LARGE[large]
+        sizes[large] = least + draw(_integers(0, most - least))
+    if case.nonfinite != "none":
+        sizes |= {name: max(sizes[name], 2) for name in ("D", "H")}
+    sizes["T"] = FIELD["T"].fitted(max(sizes["T"], case.chunks), case.layer)
+    return sizes | ({"B": 1} if case.form == "unbatched" else {})
 
 
 @cache
@@ -192,7 +257,17 @@ def draw_case(
 ) -> Case:
     """Return case ``number`` of the run with this seed over these kinds, without these features; it
     depends on nothing else."""
-    return _case_of_bytes(kinds, without)(_bytes(run_seed, number))
+    return _case_of_bytes(kinds, without, _large_of(number, kinds, without))(_bytes(run_seed, number))
+
+
+def _large_of(number: int, kinds: tuple[str, ...], without: tuple[str, ...]) -> str:
+    """Which size of a case is large, a name of ``LARGE`` or ``"together"``; or ``""``."""
+    large = LARGE_NUMBERS.get(number % EVERY, "")
+    has_steps = any(not LAYERS[kind].is_cell for kind in kinds)
+    impossible = (large in ("T", "together") and not has_steps) or (
+        large in ("B", "together") and "batch" in without
+    )
+    return "" if impossible else large
 
 
 def shrink(
@@ -224,11 +299,44 @@ def shrink(
             failing.append(case)
             raise _Failing
 
-    test = _test(check, kinds, without)
+    test = _test(check, kinds, without, _large_of(number, kinds, without))
     for run in (lambda: test.hypothesis.fuzz_one_input(_bytes(run_seed, number)), test):
         with contextlib.suppress(_Failing), _no_files():
             run()
-    return failing[-1]
+    if not _large_of(number, kinds, without):
+        return failing[-1]
+    return _smaller(failing[-1], check, without)
+
+
+def _smaller(case: Case, check: Callable[[Case], None], without: tuple[str, ...]) -> Case:
+    """The case with every size as small, and every option as usual, as it may be and still fail.
+
+    Of a case with a large size: Hypothesis makes that as small as is drawn, and no smaller.
+    """
+
+    def failing(**changes: Any) -> Case | None:
+        try:
+            other = restricted(replace(case, **changes), without)
+            check(other)
+        except _Failing:
+            return other
+        except ValueError:  # the options do not go together
+            pass
+        return None
+
+    before = None
+    while case != before:
+        before = case
+        for row in FIELDS[1:]:
+            least, most = row.least, getattr(case, row.name)
+            if row.values:
+                case = failing(**{row.name: row.allowed(case.layer)[0]}) or case
+                continue
+            while row.size and least < most:
+                middle = (least + most) // 2
+                found = failing(**{row.name: middle})
+                least, most, case = (least, middle, found) if found else (middle + 1, most, case)
+    return case
 
 
 @contextlib.contextmanager
@@ -247,7 +355,7 @@ class _Failing(Exception):
     """Tells Hypothesis that a case fails."""
 
 
-def _test(body: Callable[[Case], None], kinds: tuple[str, ...], without: tuple[str, ...]) -> Any:
+def _test(body: Callable[[Case], None], kinds: tuple[str, ...], without: tuple[str, ...], large: str) -> Any:
     """A Hypothesis test that replays a failure from bytes and shrinks it."""
     return settings(
         database=InMemoryExampleDatabase(),
@@ -256,7 +364,7 @@ def _test(body: Callable[[Case], None], kinds: tuple[str, ...], without: tuple[s
         derandomize=False,
         print_blob=False,
         suppress_health_check=list(HealthCheck),
-    )(given(_cases(kinds, without))(lambda case: body(case)))
+    )(given(_cases(kinds, without, large))(lambda case: body(case)))
 
 
 def _bytes(run_seed: int, number: int) -> bytes:
@@ -265,9 +373,9 @@ def _bytes(run_seed: int, number: int) -> bytes:
 
 
 @cache
-def _case_of_bytes(kinds: tuple[str, ...], without: tuple[str, ...]) -> Callable[[bytes], Case]:
+def _case_of_bytes(kinds: tuple[str, ...], without: tuple[str, ...], large: str) -> Callable[[bytes], Case]:
     drawn: list[Case] = []
-    test = _test(drawn.append, kinds, without)
+    test = _test(drawn.append, kinds, without, large)
 
     def draw(buffer: bytes) -> Case:
         drawn.clear()

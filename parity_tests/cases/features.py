@@ -48,6 +48,10 @@ FEATURES: dict[str, tuple[str, Callable[[Case], dict[str, Any]]]] = {
         "arrays that are not contiguous or cannot be written to",
         lambda case: {"layout": "contiguous"},
     ),
+    "extreme-values": (
+        "inputs that are huge, tiny or 0, and saturated units",
+        lambda case: {"values": "usual"},
+    ),
     "row-bias": ("a bias [1, H]", lambda case: {"bias": "flat"} if case.bias == "row" else {}),
     "flat-bias": (
         "a bias [H]",
@@ -175,8 +179,8 @@ def _with_fields(case: Case, fields: dict[str, Any]) -> Case:
         absent = {"reduction": "mean", "many_to_one": False, "indices": False, "head_bias": "by"}
         changes = {**absent, **own, **changes, "calls": "once", "nonfinite": "none"}
         changes |= {} if fields["loss"] == "logits" else {"upstream": "dense"}
-    if fields.get("indices") and case.nonfinite.endswith("xs"):
-        changes["nonfinite"] = "none"
+    if fields.get("indices"):
+        changes |= {"values": "usual"} | ({"nonfinite": "none"} if case.nonfinite.endswith("xs") else {})
     return replace(case, **changes)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from parity_tests.bound_numpy import np
 from parity_tests.cases.layers import KINDS
+from parity_tests.words import shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,7 @@ class Field:
     help: str
     values: tuple[Any, ...] = ()
     least: int = 0
-    below: int | None = None
+    below: int = 2**63
     kinds: tuple[str, ...] = KINDS
     elsewhere: Any = None
     only: Mapping[Any, tuple[str, ...]] = field(default_factory=dict)
@@ -73,20 +74,20 @@ class Field:
             TypeError: it is no whole number, and has to be one.
             ValueError: it is another value.
         """
-        if self.values and value not in self.values:
-            raise ValueError(f"{self.name}: expected one of {self.values}, got {value!r}")
+        if self.values and not among(value, self.values):
+            raise ValueError(f"{self.name}: expected one of {self.values}, got {shown(value)}")
         allowed = self.allowed(kind)
-        if allowed and value not in allowed:
+        if allowed and not among(value, allowed):
             usual = repr(allowed[0]) if len(allowed) == 1 else f"one of {allowed}"
-            raise ValueError(f"{self.name}: expected {usual} for {kind}, got {value!r}: {self.reason}")
+            raise ValueError(f"{self.name}: expected {usual} for {kind}, got {shown(value)}: {self.reason}")
         if allowed:
             return
-        if not isinstance(value, int | np.integer) or isinstance(value, bool):
-            raise TypeError(f"{self.name}: expected a whole number, got {value!r}")
+        if not isinstance(value, int | np.integer) or isinstance(value, bool | np.timedelta64):
+            raise TypeError(f"{self.name}: expected a whole number, got {shown(value)}")
         if value < self.least:
-            raise ValueError(f"{self.name}: expected at least {self.least}, got {value}")
-        if self.below is not None and value >= self.below:
-            raise ValueError(f"{self.name}: expected less than {self.below}, got {value}")
+            raise ValueError(f"{self.name}: expected at least {self.least}, got {shown(value)}")
+        if value >= self.below:
+            raise ValueError(f"{self.name}: expected less than {self.below}, got {shown(value)}")
 
     @property
     def reason(self) -> str:
@@ -116,6 +117,14 @@ class Field:
         number = r"[0-9]+(\.[0-9]+)?" if isinstance(self.default, float) else "[0-9]+"
         found = re.fullmatch(f"{self.prefix}({number})", part)
         return type(self.default)(found[1]) if found else None
+
+
+def among(value: Any, values: tuple[Any, ...]) -> bool:
+    """Whether a value is one of several; one that cannot be compared, such as an array, is not."""
+    try:
+        return value in values
+    except Exception:
+        return False
 
 
 def classes_in_words(kinds: tuple[str, ...]) -> str:

@@ -29,7 +29,9 @@ HEAD_BIASES = ("by", "noby")
 NONFINITE = (
     "none",
     *(f"{value}@{place}" for place in ("xs", "dhs", "h0", "pad") for value in ("nan", "inf")),
+    "both@xs",
 )
+VALUES = ("usual", "huge", "tiny", "zeros", "saturated", "linear")
 
 _SEQUENCES = tuple(kind for kind in KINDS if not LAYERS[kind].is_cell)
 _TORCH = tuple(kind for kind in KINDS if LAYERS[kind].has_torch_interface)
@@ -119,7 +121,8 @@ FIELDS = (
     Field(
         name="layout",
         values=LAYOUTS,
-        help="memory layout of every array given to the layer",
+        help="memory of every array given to the layer: its order, or not aligned, or mapped from a file, or with "
+        "a stride of 0, where inputs, initial states and gradients are constant along the last axis (`broadcast`)",
     ),
     Field(
         name="calls",
@@ -156,9 +159,18 @@ FIELDS = (
     Field(
         name="nonfinite",
         values=NONFINITE,
-        only=dict.fromkeys(NONFINITE[-2:], _NN),
+        only=dict.fromkeys(("nan@pad", "inf@pad"), _NN),
         why="only nn.RNN has padding",
-        help="a NaN or infinity in one element of `xs`, `dhs` or `h0`, or all over the padding (`pad`)",
+        help="a NaN or infinity in one element of `xs`, `dhs` or `h0`, or all over the padding (`pad`); or one "
+        "of each (`both`)",
+    ),
+    Field(
+        name="values",
+        values=VALUES,
+        help="what the numbers are like: ordinary (`usual`); some inputs of 30 to 1e30 (`huge`); some inputs and "
+        "gradients that are subnormal or hardly more, or 0 (`tiny`); many inputs, initial states, gradients and "
+        "weights that are 0 or -0 (`zeros`); half of the units saturated (`saturated`); inputs, initial state and "
+        "bias so small that a nonlinearity is a straight line (`linear`)",
     ),
     Field(
         name="dropout",
@@ -221,7 +233,7 @@ FIELDS = (
         declared=dict.fromkeys(SHIFTS[1:], _TIME),
         help="logits that are all so `high` or so `low` that their exponentials overflow or vanish",
     ),
-    Field(name="seed", prefix="s", always=True, below=2**63, help="seed of the arrays"),
+    Field(name="seed", prefix="s", always=True, help="seed of the arrays"),
 )
 """In the order of the parts of a token."""
 

@@ -7,7 +7,7 @@ from parity_tests.cases.case import Case
 from parity_tests.check_facts import known_failure
 from parity_tests.checks.registry import ALL_CHECKS
 from parity_tests.report import Finding
-from parity_tests.words import did_you_mean
+from parity_tests.words import did_you_mean, on_one_line
 
 SPLIT = ": "
 MAX_BYTES = 2**20
@@ -22,6 +22,7 @@ def read_known(file: Path) -> Mapping[str, str]:
     Raises:
         ValueError: the file cannot be read, or an entry has no reason, stands there twice or names no check.
     """
+    name = on_one_line(file)
     try:
         with file.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
@@ -29,9 +30,9 @@ def read_known(file: Path) -> Mapping[str, str]:
             raise ValueError(f"expected at most {MAX_BYTES:,} bytes")
         text = data.decode("utf-8")
     except OSError as error:
-        raise ValueError(f"known: cannot read {file}: {error.strerror}") from error
+        raise ValueError(f"known: cannot read {name}: {error.strerror}") from error
     except ValueError as error:  # no UTF-8, or a NUL in the path
-        raise ValueError(f"known: cannot read {file}: {error}") from error
+        raise ValueError(f"known: cannot read {name}: {error}") from error
     names = [check.name for check in ALL_CHECKS]
     known: dict[str, str] = {}
     for number, line in enumerate(map(str.strip, text.splitlines()), 1):
@@ -40,11 +41,11 @@ def read_known(file: Path) -> Mapping[str, str]:
         what, _, reason = line.partition(SPLIT)
         if not reason.strip() or what in known:
             problem = "stands there twice" if what in known else "has no reason"
-            raise ValueError(f"known: {file}:{number}: {what!r} {problem}; expected 'values of dx: reason'")
+            raise ValueError(f"known: {name}:{number}: {what!r} {problem}; expected 'values of dx: reason'")
         check = what.partition(" of ")[0]
         if check not in names:
             raise ValueError(
-                f"known: {file}:{number}: there is no check {check!r}{did_you_mean(check, names)}; "
+                f"known: {name}:{number}: there is no check {check!r}{did_you_mean(check, names)}; "
                 f"expected one of {', '.join(names)}"
             )
         known[what] = reason.strip()

@@ -10,7 +10,7 @@ from parity_tests.cases.arrays import Array, Call
 from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import Answer, families_of
 from parity_tests.check_facts import FLOAT32_INSIDE, FLOAT32_RESULTS, WIDER_DTYPE
-from parity_tests.references.float64_loop import Loop
+from parity_tests.references.perturbed_loop import PerturbedLoop
 from parity_tests.references.rounding import LowerPrecisionNoise, unit_roundoff
 from parity_tests.references.tolerance import Allowance
 from parity_tests.report import Finding
@@ -61,7 +61,7 @@ def float32_allowances(
     noise = LowerPrecisionNoise(case, unit_roundoff("f32"), float(single.max))
     return [
         spread.allowances(truth, noise.u, float(single.tiny))
-        for truth, spread in zip(truths, Loop(case, noise).spreads(calls), strict=True)
+        for truth, spread in zip(truths, PerturbedLoop(case, noise).spreads(calls), strict=True)
     ]
 
 

@@ -16,7 +16,7 @@ from parity_tests.cases.features import BACKWARD, restricted
 from parity_tests.cases.layers import KINDS
 from parity_tests.cases.tensors import OUTPUTS, family, tensor_names
 from parity_tests.check_facts import CASE_CHECKS, Check, as_advice
-from parity_tests.checks import contract, state
+from parity_tests.checks import calls, contract, copies, state
 from parity_tests.checks.trial import ContractBroken, ContractCheck, Trial
 from parity_tests.report import Finding
 from parity_tests.subjects.drivers import strictly
@@ -44,7 +44,7 @@ def registered(*modules: ModuleType) -> dict[str, ContractCheck]:
     return found
 
 
-CONTRACT_CHECKS = registered(contract, state)
+CONTRACT_CHECKS = registered(contract, calls, copies, state)
 """The checks of the contract by name, in the order in which they are run."""
 ALL_CHECKS: tuple[Check, ...] = tuple(
     dict.fromkeys((*CASE_CHECKS, *(check.facts for check in CONTRACT_CHECKS.values())))

@@ -1,5 +1,6 @@
 """One case judged: the subject's answer compared with the reference's."""
 
+import sys
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,8 +10,10 @@ from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import ALTERNATIVES, SECOND_BIAS, Answer, family, native, time_axis
 from parity_tests.check_facts import ENDS_A_CASE, NON_FINITE_VALUES, VALUES
 from parity_tests.checks.precision import float32_allowances, float32_finding, wider_finding
+from parity_tests.checks.systematic import SignedErrors
 from parity_tests.references.float64_loop import Loop
-from parity_tests.references.rounding import RoundingNoise, SumBounds, unit_roundoff
+from parity_tests.references.perturbed_loop import PerturbedLoop
+from parity_tests.references.rounding import SumBounds, noise_of
 from parity_tests.references.tolerance import Allowance, Comparison, compare, exact, with_error
 from parity_tests.report import Finding, Report, Tally
 from parity_tests.subjects.drivers import call_label
@@ -33,7 +36,13 @@ class ReferencesDisagree(Exception):
     """The two references differ by more than their rounding: nothing can be judged by them."""
 
 
-def judge(case: Case, reference: Reference, run_case: RunCase, without: Container[str] = ()) -> Report:
+def judge(
+    case: Case,
+    reference: Reference,
+    run_case: RunCase,
+    without: Container[str] = (),
+    accuracy: float | None = None,
+) -> Report:
     """Judge one case.
 
     Args:
@@ -41,6 +50,7 @@ def judge(case: Case, reference: Reference, run_case: RunCase, without: Containe
         reference: gives the truth.
         run_case: gives the subject's answers.
         without: tensors that are not compared.
+        accuracy: how far the subject's values may be off, relative to their size; None: by their rounding.
 
     Raises:
         ReferencesDisagree: torch and the plain float64 loop disagree about the case.
@@ -48,12 +58,14 @@ def judge(case: Case, reference: Reference, run_case: RunCase, without: Containe
     calls = calls_of(case)
     truths = reference(case, calls)
     results = run_case(case)
-    allowances = allowances_of(case, calls, truths)
+    allowances = allowances_of(case, calls, truths, accuracy)
     report = Report(planned=1)
     findings = list(results.findings)
+    errors = SignedErrors(case)
     left = _planned_comparisons(results, allowances, without)
     everything = list(comparisons(results, truths, allowances, without))
-    if single := float32_finding(case, results.calls, [(c.tensor, c.got) for c in everything if c.differs]):
+    off = [(compared.tensor, compared.got) for compared in everything if compared.differs]
+    if single := None if accuracy else float32_finding(case, results.calls, off):
         everything = list(comparisons(results, truths, float32_allowances(case, calls, truths), without))
     findings += filter(None, [single, wider_finding(case, results.calls)])
     for compared in everything:
@@ -66,8 +78,11 @@ def judge(case: Case, reference: Reference, run_case: RunCase, without: Containe
         left.discard((compared.call, name))
         tally = report.tensors.setdefault(family(name), Tally(cases=1))
         tally.add(_tally(compared.comparison, case))
+        if compared.got is not None and accuracy is None:
+            errors.add(name, compared.want, compared.got, compared.allowed)
         if not compared.comparison.equal:
             findings.append(_difference(case, compared, call_label(calls, compared.call)))
+    errors.put_into(report.tensors)
     report.calls = len(calls) - len({call for call, _ in left})
     if left:
         report.uncompared = {_why_uncompared(results, calls, left): 1}
@@ -139,23 +154,31 @@ def comparisons(
             yield Compared(number, name, result.mismatches.get(name), got, want, allowed, comparison)
 
 
-def allowances_of(case: Case, calls: Sequence[Call], truths: Sequence[Answer]) -> list[dict[str, Allowance]]:
+def allowances_of(
+    case: Case, calls: Sequence[Call], truths: Sequence[Answer], accuracy: float | None = None
+) -> list[dict[str, Allowance]]:
     """Return what is allowed in every tensor of every call, after holding the two references together.
 
     Raises:
         ReferencesDisagree: the unperturbed loop is further from the truth than is allowed.
     """
-    u, tiny = unit_roundoff(case.dtype), float(np.finfo(DTYPES[case.dtype]).tiny)
+    tiny = float(np.finfo(DTYPES[case.dtype]).tiny)
+    noise = noise_of(case, accuracy)
     magnitudes = SumBounds(case)
     # Every number in it is a multiple of 1/2.
-    if case.integer and (spreads := Loop(case, magnitudes).spreads(calls)) and magnitudes.largest < 0.25 / u:
+    exact_in = accuracy is None and case.integer
+    if (
+        exact_in
+        and (spreads := Loop(case, magnitudes).spreads(calls))
+        and magnitudes.largest < 0.25 / noise.u
+    ):
         return [
             _agreed(case, truth, {name: exact(truth[name], runs[0]) for name, runs in spread.runs.items()})
             for truth, spread in zip(truths, spreads, strict=True)
         ]
     return [
-        _agreed(case, truth, spread.allowances(truth, u, tiny))
-        for truth, spread in zip(truths, Loop(case, RoundingNoise(case)).spreads(calls), strict=True)
+        _agreed(case, truth, spread.allowances(truth, noise.u, tiny))
+        for truth, spread in zip(truths, PerturbedLoop(case, noise).spreads(calls), strict=True)
     ]
 
 
@@ -165,9 +188,9 @@ def _agreed(case: Case, truth: Answer, allowances: dict[str, Allowance]) -> dict
         if name == "db" and SECOND_BIAS in truth:
             apart = max(apart, compare(truth[name], truth[SECOND_BIAS], allowed).worst)
         if apart > 1:
+            far = f"{apart:.3g} times what" if apart < sys.float_info.max else "more than any"
             raise ReferencesDisagree(
-                f"{case}: two references differ in {name} by {apart:.3g} times what rounding explains; "
-                "the case cannot be judged"
+                f"{case}: two references differ in {name} by {far} rounding explains; the case cannot be judged"
             )
     return allowances
 
@@ -213,7 +236,7 @@ def _difference(case: Case, compared: Compared, label: str) -> Finding:
     with np.errstate(invalid="ignore", over="ignore"):
         errors = np.nan_to_num(np.abs(got - want), nan=np.inf)[tuple(earliest.T)]
     first = tuple(earliest[np.argmax(errors)].tolist())
-    error, slack = abs(float(got[first]) - float(want[first])), float(native(case, name, allow)[first[:-1]])
+    error, slack = abs(float(got[first]) - float(want[first])), float(native(case, name, allow)[first])
     over = error / slack if slack and not np.isnan(error) else np.inf
     got_text, want_text = apart(float(got[first]), float(want[first]))
     lines = [

@@ -53,7 +53,11 @@ def no_restriction(case: Case) -> Case:
 
 
 def diagnose(
-    kind: str, run_case: RunCase, findings: Sequence[Finding], restrict: Restrict = no_restriction
+    kind: str,
+    run_case: RunCase,
+    findings: Sequence[Finding],
+    restrict: Restrict = no_restriction,
+    accuracy: float | None = None,
 ) -> list[Diagnosis]:
     """Name the fault of a subject.
 
@@ -62,15 +66,16 @@ def diagnose(
         run_case: runs the subject in a case.
         findings: the findings to explain.
         restrict: restricts a case to what the subject supports.
+        accuracy: how far the subject's values may be off, if that is declared.
     """
-    samples = _samples(kind, run_case, findings, restrict)
+    samples = _samples(kind, run_case, findings, restrict, accuracy)
     whats = {(finding.check, finding.tensor) for finding in findings}
     result = []
     if single := next((sample.single for sample in samples if sample.single), None):
         # One fault; all others are looked for in float32.
         result.append(Diagnosis(single.fault, None, single.message, frozenset({(single.check, "")})))
         restrict = _in_float32(restrict)
-        samples = _samples(kind, run_case, findings, restrict)
+        samples = _samples(kind, run_case, findings, restrict, accuracy)
     for seen in observed_symptoms(samples):
         explains = frozenset(w for w in whats if w[0] == seen.check and w[1] in seen.tensors)
         name = seen.symptom.name if seen.symptom else None
@@ -87,7 +92,9 @@ def _in_float32(restrict: Restrict) -> Restrict:
     return lambda case: restricted(restrict(case), ("float64",))
 
 
-def _samples(kind: str, run_case: RunCase, findings: Sequence[Finding], restrict: Restrict) -> list[Sample]:
+def _samples(
+    kind: str, run_case: RunCase, findings: Sequence[Finding], restrict: Restrict, accuracy: float | None
+) -> list[Sample]:
     own = {finding.case for finding in findings if finding.check in OF_NUMBERS}
     # How far NaN and infinity spread does not depend on the fault alone.
     own = {case for case in own if case.nonfinite == "none"}
@@ -96,7 +103,7 @@ def _samples(kind: str, run_case: RunCase, findings: Sequence[Finding], restrict
         key=lambda c: c.size,
     )
     return [
-        sample_subject(case, run_case)
+        sample_subject(case, run_case, accuracy)
         for case in dict.fromkeys(map(restrict, (*PROBE_CASES[kind], *small[:3])))
     ]
 

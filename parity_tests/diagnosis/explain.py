@@ -17,6 +17,7 @@ def explained(
     run_case: RunCase,
     findings: Sequence[Finding],
     restrict: Callable[[Case], Case],
+    accuracy: float | None = None,
 ) -> list[Finding]:
     """Return the findings, each with its fault or a hint where one is known.
 
@@ -25,6 +26,7 @@ def explained(
         run_case: runs the subject over the calls of a case.
         findings: what was found.
         restrict: removes from a case what the subject does not support.
+        accuracy: how far its values may be off, if that is declared.
     """
     result = list(findings)
     if any(finding.check in DID_NOT_RETURN for finding in findings):
@@ -37,7 +39,7 @@ def explained(
         ]
         if not own:
             continue
-        for diagnosis in diagnose(kind, run_case, own, restrict):
+        for diagnosis in diagnose(kind, run_case, own, restrict, accuracy):
             for index, finding in enumerate(result):
                 explained = (finding.check, finding.tensor) in diagnosis.explains and finding in own
                 if explained and not finding.fault and not finding.clue:

@@ -114,7 +114,7 @@ def target_of(sample: Sample, strict: bool = False) -> Target:
             floor = 1e-14 * finite.max(initial=0.0) + 1e-290
             parts.append(value.ravel())
             scales.append(np.broadcast_to(np.maximum(largest, floor), value.shape).ravel())
-            limit = sample.allowed[call][name].allow[..., None]
+            limit = sample.allowed[call][name].allow
             limits.append(
                 np.broadcast_to(
                     np.minimum(limit, MOST_ALLOWED * scales[-1].max(initial=0)), value.shape

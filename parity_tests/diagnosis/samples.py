@@ -12,7 +12,8 @@ from parity_tests.check_facts import INTERFACE, RAISES
 from parity_tests.checks.precision import float32_finding, wider_finding
 from parity_tests.checks.values import RunCase, comparisons
 from parity_tests.references.float64_loop import Loop
-from parity_tests.references.rounding import RoundingNoise, unit_roundoff
+from parity_tests.references.perturbed_loop import PerturbedLoop
+from parity_tests.references.rounding import noise_of, unit_roundoff
 from parity_tests.references.tolerance import Allowance
 from parity_tests.report import Finding
 from parity_tests.subjects.results import Mismatch
@@ -79,14 +80,16 @@ def measured(
 
 
 @lru_cache(maxsize=256)
-def _right(case: Case) -> tuple[tuple[Call, ...], list[Answer], list[dict[str, Allowance]]]:
+def _right(
+    case: Case, accuracy: float | None = None
+) -> tuple[tuple[Call, ...], list[Answer], list[dict[str, Allowance]]]:
     calls = calls_of(case)
-    return calls, *measured(case, calls, Loop(case, RoundingNoise(case)))
+    return calls, *measured(case, calls, PerturbedLoop(case, noise_of(case, accuracy)))
 
 
-def sample_subject(case: Case, run_case: RunCase) -> Sample:
+def sample_subject(case: Case, run_case: RunCase, accuracy: float | None = None) -> Sample:
     """Run the subject in a case and compare its answers with the right ones."""
-    sample = Sample(case, *_right(case))
+    sample = Sample(case, *_right(case, accuracy))
     results = run_case(case)
     raised = (RAISES.name, INTERFACE.name)
     sample.raised = next((f.message for f in results.findings if f.check in raised), "")
@@ -106,7 +109,7 @@ def sample_subject(case: Case, run_case: RunCase) -> Sample:
         if not comparison.equal:
             sample.wrong[compared.call] |= {name}
             off.append((compared.tensor, got))
-    sample.single = float32_finding(case, results.calls, off)
+    sample.single = None if accuracy else float32_finding(case, results.calls, off)
     sample.wider = wider_finding(case, results.calls)
     return sample
 

@@ -43,7 +43,7 @@ def run_here(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]
     def run(*arguments: str, folder: Path | None = None) -> tuple[int, str]:
         capfd.readouterr()
         end = arguments.index("--") if "--" in arguments else len(arguments)
-        has_none = "--workers" in arguments or arguments[:1] == ("adapt",)
+        has_none = "--workers" in arguments or arguments[:1] in (("adapt",), ("speed",))
         workers = [] if has_none else ["--workers", "0"]
         with chdir(folder or Path.cwd()):
             status = main([*arguments[:end], *workers, *arguments[end:]])

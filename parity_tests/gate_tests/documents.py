@@ -23,6 +23,7 @@ from parity_tests.diagnosis.faults import faulty_loop
 from parity_tests.gate_tests.subjects.adapters.cookbook import page
 from parity_tests.run.cli import judge_parser
 from parity_tests.run.options import OPTIONS
+from parity_tests.selftest.measures.markdown import table
 from rnn_np import nn
 
 ROOT = Path(__file__).parents[2]
@@ -83,11 +84,6 @@ def names_after(document: Path, code: str) -> dict[str, Any]:
     return names
 
 
-def _table(*rows: tuple[str, ...]) -> str:
-    first, *others = (f"| {' | '.join(row)} |" for row in rows)
-    return "\n".join([first, "|---" * len(rows[0]) + "|", *others])
-
-
 def option_table() -> str:
     """The options of the command, pytest and Python."""
     import parity_tests
@@ -107,7 +103,7 @@ def option_table() -> str:
         assert not option or name in arguments
         cells = (f"{command}{value}", theirs, name)
         lines.append((*(f"`{cell}`" * bool(cell) for cell in cells), str(action.help)))
-    return _table(("command", "pytest", "Python", "meaning"), *lines)
+    return table(("command", "pytest", "Python", "meaning"), *lines)
 
 
 def tensor_table() -> str:
@@ -124,25 +120,33 @@ def tensor_table() -> str:
             known.get("a", "").removeprefix("cell's "),
         )
         lines.append(cells)
-    return _table(("tensor", "canonical form", "meaning", "torch's name", "`RNN`'s name"), *lines)
+    return table(("tensor", "canonical form", "meaning", "torch's name", "`RNN`'s name"), *lines)
 
 
 def feature_table() -> str:
     """The features that a target may be declared to lack."""
-    return _table(
+    return table(
         ("feature", "without it, the target lacks"),
         *((f"`{name}`", what) for name, (what, _) in FEATURES.items()),
     )
 
 
-TABLES = (option_table, feature_table, token_table, tensor_table, check_table)
+def region_table() -> str:
+    """The regions that the default run draws."""
+    # Hypothesis draws the cases, and all else here does without.
+    from parity_tests.gate_tests.cases import regions
+
+    return regions.region_table()
+
+
+TABLES = (option_table, feature_table, token_table, tensor_table, check_table, region_table)
 """Of ``parity_tests/README.md``."""
 
 
 def with_tables(text: str) -> str:
     """The text of the gate's document with its tables as the code has them."""
-    for table in TABLES:
-        lines = table().strip()
+    for made in TABLES:
+        lines = made().strip()
         heading = lines.partition("\n")[0]
         before, found, rest = text.partition(f"\n\n{heading}\n")
         assert found, f"the document has no table {heading}"

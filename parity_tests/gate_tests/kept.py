@@ -40,9 +40,11 @@ def answers_of(case: Case, calls: Sequence[Call]) -> list[Answer]:
 
 
 def allowances_of(
-    case: Case, calls: Sequence[Call], truths: Sequence[Answer]
+    case: Case, calls: Sequence[Call], truths: Sequence[Answer], accuracy: float | None = None
 ) -> Sequence[Mapping[str, Allowance]]:
     """What is allowed of these true answers, measured once."""
+    if accuracy is not None:
+        return _allowances_of(case, calls, truths, accuracy)
     of, allowances = _allowances.get(case, ((), []))
     if not _same(of, truths):
         allowances = _allowances_of(case, calls, truths)

@@ -73,9 +73,20 @@ NOT_RUN = {
     "python -m pytest parity_tests/layer_tests --parity-reference recorded": "all tests run it with live torch",
     ".venv/bin/rnn-parity faults": "takes minutes; all tests put the same faults in",
     ".venv/bin/pytest -m proof": "takes minutes",
+    "PARITY_FUZZ=20000 PARITY_FUZZ_SEED=1 .venv/bin/pytest -n0 parity_tests/gate_tests/fuzz": "takes 15 minutes; all "
+    "tests run 400 examples",
     "python -m parity_tests.selftest.combinations --pairs 500 --more 300 --confined 200": "takes minutes",
     "rnn-parity --reference torch --cases 10000 --seed fresh --json report.json": "takes a minute on 2 cores",
-    ".venv/bin/python -m parity_tests.tools.record": "writes the recorded answers anew",
+    ".venv/bin/python -m parity_tests.references.record": "writes the recorded answers anew",
+    ".venv/bin/python -m parity_tests.selftest.measures.resolution --workers 2 --write": "takes minutes; test_resolution.py calls it",
+    ".venv/bin/python -m parity_tests.selftest.measures.cost --write": "takes a minute; test_cost.py calls it",
+    ".venv/bin/python -m parity_tests.selftest.measures.campaign --workers 2 --cases 10000 --seed 11 --keep all.json --write": (
+        "takes minutes; test_campaign.py calls it"
+    ),
+    ".venv/bin/python -m parity_tests.selftest.measures.campaign --workers 2 --cases 200000 --seed 12 --variant rnn_np --keep "
+    "ours.json": "takes an hour",
+    ".venv/bin/python -m parity_tests.selftest.measures.campaign --workers 2 --cases 5000 --seed 13 --variant right --keep "
+    "right.json": "takes minutes",
     ".venv/bin/pip install -q twine pyroma && .venv/bin/python -m build": "downloads; .ci/run builds the wheel",
     ".venv/bin/twine check --strict dist/* && .venv/bin/pyroma --min=10 .": "needs what is built",
     ".venv/bin/pip install -q basedpyright": "downloads",

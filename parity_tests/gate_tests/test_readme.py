@@ -38,6 +38,7 @@ from parity_tests.run.cli import judge_parser
 from parity_tests.run.options import checked_options
 from parity_tests.run.runner import Run
 from parity_tests.selftest.catalogue_run import answering, every_fault, truth
+from parity_tests.speed.command import speed_parser
 from parity_tests.subjects.interfaces import INTERFACES
 from rnn_np import TimeRNN
 
@@ -193,17 +194,18 @@ def test_the_keys_of_the_json_report_are_all_there() -> None:
 
 def test_the_options_that_documents_name_exist(pytestconfig: pytest.Config) -> None:
     text = "".join(document.read_text("utf-8") for document in DOCUMENTS)
-    parsers = judge_parser(), adapt_parser(ArgumentParser())
+    parsers = judge_parser(), adapt_parser(ArgumentParser()), speed_parser(ArgumentParser())
     known = {option for each in parsers for action in each._actions for option in action.option_strings}
     named = {
         option
         for code in re.findall(r"`(rnn-parity [^`]*|--[^`]*)`", text)
         for option in re.findall(r"(?<!\S)--[a-z]+(?![-\w])", code.partition(" -- ")[0])
     }
-    assert len(named) == 23, named
-    assert named <= known | {"--tx", "--rsyncdir"}  # of xdist
+    assert len(named) == 34, named
+    # Of xdist, and of the maintainers' commands.
+    assert named <= known | {"--tx", "--rsyncdir", "--python", "--write", "--keep"}
     theirs = set(re.findall(r"--parity-[a-z]+", text))
-    assert len(theirs) == 14
+    assert len(theirs) == 15
     assert all(hasattr(pytestconfig.option, name[2:].replace("-", "_")) for name in theirs)
 
 
@@ -214,7 +216,8 @@ def test_the_files_and_folders_that_documents_name_exist() -> None:
             path, _, section = link.partition("#")
             assert path.startswith("https://") or (document.parent / path).exists(), link
             if section:
-                headings = re.findall(r"^#+ (.*)", (document.parent / path).read_text("utf-8"), re.MULTILINE)
+                target = document.parent / path if path else document
+                headings = re.findall(r"^#+ (.*)", target.read_text("utf-8"), re.MULTILINE)
                 assert section in [heading.lower().replace(" ", "-") for heading in headings], link
         for path in re.findall(
             r"`((?:parity_tests|rnn_np|cases|references|subjects|checks|diagnosis|run)/[\w/.]*)`", text

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from parity_tests.cases.arrays import Array
-from parity_tests.gate_tests import right
-from parity_tests.gate_tests.right import variant
+from parity_tests.selftest.measures import right_layers
+from parity_tests.selftest.measures.right_layers import variant
 
 
 class _UpstreamDropped:
@@ -51,23 +51,23 @@ class _SingleGradient:
         return (dz.astype(np.float32) @ self.params[0].astype(np.float32).T).astype(dz.dtype)
 
 
-class _LastBias(right.Pieces):
+class _LastBias(right_layers.Pieces):
     def parameter_gradients(self, xs: Array, before: Array, dzs: Array) -> list[Array]:
         dWx, dWh, _ = super().parameter_gradients(xs, before, dzs)
         return [dWx, dWh, dzs[-1].sum(axis=0).reshape(self.params[2].shape)]
 
 
-class _BatchMean(right.Pieces):
+class _BatchMean(right_layers.Pieces):
     def parameter_gradients(self, xs: Array, before: Array, dzs: Array) -> list[Array]:
         return [gradient / xs.shape[1] for gradient in super().parameter_gradients(xs, before, dzs)]
 
 
-class _StateShifted(right.Pieces):
+class _StateShifted(right_layers.Pieces):
     def parameter_gradients(self, xs: Array, before: Array, dzs: Array) -> list[Array]:
         return super().parameter_gradients(xs, np.roll(before, 1, axis=0), dzs)
 
 
-class _WhTransposed(right.Pieces):
+class _WhTransposed(right_layers.Pieces):
     def parameter_gradients(self, xs: Array, before: Array, dzs: Array) -> list[Array]:
         dWx, dWh, db = super().parameter_gradients(xs, before, dzs)
         return [dWx, dWh.T, db]
@@ -97,7 +97,7 @@ class _StateForgotten:
         return np.zeros((len(xs), len(self.params[1])), xs.dtype)
 
 
-class _OneBuffer(right.TimeRNN):
+class _OneBuffer(right_layers.TimeRNN):
     """Hands out one buffer for the outputs, and fills it again at every call."""
 
     buffer: Array = np.empty(0)
@@ -111,7 +111,7 @@ class _OneBuffer(right.TimeRNN):
         return view
 
 
-class _WritesUpstream(right.TimeRNN):
+class _WritesUpstream(right_layers.TimeRNN):
     """Adds what comes back through time to the caller's own gradient."""
 
     def total(self, upstream: Array, carry: Array) -> Array:
@@ -121,41 +121,41 @@ class _WritesUpstream(right.TimeRNN):
         return upstream
 
 
-class _FreshGradients(right.TimeRNN):
+class _FreshGradients(right_layers.TimeRNN):
     def fill(self, gradients: list[Array]) -> None:
         self.grads = gradients
 
 
-class _Accumulates(right.TimeRNN):
+class _Accumulates(right_layers.TimeRNN):
     def fill(self, gradients: list[Array]) -> None:
         for grad, gradient in zip(self.grads, gradients, strict=True):
             grad += gradient
 
 
-class _OldWeights(right.TimeRNN):
+class _OldWeights(right_layers.TimeRNN):
     def __init__(self, Wx: Array, Wh: Array, b: Array, stateful: bool = False) -> None:
         super().__init__(Wx.copy(), Wh.copy(), b.copy(), stateful)
 
 
-class _TimeMajor(right.TimeRNN):
+class _TimeMajor(right_layers.TimeRNN):
     def forward(self, xs: Array) -> Array:
         return super().forward(xs).transpose(1, 0, 2)
 
 
-class _Raises(right.TimeRNN):
+class _Raises(right_layers.TimeRNN):
     def backward(self, dhs: Array) -> Array:
         if dhs.shape[1] > 1:
             raise ZeroDivisionError("backward of several steps")
         return super().backward(dhs)
 
 
-class _Listed(right.TimeRNN):
+class _Listed(right_layers.TimeRNN):
     def forward(self, xs: Array) -> Any:
         return super().forward(xs).tolist()
 
 
 def _sequence(layer: type) -> SimpleNamespace:
-    return SimpleNamespace(RNN=right.RNN, TimeRNN=layer)
+    return SimpleNamespace(RNN=right_layers.RNN, TimeRNN=layer)
 
 
 GRADIENTS = ("dx", "dh_0", "dWx", "dWh", "db")
@@ -195,7 +195,7 @@ def one_tensor_off(tensor: str, factor: Callable[[Array], float]) -> SimpleNames
         first[0] += factor(array) * np.abs(first).max()
         return array
 
-    class Off(right.TimeRNN):
+    class Off(right_layers.TimeRNN):
         def forward(self, xs: Array) -> Array:
             hs = super().forward(xs)
             self.h = off(self.h) if tensor == "h_n" and self.h is not None else self.h

@@ -5,9 +5,9 @@ import pytest
 
 pytest.importorskip("torch", reason="the training run is compared with torch's")
 
-from parity_tests.gate_tests.right import RIGHT
 from parity_tests.gate_tests.wrong import WRONG
 from parity_tests.layer_tests.training import one_hot_batches, text, train_numpy, train_torch, weights
+from parity_tests.selftest.measures.right_layers import RIGHT
 
 
 def test_the_losses_of_200_updates_agree_with_torch_and_fall() -> None:

@@ -13,6 +13,8 @@ from parity_tests.references.rounding import RoundingNoise
 CHAOS_THRESHOLD = 1e-3
 """If rounding moves a state by more than this, errors no longer grow in proportion to it. A few runs
 then say nothing about the later states, nor about gradients that pass through them."""
+ROUNDOFFS_OF_CHAOS = 20.0
+"""The same where values may be off by more than by rounding, in what they may be off by."""
 
 
 @dataclass(slots=True)
@@ -105,10 +107,17 @@ class Cell:
 
     def backward(self, trace: CellTrace, dhs: Array, dh_n: Array | None) -> Gradients:
         """Backpropagate ``dhs`` [T, runs or 1, B, H] and ``dh_n`` [B, H] through a cell."""
-        noise, running = self.noise, trace.running
         slope, dhs = self.slope(trace), self.step_gradients(trace, dhs)
-        d, dz = np.zeros_like(slope), np.zeros_like(slope)
-        trace.d, trace.dz = d, dz
+        trace.d, trace.dz = np.zeros_like(slope), np.zeros_like(slope)
+        carry = self.through_time(trace, slope, dhs, dh_n)
+        large = self.too_large(trace.d)
+        dWx, dWh, db = self.parameter_gradients(trace, trace.dz)
+        dh_0 = self.start_gradient(trace, carry)
+        return Gradients(self.input_gradient(trace, trace.dz), dh_0, dWx, dWh, db, large)
+
+    def through_time(self, trace: CellTrace, slope: Array, dhs: Array, dh_n: Array | None) -> Array:
+        """Set ``trace.d`` and ``trace.dz`` step by step; return the carry of the first, [runs, B, H]."""
+        noise, running, d, dz = self.noise, trace.running, trace.d, trace.dz
         carry = self.first_carry(trace, dh_n)
         for t in self.order(len(slope)):
             np.add(dhs[t], carry, out=d[t])
@@ -121,20 +130,25 @@ class Cell:
                 carry = np.where(
                     running[t, :, None], self.carry(trace, t, dz[t]), self.carry_in_padding(carry, dhs[t])
                 )
-        limit = noise.limit
-        large = np.any((np.abs(d) > limit) & np.isfinite(d), axis=(1, 3))
-        dWx, dWh, db = self.parameter_gradients(trace, dz)
-        dh_0 = self.start_gradient(trace, carry)
-        return Gradients(self.input_gradient(trace, dz), dh_0, dWx, dWh, db, large)
+        return carry
+
+    def too_large(self, d: Array) -> Array:
+        """Return where a gradient of the state ``d`` [T, runs, B, H] is near the largest float, [T, B]."""
+        T, _, B, _ = d.shape
+        limit = self.noise.limit
+        if -limit <= d.min(initial=0.0) and d.max(initial=0.0) <= limit:
+            return np.zeros((T, B), bool)
+        return np.any((np.abs(d) > limit) & np.isfinite(d), axis=(1, 3))
 
     def diverged(self, trace: CellTrace) -> Array:
         """Return where the runs diverge or leave the range of the working precision, [T, B]."""
         states = trace.h[1:]
         moved = np.abs(states[:, 1:] - states[:, :1]).max(axis=(1, 3), initial=0.0)
+        threshold = max(CHAOS_THRESHOLD, ROUNDOFFS_OF_CHAOS * self.noise.u)
         if not self.case.is_unbounded:
-            return np.asarray(moved > CHAOS_THRESHOLD)
+            return np.asarray(moved > threshold)
         largest = np.abs(states[:, 0]).max(axis=-1)
-        near = (moved <= CHAOS_THRESHOLD * np.maximum(largest, 1)) & (largest < self.noise.limit)
+        near = (moved <= threshold * np.maximum(largest, 1)) & (largest < self.noise.limit)
         return np.asarray(~near)
 
     # Pieces that a fault may replace: each does one part of the forward or the backward.

@@ -21,6 +21,16 @@ LOOPED = ("sigmoid", "identity")
 PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
+class _RNN(torch.nn.RNN):
+    def reset_parameters(self) -> None:
+        """Draw no weights: a case's are set."""
+
+
+class _RNNCell(torch.nn.RNNCell):
+    def reset_parameters(self) -> None:
+        """Draw no weights: a case's are set."""
+
+
 def torch_answers(case: Case, calls: Sequence[Call]) -> list[Answer]:
     """Return torch's answers, in float64, to the calls of a case."""
     answers: list[Answer] = []
@@ -107,12 +117,12 @@ def _loss(case: Case, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tens
 def _cell(case: Case, weights: CellWeights) -> torch.nn.RNNCell:
     nonlinearity = "relu" if case.relu else "tanh"
     bias = case.bias != "nobias"
-    cell = torch.nn.RNNCell(case.D, case.H, bias, nonlinearity, dtype=torch.float64)
+    cell = _RNNCell(case.D, case.H, bias, nonlinearity, dtype=torch.float64)
     return _with_weights(cell, [weights])
 
 
 def _stack(case: Case, cells: Sequence[CellWeights], depth: int) -> torch.nn.RNN:
-    rnn = torch.nn.RNN(
+    rnn = _RNN(
         len(cells[0].Wx),
         case.H,
         depth,

@@ -6,6 +6,7 @@ rounding of its partial sums may amount to.
 """
 
 import itertools
+import math
 from functools import cache
 
 from parity_tests.bound_numpy import np
@@ -15,6 +16,7 @@ from parity_tests.cases.case import Case
 PERTURBED = 8
 """The number of perturbed runs; four are too few for small slices."""
 RUNS = 1 + PERTURBED
+FLOAT32_TINY = float(np.finfo(np.float32).tiny)
 OVERFLOW_MARGIN = 2.0**-20
 """Fraction of the largest float above which one order of operations may overflow and another not."""
 KINK_SPREADS = 16.0
@@ -35,6 +37,8 @@ class RoundingNoise:
     def __init__(self, case: Case) -> None:
         self.runs = RUNS
         self.u = unit_roundoff(case.dtype)
+        self.tiny = FLOAT32_TINY if case.dtype == "f32" else 0.0
+        """The smallest normal number of float32. float64 itself loses the digits below its own."""
         self.limit = float(np.finfo(DTYPES[case.dtype]).max) * OVERFLOW_MARGIN
         """Gradients and relu states above this may overflow."""
         self.relative_table, self.absolute_table = noise_tables(self.u)
@@ -54,6 +58,10 @@ class RoundingNoise:
     def absolute(self, values: Array) -> None:
         """Add 2u r to every value, with an r of its own."""
         values += self._next(self.absolute_table, values.size).reshape(values.shape)
+
+    def absolute_noise(self, shape: tuple[int, ...]) -> Array:
+        """Return 2u r, with an r of its own for every element."""
+        return self._next(self.absolute_table, math.prod(shape)).reshape(shape)
 
     def product(self, values: Array, rows: Array, weights: Array) -> None:
         """Perturb the matrix product ``rows @ weights`` by the rounding of its result and partial sums.
@@ -85,9 +93,8 @@ class RoundingNoise:
         """Set relu's slope to 0 in half of the perturbed runs and to 1 in the others, where the sign of
         the pre-activation ``z`` is up to rounding. Both are [T, runs, B, H]."""
         spread = np.abs(z[:, 1:] - z[:, :1]).max(axis=1)
-        positions = np.argwhere(np.abs(z[:, 0]) <= KINK_SPREADS * spread)
-        for number, (t, row, unit) in enumerate(positions.tolist()):
-            slope[t, 1:, row, unit] = _HALVES[number * 29 % len(_HALVES)]
+        t, row, unit = np.nonzero(np.abs(z[:, 0]) <= KINK_SPREADS * spread)
+        slope[t, 1:, row, unit] = _HALVES[np.arange(len(t)) * 29 % len(_HALVES)]
 
     def too_large(self, values: Array, unbounded: bool) -> Array:
         """Return which slices of ``values`` [runs, ...] are near the largest float. None is where states
@@ -109,8 +116,14 @@ class LowerPrecisionNoise(RoundingNoise):
         if u > self.u:
             self.u = u
             self.relative_table, self.absolute_table = noise_tables(u)
+            self.tiny = FLOAT32_TINY
         if largest is not None:
             self.limit = largest * OVERFLOW_MARGIN
+
+
+def noise_of(case: Case, accuracy: float | None = None) -> RoundingNoise:
+    """The noise of a case's own precision, or of values that may be off by ``accuracy`` of their size."""
+    return RoundingNoise(case) if accuracy is None else LowerPrecisionNoise(case, accuracy / 2)
 
 
 class NoNoise(RoundingNoise):
@@ -160,10 +173,12 @@ class SumBounds(NoNoise):
         self.largest = max(self.largest, float(sums.max(initial=0.0)))
 
 
-_HALVES = [
-    [float(run in chosen) for run in range(PERTURBED)]
-    for chosen in itertools.combinations(range(PERTURBED), PERTURBED // 2)
-]
+_HALVES = np.array(
+    [
+        [float(run in chosen) for run in range(PERTURBED)]
+        for chosen in itertools.combinations(range(PERTURBED), PERTURBED // 2)
+    ]
+)
 
 
 @cache

@@ -1,7 +1,14 @@
 """How far a tensor is from the reference, held against what the rounding of the case explains.
 
-Per slice (the last axis: one time step of one batch row, one row of a weight gradient, the whole
-bias gradient): ``allow = SPREADS_ALLOWED * (spread + u * scale + tiny)``.
+The spread of an element is how far the perturbed runs of the plain loop take it from the truth, or from the
+unperturbed run; that of a slice is the largest of its elements'. A slice is the last axis: one time step of one batch row, one row of a weight
+gradient, the whole bias gradient. Allowed is the smaller of
+
+    K * (spread of the slice + u * largest element of the slice + tiny)
+    ELEMENT_SPREADS * (spread of the element + u * element + tiny)
+
+where u is the unit roundoff, tiny the smallest normal number, and K is ``SLICE_SPREADS``, or ``ALONE`` for a slice
+of one element: eight runs of one element may all happen to move it little.
 """
 
 import sys
@@ -10,17 +17,25 @@ from dataclasses import dataclass, replace
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array
 
-SPREADS_ALLOWED = 16.0
-"""How many measured spreads are allowed; right layers come to at most a quarter of it."""
+SLICE_SPREADS = 8.0
+ALONE = 16.0
+ELEMENT_SPREADS = 24.0
+REFERENCE_SPREADS = 16.0
+"""How many spreads of a slice the two references may be apart."""
 MAX_RELATIVE_SPREAD = 1e-2
-"""A spread of this part of the slice's scale proves nothing: the slice is inconclusive."""
+"""A spread of this part of the slice's scale proves nothing: the slice is inconclusive. Of values that may be off
+by more than rounding it is ``ROUNDOFFS_TOO_WIDE`` times what these are off by, at most ``MAX_RELATIVE_SPREAD_EVER``."""
+ROUNDOFFS_TOO_WIDE = 40.0
+MAX_RELATIVE_SPREAD_EVER = 0.1
+NEARLY_ZERO = 1e-16
+"""Where all of a slice is 0, as behind a saturated tanh, a spread up to this one proves something."""
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What is allowed in each slice of one tensor; shapes are the tensor's less its last axis.
+    """What is allowed in every element of one tensor, and which slices prove nothing.
 
-    ``disagreement`` is how far the plain loop is from the reference, over what its own spread
+    ``inconclusive`` has the tensor's shape less its last axis. ``disagreement`` is how far the plain loop is from the reference, over what its own spread
     allows, at the worst slice: above 1, the two references cannot both be right.
     """
 
@@ -59,20 +74,45 @@ def allowance(truth: Array, runs: Array, u: float, tiny: float, unsure: Array) -
         tiny: its smallest normal number, below which relative precision ends.
         unsure: slices known beforehand to prove nothing; broadcast to the slices.
     """
-    finite = np.isfinite(truth)
-    scale = _largest(truth, finite)
-    spread = _largest(runs[1:] - truth, finite).max(axis=0)
-    own_scale = _largest(runs[0], finite)
-    own_spread = _largest(runs[1:] - runs[0], finite).max(axis=0)
+    finite, loop = np.isfinite(truth), runs[0]
+    masked = not finite.all()
+    lowest, highest = runs[1:].min(axis=0), runs[1:].max(axis=0)
+
+    def largest(values: Array) -> Array:
+        """The largest of each slice, where the reference is finite."""
+        if masked:
+            values = np.where(finite, values, 0.0)
+        return np.asarray(values.max(axis=-1, initial=0.0))
+
+    own = np.maximum(highest - loop, loop - lowest)
+    # All runs may happen to move to the side on which the truth is.
+    spreads = np.maximum(own, np.maximum(highest - truth, truth - lowest))
+    sizes = np.abs(truth)
+    scale, spread, own_spread = largest(sizes), largest(spreads), largest(own)
     # A wrong reference must not pass for a wide spread, hence the loop's spread about itself too.
-    own_too_wide = _too_wide(own_spread, np.minimum(scale, own_scale), tiny) | unsure
-    apart = _largest(runs[0] - truth, finite) / (SPREADS_ALLOWED * (own_spread + u * scale + tiny))
+    widest = min(max(MAX_RELATIVE_SPREAD, ROUNDOFFS_TOO_WIDE * u), MAX_RELATIVE_SPREAD_EVER)
+    own_scale = largest(np.abs(loop))
+    own_too_wide = _too_wide(own_spread, own_scale, tiny, widest) | unsure
+    rounding = u * scale + tiny
+    apart = largest(np.abs(loop - truth)) / (REFERENCE_SPREADS * (own_spread + rounding))
     apart = np.where(np.isnan(apart), np.inf, apart)
+    of_slice = (SLICE_SPREADS if truth.shape[-1] > 1 else ALONE) * (spread + rounding)
+    of_element = spreads + u * sizes
+    of_element += tiny
+    of_element *= ELEMENT_SPREADS
     return Allowance(
-        allow=SPREADS_ALLOWED * (spread + u * scale + tiny),
-        inconclusive=_too_wide(spread, scale, tiny) | own_too_wide,
-        disagreement=float(np.where(own_too_wide, 0.0, apart).max(initial=0.0)),
+        allow=np.fmin(of_element, of_slice[..., None]),
+        inconclusive=_too_wide(spread, scale, tiny, widest) | own_too_wide,
+        disagreement=max(
+            float(np.where(own_too_wide, 0.0, apart).max(initial=0.0)), _finite_apart(finite, loop, unsure)
+        ),
     )
+
+
+def _finite_apart(finite: Array, loop: Array, unsure: Array) -> float:
+    """Infinity where one reference has a number and the other has none, and no rounding explains it; else 0."""
+    apart = (finite != np.isfinite(loop)).any(axis=-1) & ~unsure
+    return np.inf if apart.any() else 0.0
 
 
 def with_error(allowed: Allowance, truth: Array, error: float) -> Allowance:
@@ -85,14 +125,14 @@ def with_error(allowed: Allowance, truth: Array, error: float) -> Allowance:
     """
     scale = _largest(truth, np.isfinite(truth))
     inconclusive = allowed.inconclusive | _too_wide(np.full(scale.shape, error), scale, 0.0)
-    return replace(allowed, allow=allowed.allow + SPREADS_ALLOWED * error, inconclusive=inconclusive)
+    return replace(allowed, allow=allowed.allow + SLICE_SPREADS * error, inconclusive=inconclusive)
 
 
 def exact(truth: Array, loop: Array) -> Allowance:
     """Allow nothing: no sum or product of the case rounds, in any order."""
     slices = truth.shape[:-1]
     disagreement = 0.0 if np.array_equal(truth, loop) else np.inf
-    return Allowance(np.zeros(slices), np.zeros(slices, bool), disagreement)
+    return Allowance(np.zeros(truth.shape), np.zeros(slices, bool), disagreement)
 
 
 def _largest(values: Array, finite: Array) -> Array:
@@ -103,8 +143,9 @@ def _largest(values: Array, finite: Array) -> Array:
     return np.asarray(magnitude.max(axis=-1, initial=0.0))
 
 
-def _too_wide(spread: Array, scale: Array, tiny: float) -> Array:
-    wide = np.where(scale > 0, spread + tiny > MAX_RELATIVE_SPREAD * scale, spread > 0)
+def _too_wide(spread: Array, scale: Array, tiny: float, widest: float = MAX_RELATIVE_SPREAD) -> Array:
+    # Below the smallest normal number every spread is as wide as rounding is there.
+    wide = (spread > np.maximum(widest * scale, tiny)) & ((scale > 0) | (spread > NEARLY_ZERO))
     return np.asarray(wide | ~np.isfinite(spread))
 
 
@@ -117,11 +158,11 @@ def compare(truth: Array, got: Array, allowed: Allowance) -> Comparison:
         # Finite or not must agree; which non-finite value it is depends on the order of operations.
         error = np.where(finite & np.isfinite(got), error, np.where(finite == np.isfinite(got), 0.0, np.inf))
     with np.errstate(divide="ignore"):
-        over = error / allowed.allow[..., None]
+        over = error / allowed.allow
     over[error == 0] = 0.0  # also where nothing is allowed
     over[allowed.inconclusive] = 0.0
     return Comparison(
-        slices=allowed.allow.size,
+        slices=allowed.inconclusive.size,
         inconclusive=int(allowed.inconclusive.sum()),
         # An infinite error is reported as the largest float: JSON has no infinity.
         worst=min(float(over.max(initial=0.0)), sys.float_info.max),

@@ -26,6 +26,7 @@ class RunFacts:
         implied: what its interface has no place for, and what its declarations set.
         forced: the interface that an option forces, or None.
         nonlinearity: that an option declares, or None.
+        accuracy: that an option declares, or None.
         case: the token of the only case, or None.
         known: what the target is known to fail, with the reasons.
         timeout: seconds that it may take for a case.
@@ -48,6 +49,7 @@ class RunFacts:
     implied: tuple[str, ...] = ()
     forced: str | None = None
     nonlinearity: str | None = None
+    accuracy: float | None = None
     case: str | None = None
     known: Mapping[str, str] = field(default_factory=dict)
     timeout: float
@@ -87,3 +89,8 @@ class RunFacts:
 
 def _in_words(value: object) -> str:
     return (", ".join(map(str, value)) or "nothing") if isinstance(value, tuple) else str(value)
+
+
+def accuracy_in_words(accuracy: float) -> str:
+    """A declared accuracy, for a verdict."""
+    return f"each of its values may be off by {accuracy:g} of its size, as declared by --accuracy"

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from parity_tests.cases.tensors import TENSORS, family
-from parity_tests.report.facts import SHOWN_ALONE, RunFacts
+from parity_tests.report.facts import SHOWN_ALONE, RunFacts, accuracy_in_words
 from parity_tests.report.finding import SHOWN, Finding, Severity
 from parity_tests.report.part import Part
 from parity_tests.report.schema import FORMAT, checked, report_schema
@@ -193,7 +193,9 @@ class Report:
         ]
         so_far = f"part {self.part.number} of {self.part.of} is equal so far; " if self.part else ""
         cases = f"{so_far}{self.cases} of {self.planned} cases compared"
-        return f"{self.verdict}: {'; '.join(faults or self.not_judged or [cases])}"
+        accuracy = self.run.accuracy if self.run else None
+        may_be_off = [accuracy_in_words(accuracy)] if accuracy else []
+        return f"{self.verdict}: {'; '.join([*(faults or self.not_judged or [cases]), *may_be_off])}"
 
     def __repr__(self) -> str:
         return f"<Report {' '.join(self.headline.split())}>"

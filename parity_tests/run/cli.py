@@ -26,12 +26,10 @@ from parity_tests.run.plan import default_reference
 from parity_tests.run.record.resume import has_end
 from parity_tests.run.show.again import SUBCOMMANDS
 from parity_tests.run.show.layout import layout_here, terminal_width
-from parity_tests.run.versions import version_text
+from parity_tests.run.versions import machine, version_text
 from parity_tests.subjects.interfaces import TargetError
 from parity_tests.words import did_you_mean, nearest
 
-RESERVED = ("speed",)
-"""Names of subcommands that are to come."""
 ADAPT = (
     "Find out by trial how somebody's code is called, and write the adapter that judges it. "
     "Exit status: 0 with an adapter, 2 without."
@@ -79,16 +77,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run_command(arguments: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     command = words[0] if words else ""
-    if command in RESERVED:
-        print(
-            f"rnn-parity: {command} does not exist yet; a target of this name is written ./{command}.py",
-            file=sys.stderr,
-        )
-        return 2
     if command == "adapt":
         return run_adapt(_Parser(prog="rnn-parity adapt", description=ADAPT, allow_abbrev=False), words[1:])
     if command == "merge":
         return run_merge(_Parser(prog="rnn-parity merge", description=MERGE, allow_abbrev=False), words[1:])
+    if command == "speed":
+        from parity_tests.speed.command import DESCRIPTION, run_speed
+
+        parser = _Parser(prog="rnn-parity speed", description=DESCRIPTION, allow_abbrev=False)
+        return run_speed(parser, words[1:], machine())
     if command in SUBCOMMANDS:
         words = words[1:]
     own = words[: words.index("--")] if "--" in words else words
@@ -163,7 +160,8 @@ def judge_parser() -> argparse.ArgumentParser:
         usage="%(prog)s [TARGET] [options] [-- options of pytest]\n"
         "       %(prog)s adapt FILE[:NAME] [-o ADAPTER]: write the adapter of code of another form\n"
         "       %(prog)s faults [--workers N]: put every fault of the catalogue into a layer\n"
-        "       %(prog)s merge FILE...: the one verdict of the parts of a run",
+        "       %(prog)s merge FILE...: the one verdict of the parts of a run\n"
+        "       %(prog)s speed [options]: time the layers of rnn_np beside torch, JAX and ONNX Runtime",
         epilog=f"Features that a target may be declared to lack:\n{_listed(FEATURES)}\n\n"
         f"Tensors that are compared:\n{_listed(TENSORS)}\n\n"
         "Checks of the contract; --without names them with hyphens, as in inputs-copied:\n"

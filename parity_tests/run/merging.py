@@ -9,6 +9,7 @@ from pathlib import Path
 
 import rnn_np
 from parity_tests.checks.known_failures import passing_now
+from parity_tests.checks.systematic import systematic_findings
 from parity_tests.report import Report, RunFacts
 from parity_tests.run.output import check_writable, write_whole
 from parity_tests.run.record.facts import plan_of
@@ -121,6 +122,7 @@ def merged(parts: Mapping[str, Report]) -> Report:
     whole.note = " ".join(dict.fromkeys(part.note for part in parts.values() if part.note))
     notices = dict.fromkeys(notice for part in parts.values() if part.run for notice in part.run.notices)
     whole.run = replace(facts, notices=tuple(notices))
+    whole.find(systematic_findings(whole.tensors, whole.findings, facts.known))
     if whole.cases and whole.cases >= whole.planned and facts.case is None:
         try:
             plan = plan_of(facts)

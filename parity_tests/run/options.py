@@ -15,7 +15,7 @@ from parity_tests.subjects.interfaces import INTERFACES, TargetError
 from parity_tests.subjects.loading import Target
 from parity_tests.subjects.session import DEFAULT_TARGET
 from parity_tests.subjects.user_frames import format_error
-from parity_tests.words import did_you_mean
+from parity_tests.words import did_you_mean, shown
 
 DEFAULT_CASES = 2000
 DEFAULT_SEED = 0
@@ -23,11 +23,10 @@ DEFAULT_TIMEOUT = 10.0
 MAX_CASES = 10_000_000
 MAX_SEED = 2**63 - 1
 MIN_TIMEOUT, MAX_TIMEOUT = 0.001, 86_400.0
+MIN_ACCURACY, MAX_ACCURACY = 1e-15, 0.1
 MAX_WORKERS = 256
 MAX_SPEC = 4096
 """Characters of a target; no path is longer."""
-MAX_CHARACTERS_SHOWN = 60
-"""Characters of a bad value that a message shows."""
 REFERENCES = ("torch", "recorded")
 
 
@@ -50,6 +49,7 @@ class Options:
         timeout: seconds that a target in a child process may take for a case.
         lines: whether the wrong lines of the target's source are looked for.
         nonlinearity: the target's, if it is declared.
+        accuracy: how far the target's values may be off on purpose, relative to their size.
         shard: which part of the run to do; None: all of it.
         resume: a file that keeps what was judged.
     """
@@ -64,20 +64,9 @@ class Options:
     timeout: float = DEFAULT_TIMEOUT
     lines: bool = True
     nonlinearity: str | None = None
+    accuracy: float | None = None
     shard: Part | None = None
     resume: Path | None = None
-
-
-def shown(value: object) -> str:
-    """A bad value as a message shows it: on one line, and cut off where it is long."""
-    try:
-        text = repr(value)
-    except ValueError:  # Python writes no whole number of more than 4300 digits
-        return "a longer number"
-    except Exception:
-        return f"a {type(value).__name__}"
-    text = " ".join(text.split())
-    return text if len(text) <= MAX_CHARACTERS_SHOWN else f"{text[:MAX_CHARACTERS_SHOWN]}... (shortened)"
 
 
 def _cases(value: Any) -> int:
@@ -146,6 +135,19 @@ def _nonlinearity(value: Any) -> str:
     return value
 
 
+def _accuracy(value: Any) -> float:
+    expected = f"accuracy: expected a number from {MIN_ACCURACY:g} to {MAX_ACCURACY:g}, got {shown(value)}"
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise OptionError(expected)
+    try:
+        number = float(value)
+    except (ValueError, OverflowError) as error:
+        raise OptionError(expected) from error
+    if not MIN_ACCURACY <= number <= MAX_ACCURACY:
+        raise OptionError(expected)
+    return number
+
+
 def _known(value: Any) -> Path:
     return _file("known", value)
 
@@ -197,11 +199,11 @@ def _kind(value: Any) -> str:
 
 
 def _lines(value: Any) -> bool:
-    if value in (True, False) and isinstance(value, bool):
+    if isinstance(value, bool):
         return value
-    if value not in ("yes", "no"):
+    if not isinstance(value, str) or value not in ("yes", "no"):
         raise OptionError(f"lines: expected yes or no, got {shown(value)}")
-    return bool(value == "yes")
+    return value == "yes"
 
 
 def _as_given(value: Any) -> Any:
@@ -271,6 +273,13 @@ OPTIONS = (
         "(default: tanh, and relu where it is an option)",
         _nonlinearity,
         choices=NONLINEARITIES,
+    ),
+    Option(
+        "accuracy",
+        "SIZE",
+        "of a target that is approximate on purpose, as with tables or float16: how far every value that it "
+        "computes may be off, relative to its size (default: by its rounding)",
+        _accuracy,
     ),
     Option("known", "FILE", "what the target is known to fail: lines such as 'values of dx: reason'", _known),
     Option(

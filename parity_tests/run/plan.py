@@ -60,6 +60,7 @@ class Plan:
         without: what the target is declared to lack, and what is implied.
         implied: what its interface has no place for, and the fields that its declarations set.
         nonlinearity: the target's, if an option declares it.
+        accuracy: how far the target's values may be off, if that is declared.
         first_fault: that it has plainly another nonlinearity, with which all else is judged.
         known: what it is known to fail, with the reasons.
         timeout: seconds that it may take for a case.
@@ -78,6 +79,7 @@ class Plan:
     without: tuple[str, ...] = ()
     implied: tuple[str, ...] = ()
     nonlinearity: str | None = None
+    accuracy: float | None = None
     first_fault: Finding | None = None
     known: Mapping[str, str] = field(default_factory=dict)
     timeout: float = DEFAULT_TIMEOUT
@@ -211,6 +213,7 @@ def make_plan(options: Options, session: Session) -> Plan:
         without=tuple(sorted({*without, *implied})),
         implied=implied,
         nonlinearity=options.nonlinearity,
+        accuracy=options.accuracy,
         known=known,
         timeout=options.timeout,
         lines=options.lines,

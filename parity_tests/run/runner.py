@@ -17,6 +17,7 @@ from typing import Any, Self
 from parity_tests.cases.case import Case
 from parity_tests.checks.known_failures import passing_now
 from parity_tests.checks.registry import run_contract_check
+from parity_tests.checks.systematic import systematic_findings
 from parity_tests.checks.values import Reference, ReferencesDisagree, judge
 from parity_tests.diagnosis.explain import explained
 from parity_tests.diagnosis.lines.merge import of_values, with_lines
@@ -168,11 +169,12 @@ class Run:
 
     def judge_cases(self, cases: Sequence[Case], on_case: Callable[[], None] = lambda: None) -> Report:
         """Judge cases, even after a fault; what cannot be judged is listed in the report."""
+        plan = self.plan
         report = self._unfinished = Report(planned=len(cases))
         for number, case in enumerate(cases):
             on_case()
             try:
-                part = judge(case, reference_of(self.plan), self.session.run_case, self.plan.without)
+                part = judge(case, reference_of(plan), self.session.run_case, plan.without, plan.accuracy)
             except TargetGivenUp as reason:
                 report.given_up = {str(reason): len(cases) - number}
                 break
@@ -263,6 +265,7 @@ class Run:
         if self.interrupted:
             report.errors.insert(0, "the run was interrupted")
         self.until_interrupted(self._explain)
+        self._find_systematic()
         self._settle_known()
         if self.record is not None and not (self.interrupted or report.selected):
             with suppress(OSError):  # the batches are kept, and it can be made again
@@ -306,7 +309,7 @@ class Run:
         if len(seen) < len(report.faults):
             with ThreadPoolExecutor(1) as beside:  # the lines are looked for in another process
                 lines = beside.submit(self._wrong_lines, findings)
-                named = explained(plan.kinds, self.session.run_case, findings, plan.restricted)
+                named = explained(plan.kinds, self.session.run_case, findings, plan.restricted, plan.accuracy)
             report.note = lines.result().note
             before = {(f.check, f.tensor, f.case.layer): f.message for f in findings}
             findings = with_lines(named, lines.result(), before)
@@ -318,12 +321,17 @@ class Run:
         numbers = [f for f in findings if f != plan.first_fault]
         own = [(kind, [f.case for f in numbers if of_values(f, kind)]) for kind in plan.kinds]
         own = [(kind, cases) for kind, cases in own if cases]
-        if not plan.lines or not own or plan.target == Target(DEFAULT_TARGET):
+        if not plan.lines or plan.accuracy or not own or plan.target == Target(DEFAULT_TARGET):
             return WrongLines()
         return wrong_lines(plan.target, own, plan.without, plan.restricted)
 
     def _judge_case(self, case: Case) -> Report:
         return self.judge_cases([case])
+
+    def _find_systematic(self) -> None:
+        report = self.report
+        if not (report.part or self.interrupted):  # of parts it is found when they are merged
+            report.find(systematic_findings(report.tensors, report.findings, self.plan.known))
 
     def _settle_known(self) -> None:
         """A known failure that now passes is reported as a failure, like a strict xfail."""

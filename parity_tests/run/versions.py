@@ -41,16 +41,20 @@ def _public(version: str) -> str:
     return version.partition("+")[0]
 
 
-def version_text() -> str:
-    """Everything about this installation that a bug report needs, a line each."""
-    lines = {
+def machine() -> dict[str, str]:
+    """The layers' and NumPy's versions, the platform and the processor, by name."""
+    return {
         "rnn-np": rnn_np.__version__,
         "Python": f"{platform.python_version()} ({platform.python_implementation()})",
         "NumPy": f"{np.__version__}, BLAS: {blas_name()}",
-        **{name: _installed(name) for name in PACKAGES},
         "platform": platform.platform(),
         "processor": _processor(),
     }
+
+
+def version_text() -> str:
+    """Everything about this installation that a bug report needs, a line each."""
+    lines = machine() | {name: _installed(name) for name in PACKAGES}
     return "\n".join(f"{name} {value}" for name, value in lines.items())
 
 

@@ -1,12 +1,14 @@
 """Layers that are right except that each breaks one check of the contract."""
 
+import copy
+import threading
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
 from parity_tests.cases.arrays import Array
-from parity_tests.checks import contract, state
+from parity_tests.checks import calls, contract, copies, state
 from rnn_np import TimeRNN, nn
 
 
@@ -77,7 +79,7 @@ class _SharedTape(TimeRNN):
 
     def forward(self, xs: Array) -> Array:
         hs = super().forward(xs)
-        self.tapes[:] = [self._tape]
+        self.tapes[:] = [copy.deepcopy(self._tape)]
         return hs
 
     def backward(self, dhs: Array) -> Array:
@@ -89,7 +91,7 @@ class _FirstTape(TimeRNN):
     def forward(self, xs: Array) -> Array:
         before = getattr(self, "waiting", None)
         hs = super().forward(xs)
-        self.waiting = self._tape = before or self._tape
+        self.waiting = self._tape = before or copy.deepcopy(self._tape)
         return hs
 
     def backward(self, dhs: Array) -> Array:
@@ -190,6 +192,76 @@ class _AnyLength(nn.RNN):
     __call__ = forward
 
 
+class _CountsCalls(TimeRNN):
+    calls = 0
+
+    def forward(self, xs: Array) -> Array:
+        self.calls += 1
+        hs = super().forward(xs)
+        return hs if self.calls < 10 else np.asarray(1.01 * hs, xs.dtype)
+
+
+class _SetUpInOneThread(TimeRNN):
+    here = threading.local()
+
+    def __init__(self, Wx: Array, Wh: Array, b: Array, stateful: bool = False) -> None:
+        super().__init__(Wx, Wh, b, stateful)
+        self.here.scale = 1.0
+
+    def forward(self, xs: Array) -> Array:
+        return np.asarray(getattr(self.here, "scale", 0.5) * super().forward(xs), xs.dtype)
+
+
+class _KeepsGradientsOfOthers(TimeRNN):
+    def backward(self, dhs: Array) -> Array:
+        if dhs.size == 0:
+            return np.empty((*dhs.shape[:2], len(self.params[0])), dhs.dtype)
+        return super().backward(dhs)
+
+
+class _WholeNumbersOfOthers(TimeRNN):
+    def forward(self, xs: Array) -> Array:
+        dtype = self.params[0].dtype
+        return super().forward(xs if xs.dtype == dtype else xs.astype(int).astype(dtype))
+
+
+class _ShallowCopy(TimeRNN):
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return copy.copy(self)
+
+
+class _StateNotPickled(TimeRNN):
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_h": None}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        twin = type(self).__new__(type(self))
+        vars(twin).update(copy.deepcopy(vars(self), memo))
+        return twin
+
+
+class _StateOfOtherRows(TimeRNN):
+    def forward(self, xs: Array) -> Array:
+        if self.h is not None:
+            super().set_state(np.resize(self.h, (len(xs), len(self.params[1]))))
+        return super().forward(xs)
+
+
+class _BackThroughFirstWeights(TimeRNN):
+    def __init__(self, Wx: Array, Wh: Array, b: Array, stateful: bool = False) -> None:
+        super().__init__(Wx, Wh, b, stateful)
+        self.first = TimeRNN(Wx, Wh, b, stateful)
+
+    def forward(self, xs: Array) -> Array:
+        self.first.set_state(self.h)
+        self.first.forward(xs)
+        return super().forward(xs)
+
+    def backward(self, dhs: Array) -> Array:
+        super().backward(dhs)
+        return self.first.backward(dhs)
+
+
 BROKEN: dict[str, tuple[str, type]] = {
     contract.inputs_untouched.name: ("TimeRNN", _Overwrites),
     contract.results_owned.name: ("TimeRNN", _OneBuffer),
@@ -202,10 +274,18 @@ BROKEN: dict[str, tuple[str, type]] = {
     contract.two_forwards.name: ("TimeRNN", _FirstTape),
     contract.memory_layouts.name: ("TimeRNN", _InMemoryOrder),
     contract.large_inputs.name: ("TimeRNN", _Exponentials),
+    calls.fifty_calls.name: ("TimeRNN", _CountsCalls),
+    calls.another_thread.name: ("TimeRNN", _SetUpInOneThread),
+    calls.empty_inputs.name: ("TimeRNN", _KeepsGradientsOfOthers),
+    calls.other_dtypes.name: ("TimeRNN", _WholeNumbersOfOthers),
+    copies.deep_copies.name: ("TimeRNN", _ShallowCopy),
+    copies.pickles.name: ("TimeRNN", _StateNotPickled),
     state.state_copied.name: ("TimeRNN", _KeepsState),
     state.state_apart.name: ("TimeRNN", _StateInResult),
     state.state_kept.name: ("TimeRNN", _ForgetsState),
+    state.other_batch_size.name: ("TimeRNN", _StateOfOtherRows),
     state.state_reset.name: ("TimeRNN", _ResetsNothing),
+    state.replaced_parameters.name: ("TimeRNN", _BackThroughFirstWeights),
     state.checkpoints_copied.name: ("nn.RNN", _KeepsCheckpoint),
     state.checkpoints_restored.name: ("nn.RNN", _FirstCheckpoint),
     state.bad_lengths.name: ("nn.RNN", _AnyLength),

@@ -29,7 +29,7 @@ from parity_tests.subjects.adapters.declared import Declared
 from parity_tests.subjects.interfaces import subject_of
 from parity_tests.subjects.results import CallResult, CaseResults
 
-MAX_CASES_TRIED = 60
+MAX_CASES_TRIED = 100
 """Cases that are tried of each kind."""
 SHRINK_SECONDS = 0.5
 

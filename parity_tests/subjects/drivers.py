@@ -1,7 +1,9 @@
 """Drivers: each knows one interface, and takes a layer of it through the calls of a case."""
 
+import sys
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 from parity_tests.cases.arrays import Array, Call, calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.layers import KINDS
-from parity_tests.cases.memory_layouts import laid_out
+from parity_tests.cases.memory_layouts import laid_out, writable
 from parity_tests.check_facts import INPUTS_UNTOUCHED, INTERFACE, RAISES, TYPE, UPDATE_ERROR
 from parity_tests.report import Finding, Severity
 from parity_tests.subjects.adapters.declared import declared_by
@@ -25,6 +27,8 @@ from parity_tests.subjects.user_frames import format_error
 
 OWN = "rnn_np"
 """The project's own layers, of which advice is a fault."""
+CALLS_OF_A_STEP = 4
+"""How deep functions may call one another at a time step."""
 
 
 class _AdapterDriver(Driver):
@@ -67,7 +71,7 @@ class _ListDriver(Driver):
         return [call.Wx, call.Wh, *bias]
 
     def make(self, call: Call) -> Any:
-        layout = "contiguous" if self.case.layout == "readonly" else self.case.layout
+        layout = writable(self.case.layout)
         self.params = [laid_out(value, layout) for value in self.values(call)]
         # Not stateful is the default, and judged as such.
         options = {"stateful": True} if self.case.stateful and not self.case.is_cell else {}
@@ -196,7 +200,8 @@ def run_case(subject: Any, case: Case, without: Collection[str] = ()) -> CaseRes
         with warnings.catch_warnings():
             # A right layer may warn, of an overflow in an exponential, say; values are judged here.
             warnings.simplefilter("ignore")
-            driver.run(calls)
+            with deep_recursion(CALLS_OF_A_STEP * case.T * case.num_cells):
+                driver.run(calls)
     except PartMissing as missing:
         label = call_label(calls, len(driver.results.calls))
         driver.find(INTERFACE, "", f"{missing}{label}{_reading(driver)}")
@@ -209,6 +214,17 @@ def run_case(subject: Any, case: Case, without: Collection[str] = ()) -> CaseRes
         driver.find(*found)
     driver.results.findings = strictly(driver.results.findings, subject, case.layer)
     return driver.results
+
+
+@contextmanager
+def deep_recursion(calls: int) -> Iterator[None]:
+    """Let functions call one another this much deeper: a layer may call itself at every time step."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(before + calls)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def _reading(driver: Driver) -> str:

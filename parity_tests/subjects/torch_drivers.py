@@ -7,7 +7,7 @@ from typing import Any
 from parity_tests.bound_numpy import np
 from parity_tests.cases.arrays import Array, Call
 from parity_tests.cases.features import declared_nonlinearity
-from parity_tests.cases.memory_layouts import laid_out
+from parity_tests.cases.memory_layouts import laid_out, writable
 from parity_tests.cases.tensors import is_parameter_gradient, parameters
 from parity_tests.check_facts import DROPOUT_MASKS, GRADIENTS_IN_PLACE, VALUES, as_advice
 from parity_tests.subjects.driver import Driver, Given, class_of
@@ -53,7 +53,7 @@ class _TorchDriver(Driver):
             self.update(layer, call)
             return layer
         # A layer may keep these arrays, and they are updated in place.
-        layout = "contiguous" if self.case.layout == "readonly" else self.case.layout
+        layout = writable(self.case.layout)
         loaded = {name: laid_out(value, layout) for name, value in weights.items()}
         called(method(layer, "load_state_dict"), loaded)
         return layer

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -87,7 +87,7 @@ class BatchLayout:
             return padded
         return padded[self._index.step, self._index.sequence]
 
-    def unpack(self, rows: Array, batch_first: bool, padding_value: float = 0.0) -> Array:
+    def unpack(self, rows: Array, batch_first: bool, padding_value: Any = 0.0) -> Array:
         """Return a new array [T, B, ...] or, if ``batch_first``, [B, T, ...] of the kernel's ``rows``."""
         if self.order is None:
             return (rows.swapaxes(0, 1) if batch_first else rows).copy()

@@ -16,6 +16,7 @@ from rnn_np._validation import (
     check_is_array,
     check_like,
     check_state_dict,
+    shown,
 )
 
 CHANGEABLE = ("batch_first", "dropout", "training", "rng")
@@ -87,7 +88,7 @@ class RecurrentLayer:
                 if value != getattr(self, name):
                     raise AttributeError(
                         f"{name}: expected {getattr(self, name)!r}, as when the layer was made, "
-                        f"got {value!r}; make a new layer"
+                        f"got {shown(value)}; make a new layer"
                     )
                 return  # An equal value may be of another type, such as "float32": keep the one there.
         if name == "grads":
@@ -108,7 +109,7 @@ class RecurrentLayer:
         except (ValueError, OverflowError, MemoryError) as error:
             raise ValueError(
                 "input_size, hidden_size: expected sizes whose weights fit into memory, "
-                f"got {self.input_size} and {self.hidden_size}"
+                f"got {shown(self.input_size)} and {shown(self.hidden_size)}"
             ) from error
         for name, param in params.items():
             setattr(self, name, param)

@@ -8,7 +8,7 @@ import numpy as np
 from rnn_np import _kernel
 from rnn_np._gradients import NOTHING_KEPT
 from rnn_np._kernel import Array, Tape
-from rnn_np._validation import WITH_DTYPE, check_array
+from rnn_np._validation import WITH_DTYPE, check_array, shown
 from rnn_np.nn._forward_only import forward_only
 from rnn_np.nn._recurrent_layer import RecurrentLayer, kernel_backward, kernel_weights, option_defaults
 from rnn_np.nn._sequence_format import SequenceFormat
@@ -127,7 +127,7 @@ class RNN(RecurrentLayer):
                 stacklevel=2,
             )
         if num_layers > MAX_LAYERS:
-            raise ValueError(f"num_layers: expected at most {MAX_LAYERS}, got {num_layers}")
+            raise ValueError(f"num_layers: expected at most {MAX_LAYERS}, got {shown(num_layers)}")
         H, suffixes = hidden_size, ("", "_reverse") if bidirectional else ("",)
         shapes: dict[str, tuple[int, ...]] = {}
         for layer in range(num_layers):

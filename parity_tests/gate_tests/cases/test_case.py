@@ -1,6 +1,7 @@
 """Cases, their tokens, and the arrays that follow from them."""
 
 import hashlib
+import re
 from dataclasses import FrozenInstanceError
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from parity_tests.cases.arrays import Array, Call, calls_of
 from parity_tests.cases.case import Case
 from parity_tests.cases.fields import DRAWN
-from parity_tests.cases.memory_layouts import LAYOUTS, laid_out
+from parity_tests.cases.memory_layouts import LAYOUTS, READ_ONLY, laid_out
 from parity_tests.run.options import checked_options
 from parity_tests.run.plan import Plan
 from parity_tests.run.runner import Run
@@ -34,7 +35,7 @@ def test_the_token_is_all_of_the_case() -> None:
     cases = _cases()
     assert [Case.parse(str(case)) for case in cases] == cases
     assert len({str(case) for case in cases}) == len(cases)
-    assert max(len(str(case)) for case in cases) < 100
+    assert max(len(str(case)) for case in cases) < 110
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,32 @@ def test_a_bad_token_is_refused_by_its_part(token: str, message: str) -> None:
     with pytest.raises(ValueError, match=r".") as error:
         Case.parse(token)
     assert message in str(error.value)
+
+
+def test_a_case_has_the_values_of_the_table_and_whole_numbers_of_python() -> None:
+    same: dict[str, Any] = {"layers": np.array(1.0), "h0": 1, "gain": np.float32(1)}
+    case = Case(**{name: np.int64(size) for name, size in USUAL.items()} | same)
+    assert [type(value) for value in (case.B, case.layers, case.h0, case.gain)] == [int, int, bool, float]
+    assert hash(case) == hash(Case.parse("B3T4D2H5-f64-h0-s0"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"B": np.int64(2**40), "T": np.int64(2**24)}, "T: expected at most 100,000"),
+        ({"D": np.int64(2**62), "H": np.int64(4)}, "B, T, D, H: expected arrays of at most"),
+        ({"H": 2**40, "D": np.int64(4)}, "B, T, D, H: expected arrays of at most"),
+        ({"H": 10**5000}, "H: expected less than 9223372036854775808, got a longer number"),
+        ({"B": np.timedelta64(1)}, "B: expected a whole number"),
+        ({"layer": "x" * 9999}, "(shortened)"),
+        ({"layer": np.array(["RNN", "RNN"])}, "layer: expected one of"),
+        ({"bias": np.array([1, 2])}, "bias: expected one of"),
+    ],
+)
+def test_a_value_that_is_no_field_is_refused_by_name(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)) as refusal:
+        Case(**USUAL | changed)
+    assert len(str(refusal.value)) < 300
 
 
 def test_a_case_is_immutable() -> None:
@@ -148,10 +175,19 @@ def test_layouts_hold_the_same_values(layout: str, shape: tuple[int, ...]) -> No
     other = laid_out(array, layout)
     assert np.array_equal(array, other)
     assert not np.shares_memory(array, other)
-    assert other.flags.writeable == (layout != "readonly")
+    assert other.flags.writeable == (layout not in READ_ONLY) or layout == "broadcast"
     if layout in ("strided", "negative"):
         assert not other.flags.contiguous
         assert (min(other.strides) < 0) == (layout == "negative")
+
+
+def test_memory_of_other_kinds() -> None:
+    array = np.arange(12.0).reshape(3, 4)
+    assert not laid_out(array, "unaligned").flags.aligned
+    assert not laid_out(array, "mapped").flags.owndata
+    constant = laid_out(np.repeat(array[:, :1], 4, axis=1), "broadcast")
+    assert constant.strides[-1] == 0
+    assert np.array_equal(constant[:, 3], array[:, 0])
 
 
 def test_the_run_draws_what_it_says() -> None:

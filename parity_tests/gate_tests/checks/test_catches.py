@@ -12,10 +12,10 @@ from parity_tests.cases.case import Case
 from parity_tests.cases.tensors import OF_ADAPTERS, TENSORS
 from parity_tests.checks.values import judge
 from parity_tests.gate_tests.kept import answers_of, drawn
-from parity_tests.gate_tests.right import RIGHT
 from parity_tests.gate_tests.wrong import WRONG, one_tensor_off
 from parity_tests.references.live_torch import torch_answers
 from parity_tests.report import Report
+from parity_tests.selftest.measures.right_layers import RIGHT
 from parity_tests.subjects.drivers import kinds_of, run_case
 
 pytestmark = pytest.mark.usefixtures("allowances_kept")

@@ -9,7 +9,7 @@ import pytest
 from parity_tests.cases.case import Case
 from parity_tests.cases.features import BACKWARD, FEATURES
 from parity_tests.check_facts import GRADIENTS_IN_PLACE, INPUTS_UNTOUCHED, RESULTS_OWNED, Check
-from parity_tests.checks import contract, registry, state
+from parity_tests.checks import calls, contract, copies, registry, state
 from parity_tests.checks.registry import ALL_CHECKS, CONTRACT_CHECKS, checks_for, run_contract_check
 from parity_tests.checks.trial import ContractCheck, Trial, contract_check
 from parity_tests.gate_tests.people import LAYERS
@@ -26,6 +26,7 @@ BY_PEOPLE = {
     "gradients kept": "ForwardZeroesGrads",
 }
 """Advisory checks that fail for correct layers too, and a layer of ``people`` that fails each."""
+OF_STATE = {"state kept", "state apart from results", "other batch size", "state reset"}
 EVERY_KIND = ("TimeRNN", "RNN", "nn.RNN", "nn.RNNCell")
 
 
@@ -76,9 +77,8 @@ def test_two_checks_of_one_name_are_refused() -> None:
 
 
 def test_every_function_with_the_decorator_is_registered() -> None:
-    written = [
-        v for module in (contract, state) for v in vars(module).values() if isinstance(v, ContractCheck)
-    ]
+    modules = (contract, calls, copies, state)
+    written = [v for module in modules for v in vars(module).values() if isinstance(v, ContractCheck)]
     assert written == [*CONTRACT_CHECKS.values()]
 
 
@@ -126,10 +126,18 @@ def test_the_checks_of_a_kind_keep_their_order() -> None:
     """Test ids, and what xdist hands out, follow it."""
     every = """inputs untouched, results owned by the caller, repeatable backward, second call, gradients overwritten,
         gradients in place, parameters by reference, two layers in turn, two forwards, memory layouts, large inputs,
-        inputs copied, results copied, weights copied, gradients kept, speed"""
+        inputs copied, results copied, weights copied, gradients kept, speed, fifty calls,
+        another thread, empty inputs, other dtypes, deep copies, pickles"""
     added = {
-        "TimeRNN": ["state copied", "state kept", "state apart from results", "state reset"],
-        "RNN": [],
+        "TimeRNN": [
+            "state copied",
+            "state kept",
+            "state apart from results",
+            "other batch size",
+            "state reset",
+            "replaced parameters",
+        ],
+        "RNN": ["replaced parameters"],
         "nn.RNN": ["checkpoints copied", "checkpoints restored", "bad lengths"],
         "nn.RNNCell": ["checkpoints copied", "checkpoints restored"],
     }
@@ -141,10 +149,11 @@ def test_the_checks_of_a_kind_keep_their_order() -> None:
     ("without", "left_out"),
     [
         ("layouts", {"memory layouts"}),
-        ("second-call", {"second call"}),
+        ("second-call", {"second call", "empty inputs", "replaced parameters"}),
         ("large-inputs", {"large inputs"}),
-        ("state", {"state kept", "state apart from results", "state reset"}),
-        ("initial-state", {"state copied", "state kept", "state apart from results", "state reset"}),
+        ("state", OF_STATE),
+        ("initial-state", {"state copied", *OF_STATE}),
+        ("batch", {"other batch size"}),
         ("lengths", set()),
     ],
 )

@@ -97,6 +97,8 @@ def test_references_kept_are_advice() -> None:
         "weights copied",
         "state copied",
         "state apart from results",
+        "other batch size",
+        "other dtypes",
     }
     assert {finding.fault for finding in findings} >= {
         "set_state keeps the caller's array",

@@ -10,10 +10,13 @@ from parity_tests.cases.arrays import Call, calls_of
 from parity_tests.cases.case import Case
 from parity_tests.checks.values import allowances_of
 from parity_tests.references.float64_loop import Loop, Spread
+from parity_tests.references.perturbed_loop import PerturbedLoop
 from parity_tests.references.rounding import PERTURBED, RUNS, RoundingNoise, SumBounds, unit_roundoff
 from parity_tests.references.tolerance import (
+    ALONE,
+    ELEMENT_SPREADS,
     MAX_RELATIVE_SPREAD,
-    SPREADS_ALLOWED,
+    SLICE_SPREADS,
     Allowance,
     allowance,
     compare,
@@ -25,7 +28,7 @@ SURE = np.asarray(False)
 
 
 def spreads(case: Case, calls: Sequence[Call]) -> list[Spread]:
-    return Loop(case, RoundingNoise(case)).spreads(calls)
+    return PerturbedLoop(case, RoundingNoise(case)).spreads(calls)
 
 
 def allowance_of(case: Case, spread: Spread, name: str) -> Allowance:
@@ -37,10 +40,12 @@ def test_the_allowance_of_a_slice() -> None:
     truth = np.array([[1.0, -4.0], [0.5, 0.25]])
     runs = np.stack([truth, truth + 1e-6, truth * (1 - 1e-6)])
     allowed = allowance(truth, runs, U, 0.0, SURE)
-    assert allowed.allow == pytest.approx(
-        [SPREADS_ALLOWED * (4e-6 + 4 * U), SPREADS_ALLOWED * (1e-6 + 0.5 * U)]
-    )
+    # The small element of the first slice has its own limit, the others that of their slice.
+    assert allowed.allow[0] == pytest.approx([ELEMENT_SPREADS * (1e-6 + U), SLICE_SPREADS * (4e-6 + 4 * U)])
+    assert allowed.allow[1] == pytest.approx([SLICE_SPREADS * (1e-6 + 0.5 * U)] * 2)
     assert not allowed.inconclusive.any()
+    alone = allowance(truth[:, :1], runs[..., :1], U, 0.0, SURE)
+    assert alone.allow[0] == pytest.approx(ALONE * (1e-6 + U))
 
 
 def test_a_wide_spread_is_inconclusive_and_never_a_pass() -> None:
@@ -64,16 +69,29 @@ def test_an_exact_zero_is_conclusive() -> None:
     assert not compare(zero, zero + 1e-200, allowed).equal
 
 
-def test_numbers_below_the_smallest_normal_are_inconclusive() -> None:
+def test_numbers_below_the_smallest_normal_have_a_limit_of_its_size() -> None:
     tiny = float(np.finfo(np.float32).tiny)
     truth = np.full((1, 3), 1e-42)
-    assert allowance(truth, np.stack([truth, truth]), 2.0**-24, tiny, SURE).inconclusive.all()
+    allowed = allowance(truth, np.stack([truth, truth, truth + 1e-44]), 2.0**-24, tiny, SURE)
+    assert not allowed.inconclusive.any()
+    assert compare(truth, np.zeros((1, 3)), allowed).equal
+    assert not compare(truth, truth + 100 * tiny, allowed).equal
+
+
+def test_a_slice_of_zeros_is_inconclusive_if_rounding_may_move_it() -> None:
+    zero = np.zeros((1, 3))
+    behind_saturated_units, behind_a_kink = (
+        allowance(zero, np.stack([zero, zero, zero + size]), U, 0.0, SURE) for size in (1e-19, 1e-3)
+    )
+    assert not behind_saturated_units.inconclusive.any()
+    assert not compare(zero, zero + 1e-15, behind_saturated_units).equal
+    assert behind_a_kink.inconclusive.all()
 
 
 def test_finite_or_not_must_agree() -> None:
     truth = np.array([[np.nan, np.inf, 1.0]])
     allowed = allowance(truth, np.stack([truth, truth]), U, 0.0, SURE)
-    assert allowed.allow == pytest.approx(SPREADS_ALLOWED * U)
+    assert allowed.allow[0, 2] == pytest.approx(SLICE_SPREADS * U)
     assert compare(truth, np.array([[np.inf, np.nan, 1.0]]), allowed).equal
     for wrong in ([0.0, np.inf, 1.0], [np.nan, 5.0, 1.0], [np.nan, np.inf, np.nan], [np.nan, np.inf, 1.1]):
         comparison = compare(truth, np.array([wrong]), allowed)
@@ -110,6 +128,46 @@ def test_the_rounding_is_the_same_whenever_it_is_measured() -> None:
     case = Case(B=2, T=6, D=3, H=8)
     first, second = (spreads(case, calls_of(case))[0].runs for _ in "12")
     assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "B3T9D4H6-f32-h0-s1",
+        "B2T6D3H5-f64-g1.5-gaps-s2",
+        "nn-B4T7D3H5L2-bi-f32-h0-both-unsorted-p0.5-s3",
+        "nn-B3T8D4H6-relu-f64-both-s4",
+        "nncell-B5D4H6-relu-f32-h0-nobias-s5",
+    ],
+)
+def test_the_fast_loop_has_the_noise_of_the_plain_one(token: str) -> None:
+    case = Case.parse(token)
+    calls = calls_of(case)
+    plain = Loop(case, RoundingNoise(case)).spreads(calls)
+    fast = spreads(case, calls)
+    for one, other in zip(plain, fast, strict=True):
+        for name, runs in one.runs.items():
+            assert other.runs[name][0] == pytest.approx(runs[0], rel=1e-13, abs=1e-15), name
+            sizes = [np.sqrt(np.mean((each[1:] - each[0]) ** 2)) for each in (runs, other.runs[name])]
+            assert 0.6 < sizes[1] / sizes[0] < 1.6, name
+            assert np.array_equal(one.unsure[name], other.unsure[name]), name
+
+
+def test_a_saturated_tanh_is_exact() -> None:
+    case = Case(B=2, T=3, D=2, H=4, dtype="f32")
+    (call,) = deepcopy(calls_of(case))
+    call.xs[0, 1] = [1e20, -3e19]
+    (spread,) = spreads(case, (call,))
+    assert np.all(np.abs(spread.runs["hs"][:, 0, 1]) == 1)
+    assert np.all(spread.runs["dx"][:, 0, 1] == 0)
+    dx, dWx = (allowance_of(case, spread, name) for name in ("dx", "dWx"))
+    assert not dx.inconclusive.any()
+    assert not dWx.inconclusive.any()
+    # Past 22 a slope of 1 / cosh(z)^2 is not 0, and as right.
+    call.xs[0, 1] = 30 * np.sign(call.xs[0, 1]) / np.abs(call.weights[0].Wx).min()
+    (spread,) = spreads(case, (call,))
+    assert 0 < np.abs(spread.runs["dx"][1:, 0, 1]).max() < 1e-20
+    assert not allowance_of(case, spread, "dx").inconclusive.any()
 
 
 def test_gradients_beyond_the_working_precision_are_marked() -> None:

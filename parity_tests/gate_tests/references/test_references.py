@@ -18,11 +18,11 @@ from parity_tests.cases.fields import CHOICES
 from parity_tests.cases.layers import KINDS
 from parity_tests.cases.tensors import OF_ADAPTERS, SECOND_BIAS, TENSORS, native, parameters
 from parity_tests.checks.values import ReferencesDisagree, allowances_of, judge
-from parity_tests.gate_tests.right import RIGHT
 from parity_tests.gate_tests.wrong import WRONG
 from parity_tests.references.recorded import MANIFEST, RecordedError, default_folder, default_recorded, read
 from parity_tests.references.tolerance import compare
 from parity_tests.report import Report
+from parity_tests.selftest.measures.right_layers import RIGHT
 from parity_tests.subjects.adapters.declared import Declared
 from parity_tests.subjects.drivers import kinds_of, run_case
 
@@ -125,7 +125,7 @@ def test_recorded_answers_accuse_no_right_layer(name: str) -> None:
 
 def test_recorded_cases_are_of_all_kinds() -> None:
     cases = RECORDED.cases
-    assert len(cases) == len({*cases}) == 308
+    assert len(cases) == len({*cases}) == 320
     for name, choices in CHOICES.items():
         assert {getattr(case, name) for case in cases} == {*choices} - {"sigmoid", "identity"}, name
     assert max(case.T for case in cases) == 300

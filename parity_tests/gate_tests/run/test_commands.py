@@ -5,22 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 import rnn_np
 from parity_tests.gate_tests.run.test_run import run
-from parity_tests.run.cli import RESERVED
 
 Command = Callable[..., tuple[int, str]]
 ONE_CASE = ("--reference", "recorded", "--case", "cell-B1D1H1-f32-s0")
-
-
-@pytest.mark.parametrize("name", RESERVED)
-def test_a_reserved_name_is_no_target_yet(name: str, tmp_path: Path, run_here: Command) -> None:
-    (tmp_path / f"{name}.py").write_text("from rnn_np import RNN\n", "utf-8")
-    status, output = run_here(name, folder=tmp_path)
-    assert status == 2
-    assert output == f"rnn-parity: {name} does not exist yet; a target of this name is written ./{name}.py\n"
 
 
 def test_a_target_with_the_name_of_a_subcommand_is_written_as_a_file(

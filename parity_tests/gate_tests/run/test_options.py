@@ -60,6 +60,7 @@ BAD: list[tuple[str, str, list[Any]]] = [
     ("known", "a file", [5, [], Rude()]),
     ("without", "names", [5, [5], Rude()]),
     ("reference", "torch or recorded", [5, [], Rude()]),
+    ("lines", "yes or no", [5, [], np.array([1, 2]), np.zeros(1, "i4,f8"), Rude()]),
     ("kind", "layer, cell, module, adapter, package", [5, [], LONG, Rude()]),
 ]
 
@@ -113,8 +114,10 @@ def test_a_file_of_known_failures_that_cannot_be_read_is_refused(tmp_path: Path)
         (large, "expected at most 1,048,576 bytes"),
         (Path("/dev/zero"), "expected at most 1,048,576 bytes"),
         (tmp_path / "a\0", "null"),
+        (tmp_path / "a\nb", "No such file or directory"),
     ):
-        with pytest.raises(ValueError, match=f"^known: cannot read .*{reason}"):
+        with pytest.raises(ValueError, match=f"^known: cannot read .*{reason}") as refusal:
             read_known(file)
+        assert "\n" not in str(refusal.value)
     (tmp_path / "empty").touch()
     assert read_known(tmp_path / "empty") == {}

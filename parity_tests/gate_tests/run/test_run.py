@@ -96,7 +96,7 @@ def test_a_wrong_layer_is_reported_in_full(tmp_path: Path, run_here: Command) ->
     status, output, report = run_json(tmp_path, WRONG, "--cases", "60", run=run_here)
     assert status == 1
     # All cases ran, though nearly all of them fail.
-    assert 45 < report["failed"] < report["cases"] == 60
+    assert 45 < report["failed"] <= report["cases"] == 60
     assert f"DIFFERENT: {report['failed']} cases differ; 60 of 60 cases compared" in output
     assert report["ok"] is False
     assert "Traceback" not in output
@@ -104,7 +104,8 @@ def test_a_wrong_layer_is_reported_in_full(tmp_path: Path, run_here: Command) ->
     own = {"check", "tensor", "case", "severity", "fault", "clue", "message", "telling"}
     assert finding.keys() == {*own, *JSON_KEYS.values()}
     assert (finding["check"], finding["severity"]) == ("values", "fault")
-    assert {f["tensor"] for f in report["findings"]} == {"dx", "dh_0", "dWx", "dWh", "db"}
+    faults = [f for f in report["findings"] if f["severity"] == "fault"]
+    assert {f["tensor"] for f in faults} == {"dx", "dh_0", "dWx", "dWh", "db"}
     smallest = Case.parse(finding["case"])
     assert (smallest.B, smallest.T, smallest.D, smallest.H) == (1, 1, 1, 1)
     assert re.search(
@@ -193,8 +194,8 @@ def test_what_cannot_be_judged_exits_2_with_the_reason(
 def test_recorded_answers_judge_without_torch(tmp_path: Path, run_here: Command) -> None:
     status, output = run(code=NO_TORCH.format(hidden={"torch"}), folder=tmp_path)
     assert status == 0, output
-    assert "214 recorded cases; reference: answers recorded from torch 2.13.0" in output
-    assert "EQUAL to the 214 recorded cases (torch is not installed); 214 of 214 cases" in output
+    assert "226 recorded cases; reference: answers recorded from torch 2.13.0" in output
+    assert "EQUAL to the 226 recorded cases (torch is not installed); 226 of 226 cases" in output
     status, output = run_here(WRONG, "--reference", "recorded", "--no-lines")
     assert status == 1, output
     assert f"run it alone: rnn-parity {WRONG} --case " in output

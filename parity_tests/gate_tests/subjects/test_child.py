@@ -378,7 +378,7 @@ def test_the_child_starts_light_and_with_the_gates_own_path(
         "import sys\ndef answer(case): return list(sys.modules), sys.path, sys.modules['parity_tests'].__file__\n"
     )
     modules, path, gate = child.call(answer, 0)
-    assert not {"torch", "hypothesis", "rich", "pytest", "nbformat"} & set(modules)
+    assert not {"torch", "hypothesis", "pytest", "nbformat"} & set(modules)
     assert str(tmp_path / "more") in path
     assert gate == sys.modules["parity_tests"].__file__
 

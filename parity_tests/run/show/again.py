@@ -12,7 +12,7 @@ from parity_tests.subjects.generated import generated
 from parity_tests.subjects.interfaces import TargetError, recognise
 from parity_tests.subjects.session import DEFAULT_TARGET
 
-SUBCOMMANDS = ("judge", "adapt", "faults", "merge")
+SUBCOMMANDS = ("judge", "adapt", "faults", "merge", "speed")
 IN_EVERY_CASE = {check.name for check in CASE_CHECKS}
 
 
@@ -46,6 +46,7 @@ def _command(plan: Plan, finding: Finding) -> str:
         "--as": target.interface,
         "--without": ",".join(plan.declared),
         "--nonlinearity": plan.nonlinearity,
+        "--accuracy": None if plan.accuracy is None else f"{plan.accuracy:g}",
         "--case": str(finding.case) if in_a_case else "",
         "--reference": _reference(plan),
         "--timeout": f"{plan.timeout:g}" if plan.timeout != DEFAULT_TIMEOUT else "",
@@ -64,6 +65,7 @@ def _call(plan: Plan, finding: Finding) -> str:
         "kind": target.interface if target.interface != _recognised(target.obj) else None,
         "without": plan.declared or None,
         "nonlinearity": plan.nonlinearity,
+        "accuracy": plan.accuracy,
         "reference": _reference(plan) or None,
         "case": str(finding.case),
     }

@@ -6,6 +6,7 @@ from typing import Any
 
 from parity_tests.cases.features import declared_in_words, declared_nonlinearity, is_declared
 from parity_tests.cases.tensors import TENSORS
+from parity_tests.check_facts import SYSTEMATIC
 from parity_tests.report import (
     SHOWN,
     TALLY_HEADINGS,
@@ -14,6 +15,7 @@ from parity_tests.report import (
     Severity,
     Tally,
     Verdict,
+    accuracy_in_words,
     grouped,
     named,
     shown_worst,
@@ -103,7 +105,8 @@ def verdict_line(report: Report, plan: Plan) -> str:
     """
     adapter = _adapter_of(plan)
     read_as = f"; read as: {adapter.read_as}" if adapter else ""
-    return _verdict_line(report, plan) + read_as
+    may_be_off = f"; {accuracy_in_words(plan.accuracy)}" if plan.accuracy else ""
+    return _verdict_line(report, plan) + may_be_off + read_as
 
 
 def _adapter_of(plan: Plan) -> Generated | None:
@@ -148,6 +151,8 @@ def _differences(report: Report, plan: Plan) -> str:
     checks = {(f.check, f.case.layer) for f in report.faults if is_of_contract(plan, f)}
     numbers = {"case": report.failed, "check": len(checks)}
     parts = [counted(number, what) for what, number in numbers.items() if number]
+    if not parts and any(f.check == SYSTEMATIC.name for f in report.faults):
+        return "all cases together differ"
     if not parts:  # what was seen before the first case; another part counts it
         return "the first call differs"
     return " and ".join(parts) + f" {'differs' if sum(numbers.values()) == 1 else 'differ'}"
@@ -239,6 +244,8 @@ def _full(number: int, group: list[Finding], plan: Plan, layout: Layout) -> list
         lines += [layout.paint(name, red=is_fault, bold=True) for name in names]
     for line in _with_numbers_apart(finding.message).splitlines():
         lines += layout.text(line, INDENT)
+    if finding.check == SYSTEMATIC.name:
+        return lines  # no case shows it alone
     lines.append(f"{INDENT}smallest failing case: {finding.case}")
     again = run_again(plan, finding)
     return [*lines, f"{INDENT}run it alone: {again}"] if again else lines

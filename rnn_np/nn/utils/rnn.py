@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnn_np._kernel import Array
-from rnn_np._validation import check_arguments, check_array, check_lengths
+from rnn_np._validation import check_arguments, check_array, check_lengths, shown
 from rnn_np.nn._batch_layout import BatchLayout
 
 __all__ = [
@@ -32,6 +32,10 @@ class _Fields(NamedTuple):
     batch_sizes: Array
     sorted_indices: Array | None
     unsorted_indices: Array | None
+
+
+def _are_indices(array: Array) -> bool:
+    return array.ndim == 1 and array.dtype.kind in "iu"
 
 
 class PackedSequence(_Fields):
@@ -68,7 +72,11 @@ class PackedSequence(_Fields):
         unsorted_indices: Array | None = None,
     ) -> "PackedSequence":
         """Check the fields, and compute ``unsorted_indices`` from ``sorted_indices``."""
-        if unsorted_indices is None and isinstance(sorted_indices, np.ndarray):
+        if (
+            unsorted_indices is None
+            and isinstance(sorted_indices, np.ndarray)
+            and _are_indices(sorted_indices)
+        ):
             unsorted_indices = np.argsort(sorted_indices, kind="stable")
         packed = super().__new__(cls, data, batch_sizes, sorted_indices, unsorted_indices)
         check_packed("PackedSequence", packed)
@@ -131,7 +139,12 @@ def _check_padding_value(padding_value: float, dtype: np.dtype[np.generic]) -> N
     except Exception:  # there is no such conversion, or the number is beyond every float
         fits = False
     if not fits:
-        raise ValueError(f"padding_value: expected a value of {dtype}, got {padding_value!r}")
+        raise ValueError(f"padding_value: expected a value of {dtype}, got {shown(padding_value)}")
+
+
+def _any_padding(array: Array) -> Array:
+    """A value of the array's dtype, of which there may be no 0, for padding that is left out again."""
+    return np.zeros((), array.dtype)
 
 
 def pack_padded_sequence(
@@ -211,10 +224,18 @@ def pad_packed_sequence(
                [1, 2, 0]]), array([3, 2]))
     """
     check_arguments(batch_first=batch_first, total_length=total_length)
-    data, sizes, order, _ = check_packed("sequence", sequence)
+    data, sizes, _, _ = check_packed("sequence", sequence)
     _check_padding_value(padding_value, data.dtype)
     if total_length is not None and total_length < len(sizes):
         raise ValueError(f"total_length: expected at least {len(sizes)}, the longest, got {total_length}")
+    return _unpacked(sequence, batch_first, padding_value, total_length)
+
+
+def _unpacked(
+    packed: PackedSequence, batch_first: bool, padding_value: object, total_length: int | None = None
+) -> tuple[Array, Array]:
+    """The padded sequences and their lengths, of arguments that are right."""
+    data, sizes, order, _ = packed
     # An order, even where all lengths are equal: ``data`` is [N, ...], not [T, B, ...].
     order = np.arange(sizes[0]) if order is None else order
     layout = BatchLayout(total_length or len(sizes), sizes.tolist(), order)
@@ -222,7 +243,7 @@ def pad_packed_sequence(
         padded = layout.unpack(data, batch_first, padding_value)
     except (ValueError, OverflowError, MemoryError) as error:
         raise ValueError(
-            f"total_length: expected a length whose array fits into memory, got {layout.T}"
+            f"total_length: expected a length whose array fits into memory, got {shown(layout.T)}"
         ) from error
     return padded, layout.restore(layout.lengths)
 
@@ -259,6 +280,11 @@ def pad_sequence(
     check_arguments(batch_first=batch_first, padding_side=padding_side)
     arrays = _check_sequences(sequences)
     _check_padding_value(padding_value, arrays[0].dtype)
+    return _padded(arrays, batch_first, padding_value, padding_side)
+
+
+def _padded(arrays: list[Array], batch_first: bool, padding_value: object, padding_side: str) -> Array:
+    """The padded sequences, of arguments that are right."""
     T, B = max(map(len, arrays)), len(arrays)
     shape = ((B, T) if batch_first else (T, B)) + arrays[0].shape[1:]
     padded = np.full(shape, padding_value, arrays[0].dtype)
@@ -320,7 +346,17 @@ def pack_sequence(sequences: Iterable[Array], enforce_sorted: bool = True) -> Pa
     """
     check_arguments(enforce_sorted=enforce_sorted)
     arrays = _check_sequences(sequences)
-    return pack_padded_sequence(pad_sequence(arrays), list(map(len, arrays)), False, enforce_sorted)
+    lengths = list(map(len, arrays))
+    for i, array in enumerate(arrays):
+        if array.size == 0:
+            raise ValueError(f"sequences[{i}]: expected at least one element, got shape {list(array.shape)}")
+        if enforce_sorted and lengths[i] > lengths[max(i - 1, 0)]:
+            raise ValueError(
+                f"sequences[{i}]: expected none to be longer than the one before it, got length {lengths[i]} "
+                f"after {lengths[i - 1]}; pass enforce_sorted=False for any order"
+            )
+    padded = _padded(arrays, False, _any_padding(arrays[0]), "right")
+    return pack_padded_sequence(padded, lengths, False, enforce_sorted)
 
 
 def unpack_sequence(packed_sequences: PackedSequence) -> list[Array]:
@@ -341,5 +377,5 @@ def unpack_sequence(packed_sequences: PackedSequence) -> list[Array]:
         >>> unpack_sequence(pack_sequence([np.array([4, 5, 6]), np.array([1, 2])]))
         [array([4, 5, 6]), array([1, 2])]
     """
-    check_packed("packed_sequences", packed_sequences)
-    return unpad_sequence(*pad_packed_sequence(packed_sequences, batch_first=True), batch_first=True)
+    packed = check_packed("packed_sequences", packed_sequences)
+    return unpad_sequence(*_unpacked(packed, True, _any_padding(packed.data)), batch_first=True)

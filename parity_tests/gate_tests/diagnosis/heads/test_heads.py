@@ -12,7 +12,7 @@ from parity_tests.report import Report
 RIGHT = [model for model in MODELS if not model.fault]
 FAULTY = [model for model in MODELS if model.fault]
 CASES = 200
-SOME_CASES = 6
+SOME_CASES = 10
 SOME = ("characters", "flat_relu_with_symbols", "classifier", "half_squares")
 SOME_FAULTY = ("flat_mean_of_loss_alone", "flat_unshifted")
 

@@ -286,6 +286,7 @@ def lines_of(file: Path) -> int:
     return file.read_bytes().count(b"\n") if file.exists() else 0
 
 
+@pytest.mark.proof
 def test_a_run_that_is_interrupted_and_then_killed_ends_in_the_same_report(
     tmp_path: Path, run_here: Callable[..., tuple[int, str]]
 ) -> None:

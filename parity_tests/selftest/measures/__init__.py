@@ -1,0 +1,1 @@
+"""How well is it judged? Resolution, campaigns over right layers, cost, and other arithmetic."""

@@ -1,1 +1,0 @@
-"""Commands for maintainers: recording answers, measuring speed."""
