@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-BLOCK_SECONDS = 0.001
-"""A function is called for so long, once at least, before it is the next one's turn: less than the time for
-which a busy machine lets a process run, so that most turns are undisturbed."""
+BLOCK_SECONDS = 0.02
+"""A function is called for so long, once at least, before it is the next one's turn: after the first calls of a turn
+the processor has its code and data at hand, as in a training loop."""
 MOST_SECONDS, LEAST_ROUNDS = 30.0, 5
 """After so long no further round begins, if there were so many."""
 PRODUCT_SIZE = 512
@@ -48,6 +48,8 @@ def in_turn(functions: Sequence[Callable[[], Any]], rounds: int) -> list[list[fl
         if number >= LEAST_ROUNDS and time.perf_counter() > end:
             break
         for function, count, found in zip(functions, counts, times, strict=True):
+            if count > 1:
+                function()
             start = time.perf_counter()
             for _ in range(count):
                 function()
