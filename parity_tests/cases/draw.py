@@ -183,7 +183,9 @@ def _drawn_sizes(draw: DrawFn, case: Case, square: bool, as_long: bool) -> dict[
 
 def _of_one_cell(case: Case, large: str) -> Case:
     """The case with one layer in one direction, and a gain at which rounding stays small over many steps."""
-    calls = "once" if case.nonfinite != "none" or case.loss != "none" else case.calls
+    # Of a sequence that is cut, each call has few steps.
+    whole = case.nonfinite != "none" or case.loss != "none" or case.chunks > 1
+    calls = "once" if whole else case.calls
     changes: dict[str, Any] = {"layers": 1, "bidirectional": False, "dropout": 0.0, "eval": False}
     changes |= {"integer": False, "gain": min(case.gain, 1.0), "calls": calls}
     if large in ("B", "together") and case.form == "unbatched":
