@@ -28,6 +28,15 @@ def unit_roundoff(dtype: str) -> float:
     return float(np.finfo(DTYPES[dtype]).eps) / 2
 
 
+def squared_errors_of_sums(rows: Array, weights: Array) -> Array:
+    """Return the square of what the partial sums of every element of ``rows @ weights`` err by, in units of 2u.
+
+    Their errors add up like a random walk: the square of partial sum k is k terms' share of the whole.
+    """
+    squares: Array = (rows * rows) @ (weights * weights * (rows.shape[-1] / 2))
+    return squares
+
+
 class RoundingNoise:
     """Perturbations in a case's working precision; the same case always gets the same ones.
 
@@ -67,12 +76,10 @@ class RoundingNoise:
         """Perturb the matrix product ``rows @ weights`` by the rounding of its result and partial sums.
 
         ``values`` [..., perturbed, B, H] is the product in the perturbed runs, ``rows`` [..., B, D] its
-        factor in the unperturbed run. The errors of the partial sums add up like a random walk: the
-        square of partial sum k is k terms' share of the whole.
+        factor in the unperturbed run.
         """
         self.relative(values)
-        walk: Array = (rows * rows) @ (weights * weights)
-        walk *= rows.shape[-1] / 2
+        walk = squared_errors_of_sums(rows, weights)
         np.sqrt(walk, out=walk)
         walk = walk[:, None] if values.ndim == 4 else walk
         values += self._next(self.absolute_table, values.size).reshape(values.shape) * walk

@@ -138,7 +138,8 @@ def _verdict_line(report: Report, plan: Plan) -> str:
         missing = "" if default_reference() == "torch" else " (torch is not installed)"
         result = f"EQUAL to the {plan.number} recorded cases{missing}; {amount}"
     else:
-        result = f"EQUAL: every tensor of every case, within its measured rounding; {amount}"
+        within = "its declared accuracy" if plan.accuracy else "its measured rounding"
+        result = f"EQUAL: every tensor of every case, within {within}; {amount}"
     return result + (f"; {NO_TIME}" if plan.without_time else "")
 
 
