@@ -18,6 +18,7 @@ from parity_tests.diagnosis.lines.child import INSTRUMENTER, RECORDER, instrumen
 from parity_tests.diagnosis.lines.find import Finder
 from parity_tests.gate_tests.lines.measured import FURTHER, LINES, told_of_further, told_of_people
 from parity_tests.gate_tests.people import right_layers
+from parity_tests.gate_tests.wrong import MY_RNN
 from parity_tests.subjects.loading import Target
 from parity_tests.subjects.sandbox.parent import Child
 
@@ -42,26 +43,6 @@ SOME_STRANGERS = (
 )
 NONE_MOST, WRONG_MOST, RIGHT_LEAST = 0.4, 0.1, 0.85
 """Of the layers in the longer proof, the parts without a line and with a wrong first one; of the others, right."""
-
-MY_RNN = """
-import numpy as np
-
-
-class RNN:
-    def __init__(self, Wx, Wh, b):
-        self.params, self.grads = [Wx, Wh, b], [np.zeros_like(p) for p in (Wx, Wh, b)]
-
-    def forward(self, x, h_prev):
-        self.cache = x, h_prev, np.tanh(x @ self.params[0] + h_prev @ self.params[1] + self.params[2])
-        return self.cache[2].copy()
-
-    def backward(self, dh_next):
-        x, h_prev, h_next = self.cache
-        dt = 1 - h_next**2
-        for grad, value in zip(self.grads, (x.T @ dt, h_prev.T @ dt, dt.sum(axis=0))):
-            grad[...] = value
-        return dt @ self.params[0].T, dt @ self.params[1].T
-"""
 
 
 @pytest.fixture

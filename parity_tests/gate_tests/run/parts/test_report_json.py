@@ -13,6 +13,7 @@ import rnn_np
 from parity_tests.cases.case import Case
 from parity_tests.gate_tests.run.parts import targets
 from parity_tests.gate_tests.run.parts.targets import FORWARD
+from parity_tests.gate_tests.wrong import MY_RNN
 from parity_tests.references.recorded import default_recorded
 from parity_tests.report import Finding, Part, Report, Severity, Tally, Verdict
 from parity_tests.report.schema import TYPES
@@ -22,25 +23,7 @@ jsonschema: Any = pytest.importorskip("jsonschema")
 
 CASE = Case(B=1, T=1, D=1, H=1)
 ONE = "B2T3D4H5-f64-s0"
-LINES = """
-import numpy as np
-
-
-class Mine:
-    def __init__(self, Wx, Wh, b):
-        self.params, self.grads = [Wx, Wh, b], [np.zeros_like(p) for p in (Wx, Wh, b)]
-
-    def forward(self, x, h_prev):
-        self.cache = x, h_prev, np.tanh(x @ self.params[0] + h_prev @ self.params[1] + self.params[2])
-        return self.cache[2].copy()
-
-    def backward(self, dh_next):
-        x, h_prev, h_next = self.cache
-        dt = 1 - h_next**2
-        for grad, value in zip(self.grads, (x.T @ dt, h_prev.T @ dt, dt.sum(axis=0))):
-            grad[...] = value
-        return dt @ self.params[0].T, dt @ self.params[1].T
-"""
+LINES = MY_RNN.replace("class RNN", "class Mine")
 
 
 class Doubled(rnn_np.TimeRNN):
